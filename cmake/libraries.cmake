@@ -1,0 +1,36 @@
+# Outside libraries, each by header and library name. docs/DEPENDENCIES.md says why each is there.
+add_library(weir_libraries INTERFACE)
+
+function(weir_need_library header library package)
+  string(MAKE_C_IDENTIFIER "${library}" id)
+  find_path(WEIR_HEADER_${id} ${header})
+  find_library(WEIR_LIBRARY_${id} ${library})
+  mark_as_advanced(WEIR_HEADER_${id} WEIR_LIBRARY_${id})
+  if(NOT WEIR_HEADER_${id} OR NOT WEIR_LIBRARY_${id})
+    message(FATAL_ERROR "${library} (${header}) was not found: install the Debian package ${package}, "
+                        "or run ./dev build, which installs everything")
+  endif()
+  target_link_libraries(${ARGV3} INTERFACE ${WEIR_LIBRARY_${id}})
+  if(NOT WEIR_HEADER_${id} STREQUAL "/usr/include")
+    target_include_directories(${ARGV3} SYSTEM INTERFACE ${WEIR_HEADER_${id}})
+  endif()
+endfunction()
+
+weir_need_library(libfyaml.h     fyaml       libfyaml-dev       weir_libraries)
+weir_need_library(sqlite3.h      sqlite3     libsqlite3-dev     weir_libraries)
+weir_need_library(xxhash.h       xxhash      libxxhash-dev      weir_libraries)
+weir_need_library(zlib.h         z           zlib1g-dev         weir_libraries)
+weir_need_library(zstd.h         zstd        libzstd-dev        weir_libraries)
+weir_need_library(http_parser.h  http_parser libhttp-parser-dev weir_libraries)
+weir_need_library(wslay/wslay.h  wslay       libwslay-dev       weir_libraries)
+weir_need_library(simdjson.h     simdjson    libsimdjson-dev    weir_libraries)
+weir_need_library(openssl/evp.h  crypto      libssl-dev         weir_libraries)
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+target_link_libraries(weir_libraries INTERFACE Threads::Threads m)
+
+if(WEIR_TESTS)
+  add_library(weir_test_libraries INTERFACE)
+  weir_need_library(cmocka.h     cmocka      libcmocka-dev      weir_test_libraries)
+endif()

@@ -1,0 +1,44 @@
+# Every test is a ctest: one per cmocka file, one per pytest file, one per fuzz target's corpus.
+# A part that is missing (the venv, a corpus) makes its test fail; nothing is skipped.
+
+file(GLOB weir_unit_tests CONFIGURE_DEPENDS tests/unit/*_test.c)
+foreach(source ${weir_unit_tests})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE weir_core weir_test_libraries)
+  target_include_directories(${name} PRIVATE tests/unit)
+  add_test(NAME unit/${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT 300)
+endforeach()
+
+file(GLOB weir_fuzz_targets CONFIGURE_DEPENDS fuzz/*_fuzz.c)
+foreach(source ${weir_fuzz_targets})
+  get_filename_component(target ${source} NAME_WE)
+  string(REGEX REPLACE "_fuzz$" "" name ${target})
+  set(corpus ${CMAKE_SOURCE_DIR}/fuzz/corpus/${name})
+  if(WEIR_FUZZ)
+    add_executable(${target} ${source})
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    add_test(NAME fuzz/${name} COMMAND ${target} -runs=0 ${corpus})
+  else()
+    add_executable(${target} ${source} fuzz/replay_main.c)
+    add_test(NAME fuzz/${name} COMMAND ${target} ${corpus})
+  endif()
+  target_link_libraries(${target} PRIVATE weir_core)
+  # libFuzzer fixes the name and the signature of the entry point, so no header of ours declares it.
+  target_compile_options(${target} PRIVATE -Wno-missing-prototypes)
+  set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 300)
+endforeach()
+
+foreach(suite structure integration faults browser)
+  file(GLOB weir_pytest_files CONFIGURE_DEPENDS tests/${suite}/test_*.py)
+  foreach(source ${weir_pytest_files})
+    get_filename_component(name ${source} NAME_WE)
+    string(REGEX REPLACE "^test_" "" name ${name})
+    add_test(NAME ${suite}/${name}
+             COMMAND ${WEIR_PYTHON} -m pytest -q ${source}
+             WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${suite}/${name} PROPERTIES LABELS ${suite} TIMEOUT 900
+      ENVIRONMENT "WEIR_BIN=${CMAKE_BINARY_DIR}/weir;WEIR_BUILD_DIR=${CMAKE_BINARY_DIR};WEIR_SANITIZE=${WEIR_SANITIZE}")
+  endforeach()
+endforeach()
