@@ -84,7 +84,9 @@ def finish(asset, assets, modules, path=()):
     if asset.final_url is not None:
         return
     if asset.url in path:
-        fail("files refer to each other in a circle, so their hashes cannot be known: " + " -> ".join([*path, asset.url]))
+        fail(
+            "files refer to each other in a circle, so their hashes cannot be known: " + " -> ".join([*path, asset.url])
+        )
 
     def replace(match):
         target = match["target"]
@@ -127,7 +129,9 @@ def c_file(assets):
     ]
     rows = []
     for index, asset in enumerate(sorted(assets, key=lambda item: item.final_url.encode())):
-        content_type = CONTENT_TYPES.get(asset.suffix) or fail(f"{asset.url}: no content type is known for {asset.suffix}")
+        content_type = CONTENT_TYPES.get(asset.suffix) or fail(
+            f"{asset.url}: no content type is known for {asset.suffix}"
+        )
         content = asset.content or b"\n"
         packed = gzip.compress(content, 9, mtime=0)
         parts.append(c_bytes(f"bytes_{index}", content))
@@ -136,7 +140,7 @@ def c_file(assets):
             parts.append(c_bytes(f"gzip_{index}", packed))
         rows.append(
             f'    {{"{asset.final_url}", "{content_type}", bytes_{index}, {len(content)}, '
-            f'{f"gzip_{index}, {len(packed)}" if smaller else "NULL, 0"}, '
+            f"{f'gzip_{index}, {len(packed)}' if smaller else 'NULL, 0'}, "
             f'"\\"{asset.digest[:32]}\\"", {"true" if asset.immutable else "false"}}},'
         )
     parts += ["const struct web_asset web_assets[] = {", *rows, "};", f"const size_t web_assets_count = {len(rows)};"]
