@@ -30,6 +30,8 @@ foreach(source ${weir_fuzz_targets})
   set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 300)
 endforeach()
 
+set(weir_test_environment "WEIR_BIN=${CMAKE_BINARY_DIR}/weir;WEIR_BUILD_DIR=${CMAKE_BINARY_DIR};WEIR_SANITIZE=${WEIR_SANITIZE}")
+
 foreach(suite structure integration faults browser)
   file(GLOB weir_pytest_files CONFIGURE_DEPENDS tests/${suite}/test_*.py)
   foreach(source ${weir_pytest_files})
@@ -39,6 +41,15 @@ foreach(suite structure integration faults browser)
              COMMAND ${WEIR_PYTHON} -m pytest -q ${source}
              WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${suite}/${name} PROPERTIES LABELS ${suite} TIMEOUT 900
-      ENVIRONMENT "WEIR_BIN=${CMAKE_BINARY_DIR}/weir;WEIR_BUILD_DIR=${CMAKE_BINARY_DIR};WEIR_SANITIZE=${WEIR_SANITIZE}")
+                         ENVIRONMENT "${weir_test_environment}")
   endforeach()
+endforeach()
+
+file(GLOB weir_browser_tests CONFIGURE_DEPENDS tests/browser/*.test.js tests/browser/*.test.mjs)
+foreach(source ${weir_browser_tests})
+  get_filename_component(name ${source} NAME_WE)
+  add_test(NAME browser/${name} COMMAND node --test ${source} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/tests/browser)
+  # One at a time: a page drawn by a browser that waits for a core says nothing about the page.
+  set_tests_properties(browser/${name} PROPERTIES LABELS browser TIMEOUT 300 RESOURCE_LOCK browser
+                       ENVIRONMENT "${weir_test_environment}")
 endforeach()
