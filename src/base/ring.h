@@ -1,0 +1,29 @@
+/* A bounded queue of pointers from one thread to one other (SPSC). Capacity is a power of two. The producer may be
+ * handed from thread to thread only with a happens-before edge of the caller's making. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/waker.h"
+
+struct ring {
+    void **slots;
+    size_t mask;
+    struct waker *consumer; /* woken by ring_push; may be NULL */
+    struct waker *producer; /* woken by ring_pop when the ring was full; may be NULL */
+    _Alignas(64) atomic_size_t head; /* next to pop; written by the consumer, release; acquire by the producer */
+    _Alignas(64) atomic_size_t tail; /* next to push; written by the producer, release; acquire by the consumer */
+    atomic_bool producer_waits;
+};
+
+void ring_init(struct ring *ring, size_t capacity, struct waker *consumer, struct waker *producer);
+/* Does not free what is still in it. */
+void ring_deinit(struct ring *ring);
+/* False when full; then the producer is woken once there is room again. Producer thread. */
+bool ring_push(struct ring *ring, void *item);
+/* NULL when empty. Consumer thread. */
+void *ring_pop(struct ring *ring);
+/* How many are in it: exact for the two threads' own side, a snapshot for others. */
+size_t ring_count(const struct ring *ring);

@@ -1,0 +1,187 @@
+/* The configuration of one process: typed, complete (defaults filled in), and with the place of everything that is
+ * checked later (expressions), so that a later error still points into the file. Filled by config_load() from the option
+ * table (options.c); immutable afterwards; lives in its arena until config_destroy(). Control thread writes, all read. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/error.h"
+
+enum {
+    CONFIG_MAX_SOURCES = 64,
+    CONFIG_MAX_PIPELINES = 256,
+    CONFIG_MAX_SINKS = 64,
+    CONFIG_MAX_SHARDS = 64,
+    CONFIG_MAX_PARTITIONS = 1024, /* per source */
+    CONFIG_MAX_ERRORS = 20,
+};
+
+/* A place in the file; line 0 = it came from a default, a flag or the environment (then `variable` may name it). */
+struct config_place {
+    uint32_t line, column; /* from 1 */
+    const char *variable;
+};
+
+/* Text to be parsed later (an expression, a path), with the place of its first character in the file. NULL text: absent. */
+struct config_text {
+    const char *text;
+    struct config_place place;
+};
+
+struct config_named_text {
+    const char *name;
+    struct config_text value;
+};
+
+enum source_kind { SOURCE_KAFKA, SOURCE_HTTP, SOURCE_FILE, SOURCE_GENERATOR };
+enum on_bad { ON_BAD_DLQ, ON_BAD_SKIP, ON_BAD_FAIL };
+enum file_rate { FILE_RATE_MAX, FILE_RATE_REALTIME, FILE_RATE_PER_SECOND };
+enum config_time_unit { CONFIG_TIME_AUTO, CONFIG_TIME_S, CONFIG_TIME_MS, CONFIG_TIME_US, CONFIG_TIME_NS };
+
+struct config_kafka_source {
+    const char **brokers, **topics;
+    uint32_t broker_count, topic_count;
+    const char *group, *profile;
+};
+
+struct config_file_source {
+    const char *path;
+    enum file_rate rate;
+    double rate_per_second; /* FILE_RATE_PER_SECOND only */
+    bool loop;
+};
+
+/* Seeded test traffic; see source/generator.h for the events it makes. Shares are 0..1 of the events. */
+struct config_generator_source {
+    uint64_t seed;
+    double rate_per_second; /* 0 = as fast as it can */
+    uint64_t count;         /* events in all; 0 = endless */
+    uint32_t users;
+    int64_t start_us;       /* event time of the first event; TIME_NONE (INT64_MIN) = now */
+    int64_t disorder_us;    /* events are out of order by up to this */
+    double disorder_share, late_share, bad_share, future_share;
+};
+
+struct config_source {
+    const char *name;
+    struct config_place place;
+    enum source_kind kind;
+    struct config_kafka_source kafka;
+    struct config_file_source file;
+    struct config_generator_source generator;
+    uint32_t partitions;               /* file, http, generator; default 1 */
+    struct config_text partition_by;   /* path; absent = round robin by request (http), partition 0 (file) */
+    struct config_text time;           /* path of the event time; absent = the message's own time */
+    enum config_time_unit time_unit;
+    int64_t max_out_of_orderness_us, idle_timeout_us, max_future_skew_us;
+    enum on_bad on_bad;
+};
+
+enum config_window_kind { CONFIG_WINDOW_TUMBLING };
+enum late_policy { LATE_UPDATE, LATE_DROP, LATE_DLQ };
+
+struct config_window {
+    enum config_window_kind kind;
+    int64_t size_us, offset_us;
+};
+
+struct config_pipeline {
+    const char *name;
+    struct config_place place;
+    uint32_t *sources; /* indices into config->sources */
+    uint32_t source_count;
+    struct config_text where;
+    struct config_named_text *keys; /* expression per key; name given or last path component */
+    uint32_t key_count;
+    struct config_window window;
+    int64_t allowed_lateness_us;
+    enum late_policy late;
+    int64_t emit_every_us;     /* 0 = no early results by time */
+    uint64_t emit_count;       /* 0 = no early results by count */
+    int64_t close_after_us;    /* 0 = never by the wall clock */
+    uint64_t key_limit;        /* default 10,000,000 */
+    struct config_named_text *aggregates; /* "revenue" → "sum(properties.amount)" */
+    uint32_t aggregate_count;
+    bool to_store, to_live;
+    uint32_t *sinks; /* indices into config->sinks */
+    uint32_t sink_count;
+};
+
+enum sink_kind { SINK_FILE, SINK_CONSOLE, SINK_BLACKHOLE };
+
+struct config_sink {
+    const char *name;
+    struct config_place place;
+    enum sink_kind kind;
+    const char *path; /* file */
+};
+
+struct config_server {
+    const char *listen_host; /* as written; IPv6 without brackets */
+    uint16_t listen_port;    /* 0 = any free port */
+    struct config_place listen_place;
+    const char **allowed_origins;
+    uint32_t allowed_origin_count;
+    uint32_t max_connections;        /* WebSockets */
+    uint64_t client_queue_size;      /* bytes */
+    uint32_t rate_limit_per_minute;  /* client messages; 0 = off */
+};
+
+struct config_store {
+    int64_t results_retention_us, events_retention_us, dead_letters_retention_us; /* 0 = for ever */
+    uint64_t max_log_size; /* bytes of undelivered and retained http events on disk before 429 */
+};
+
+struct config {
+    struct arena arena;
+    const char *file; /* as given; "(built-in)" for the demo */
+    struct config_server server;
+    const char *data_dir;
+    uint32_t shards;          /* engine.shards; auto is resolved to a number */
+    uint32_t batch_size;      /* engine.batch_size, rows per batch */
+    uint64_t memory_limit;    /* bytes */
+    struct config_store store;
+    struct config_source *sources;
+    uint32_t source_count;
+    struct config_pipeline *pipelines;
+    uint32_t pipeline_count;
+    struct config_sink *sinks;
+    uint32_t sink_count;
+};
+
+/* Errors are collected, up to CONFIG_MAX_ERRORS, each a line "file:line:col: error: message" in `errors`. */
+struct config_errors {
+    struct buffer text;
+    uint32_t count;
+    uint32_t warning_count;
+    const char *file;
+};
+
+/* A flag given on the command line as an override: path "server.listen", value text. */
+struct config_override {
+    const char *path, *value;
+};
+
+/* Reads, substitutes ${VAR}, applies WEIR_A__B and flag overrides, checks against the option table. `text` non-NULL: use it instead
+ * of reading `file` (the demo). NULL on any error; then `errors` says everything (a missing file too). */
+struct config *config_load(const char *file, const char *text, const struct config_override *overrides,
+                           uint32_t override_count, struct config_errors *errors);
+void config_destroy(struct config *config);
+
+void config_errors_init(struct config_errors *errors, const char *file);
+void config_errors_deinit(struct config_errors *errors);
+/* Adds "file:line:col: error: ..." (or "WEIR_X: error: ..." for a variable). Beyond the maximum only counts. */
+void config_error_add(struct config_errors *errors, struct config_place place, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+void config_warning_add(struct config_errors *errors, struct config_place place, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* The place `offset` bytes into a config_text, for expression errors. */
+struct config_place config_text_place(const struct config_text *text, size_t offset);
+
+/* `weir config show|schema|docs`. show: effective YAML, each value with its origin (default, file:line, WEIR_X, flag), secrets as "***". */
+NODISCARD enum status config_show(const char *file, const struct config_override *overrides, uint32_t override_count,
+                                  bool as_json, struct buffer *out, struct config_errors *errors);
+void config_write_schema(struct buffer *out); /* JSON Schema draft 2020-12 */
+void config_write_docs(struct buffer *out);   /* docs/CONFIG.md */

@@ -1,0 +1,33 @@
+/* JSON records → columns, event times and verdicts. Strict: the whole document is checked whatever is used of it. Fast: a
+ * document of a remembered shape is compared literal by literal and only its values are parsed; all others go
+ * through simdjson. Both paths give the same columns and the same verdict for every input (fuzz/decode_fuzz.c).
+ * One decoder per thread and source. */
+#pragma once
+
+#include "flow/batch.h"
+#include "flow/event_time.h"
+#include "flow/schema.h"
+
+enum { DECODER_MAX_SHAPES = 16, DECODER_MAX_SHAPE_KEYS = 256 };
+
+struct decoder_options {
+    const struct schema *schema; /* outlives the decoder; frozen */
+    uint32_t time_column;        /* UINT32_MAX: the record's own time */
+    enum time_unit time_unit;
+    int64_t max_future_skew_us;  /* compared with the record's own time, when it has one; INT64_MAX = off */
+    bool use_shapes;             /* false: simdjson only (tests, bench) */
+};
+
+struct decoder;
+
+struct decoder *decoder_create(const struct decoder_options *options);
+void decoder_destroy(struct decoder *decoder);
+
+/* Decodes every record of the batch: rows, columns, event_times_us, offsets, bad. May add to the side area. A record that
+ * is only white space is neither row nor bad (an empty line). Never fails: trouble is a bad record. */
+void decoder_run(struct decoder *decoder, struct batch *batch);
+
+struct decoder_counters {
+    uint64_t fast_documents, slow_documents, shapes_learned, shapes_evicted;
+};
+struct decoder_counters decoder_counters(const struct decoder *decoder);

@@ -1,0 +1,25 @@
+/* Bad and too-late records on their way to the dead-letter stream, in blocks like results. */
+#pragma once
+
+#include "flow/batch.h"
+
+struct dead_letter {
+    uint32_t source_index;
+    uint32_t partition;
+    int64_t offset;
+    int64_t time_us;     /* wall clock when it was judged; the record's own time when it has one */
+    const char *reason;  /* bad_reason_name(), or "too_late" */
+    uint32_t pipeline_index; /* UINT32_MAX unless the judgement is a pipeline's (too_late) */
+    struct slice detail, raw; /* in the block's arena */
+};
+
+struct dead_letter_block {
+    struct arena arena;
+    struct dead_letter *letters;
+    uint32_t letter_count, letter_capacity;
+};
+
+struct dead_letter_block *dead_letter_block_create(void);
+void dead_letter_block_destroy(struct dead_letter_block *block);
+/* Copies detail and raw into the block. */
+void dead_letter_block_add(struct dead_letter_block *block, const struct dead_letter *letter);

@@ -1,0 +1,42 @@
+/* The paths of a source's events that somebody uses. Each becomes a column of the batch; all else is checked but
+ * not kept. Built at load by the pipelines (expressions, keys, partition keys, subscribers), frozen before the first
+ * batch is decoded. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/slice.h"
+
+enum { SCHEMA_MAX_COLUMNS = 256, SCHEMA_MAX_PATH_DEPTH = 16 };
+
+/* One step of a path: a member name, or an array index when `name.data` is NULL. */
+struct path_step {
+    struct slice name;
+    uint32_t index;
+};
+
+struct path {
+    struct path_step steps[SCHEMA_MAX_PATH_DEPTH];
+    uint32_t step_count;
+    struct slice text; /* canonical text: a.b[0] */
+};
+
+struct schema {
+    struct arena arena;
+    struct path *paths; /* [column_count], in the order they were added */
+    uint32_t column_count;
+};
+
+void schema_init(struct schema *schema);
+void schema_deinit(struct schema *schema);
+
+/* Parses `a.b`, `a["odd name"]`, `a[0].b`. Names: letters, digits, _ - $ @ and any non-ASCII, not empty. */
+NODISCARD enum status path_parse(struct arena *arena, struct slice text, struct path *path, struct error *error);
+
+/* Index of the column for that path, which is added when it is new. STATUS_LIMIT at SCHEMA_MAX_COLUMNS. */
+NODISCARD enum status schema_add(struct schema *schema, const struct path *path, uint32_t *column_index);
+/* The same from text. */
+NODISCARD enum status schema_add_text(struct schema *schema, struct slice text, uint32_t *column_index,
+                                      struct error *error);
