@@ -1,0 +1,78 @@
+/* A snapshot of what the engine is doing, filled by pipeline/engine.c on the asker's thread from counters that their
+ * owners publish, and rendered here: as `data.metrics` and /api/v1/stats (JSON) and as /metrics (Prometheus, OpenMetrics). */
+#pragma once
+
+#include "base/buffer.h"
+#include "base/histogram.h"
+#include "flow/batch.h"
+
+enum latency_stage {
+    LATENCY_ACCEPT,  /* request body complete → durable in the event log (http) */
+    LATENCY_DECODE,  /* batch read → decoded */
+    LATENCY_WINDOW,  /* decoded → added to panes, and panes handed on */
+    LATENCY_MERGE,   /* newest event's arrival → result emitted */
+    LATENCY_STORE,   /* result emitted → committed */
+    LATENCY_SOCKET,  /* result emitted → written to the sockets */
+    LATENCY_END_TO_END, /* newest event's arrival → written to the sockets (to the store while nobody listens) */
+    LATENCY_STAGE_COUNT
+};
+const char *latency_stage_name(enum latency_stage stage); /* "accept" ... "end_to_end" */
+
+struct partition_stats {
+    uint32_t partition;
+    int64_t offset;       /* next offset to process; 0 before the first */
+    int64_t watermark_us; /* TIME_NONE before the first event */
+    bool idle;
+    int64_t lag;          /* records behind the end of the log; -1 unknown */
+};
+
+struct source_pipeline_stats {
+    uint32_t pipeline_index;
+    uint64_t used, filtered, too_late;
+};
+
+struct source_stats {
+    const char *name, *kind;
+    uint64_t in, bad;
+    uint64_t bad_by_reason[BAD_REASON_COUNT];
+    uint64_t fast_documents, slow_documents;
+    struct partition_stats *partitions;
+    uint32_t partition_count;
+    struct source_pipeline_stats *pipelines;
+    uint32_t pipeline_count;
+    bool ended, paused;
+};
+
+struct pipeline_stats {
+    const char *name;
+    uint64_t used, filtered, too_late, late_accepted, type_errors, results, overflow_events;
+    uint64_t open_windows, held_windows, keys, memory_size;
+    int64_t watermark_us; /* TIME_NONE unknown */
+};
+
+struct stats_snapshot {
+    struct arena arena; /* everything the snapshot points to */
+    int64_t wall_us, uptime_us;
+    uint64_t boot_id;
+    struct source_stats *sources;
+    uint32_t source_count;
+    struct pipeline_stats *pipelines;
+    uint32_t pipeline_count;
+    struct histogram_summary latency_minute[LATENCY_STAGE_COUNT]; /* the last minute */
+    struct histogram latency[LATENCY_STAGE_COUNT];                /* since start */
+    uint64_t dead_letters, store_rows, store_commits;
+    uint64_t results_total;
+    size_t memory_size; /* resident bytes */
+    uint32_t shards;
+    /* Filled by serve from the hub before rendering. */
+    uint32_t clients, subscriptions;
+    uint64_t deliveries, delivered_bytes, slow_consumers, events_dropped;
+};
+
+void stats_snapshot_init(struct stats_snapshot *snapshot);
+void stats_snapshot_deinit(struct stats_snapshot *snapshot);
+
+/* Rates need two snapshots: `before` may be NULL (rates are then null). One JSON object as in docs/API.md. */
+void stats_write_json(struct buffer *out, const struct stats_snapshot *now, const struct stats_snapshot *before);
+/* Prometheus text 0.0.4, or OpenMetrics 1.0 (ends with # EOF). */
+void stats_write_metrics(struct buffer *out, const struct stats_snapshot *now, bool openmetrics);
