@@ -155,6 +155,7 @@ def test_random_streams_over_http_give_what_the_model_gives(make_server, seed, p
         assert {k: state["pipelines"][name][k] for k in result.counters} == dict(result.counters), name
         want = result.records(keep_open=True)
         # The counters run ahead of the store: poll until every record is there in its last revision.
+        assert not any(r["optional"] for r in want.values())
         revisions = {i: r["revision"] for i, r in want.items()}
         weir.eventually(lambda n=name, r=revisions: {i["id"]: i["revision"] for i in server.results(n)} == r,
                         20, f"all results of {name}")
