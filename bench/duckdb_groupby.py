@@ -35,7 +35,9 @@ def measure(connection, grouped):
 
 
 def from_file(connection, path, key):
-    read = f"read_json(?, format = 'newline_delimited', columns = {COLUMNS})".replace("?", "'" + path.replace("'", "''") + "'")
+    read = f"read_json(?, format = 'newline_delimited', columns = {COLUMNS})".replace(
+        "?", "'" + path.replace("'", "''") + "'"
+    )
     rows = f"SELECT {key} AS k, timestamp // 10000 AS w, properties.amount AS amount FROM {read}"
     return measure(connection, f"SELECT k, w, {AGGREGATES} FROM ({rows}) GROUP BY k, w")
 

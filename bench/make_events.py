@@ -36,7 +36,18 @@ def stable_events(count, generator):
 
 
 def mixed_events(count, generator):
-    names = ["Zoë", "naïve", 'say "hi"', "back\\slash", "tab\there", "日本語", "line\nbreak", "plain", "über", "emoji 🙂"]
+    names = [
+        "Zoë",
+        "naïve",
+        'say "hi"',
+        "back\\slash",
+        "tab\there",
+        "日本語",
+        "line\nbreak",
+        "plain",
+        "über",
+        "emoji 🙂",
+    ]
     for i in range(count):
         properties = [
             ("amount", round(generator.random() * 1000, 2)),
