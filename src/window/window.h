@@ -31,6 +31,9 @@ struct window_aggregate {
  * fit the kind, else NULL and `error` says so. */
 const struct aggregate_kind *aggregate_kind_find(struct slice name, uint32_t argument_count, struct error *error);
 
+/* True for sum, mean, min, max, ...: a statically typed input that is no number is a configuration error. */
+bool aggregate_kind_wants_number(const struct aggregate_kind *kind);
+
 struct window_spec {
     const struct result_shape *shape; /* names; key_count */
     int64_t size_us, offset_us;       /* tumbling */
@@ -60,7 +63,7 @@ struct window_rows {
 };
 
 struct window_counts {
-    uint64_t used, too_late, late_accepted, type_errors, overflow_keys;
+    uint64_t used, too_late, late_accepted, type_errors, overflow_events;
 };
 
 struct window_operator;
