@@ -41,28 +41,55 @@ enum native_json_event {
 
 struct native_json_token {
     enum native_json_event event;
-    const char *text;     /* key or string: valid until the next parse */
+    const char *text; /* key or string: valid until the next parse */
     size_t size;
     int64_t integer;
     double number;
-    size_t raw_offset;    /* where the token begins in the document */
+    size_t raw_offset; /* where the token begins in the document */
 };
 
 enum native_json_result {
     NATIVE_JSON_OK = 0,
-    NATIVE_JSON_STOPPED,   /* the visitor returned false */
-    NATIVE_JSON_NOT_JSON,  /* *message says what simdjson found wrong */
-    NATIVE_JSON_TOO_DEEP,
+    NATIVE_JSON_STOPPED,  /* the visitor returned false */
+    NATIVE_JSON_NOT_JSON, /* the message says what is wrong */
+    NATIVE_JSON_TOO_DEEP, /* otherwise valid */
     NATIVE_JSON_TOO_BIG,
 };
 
-/* Parses the whole document (`text` has NATIVE_JSON_PADDING readable bytes behind it) and only when all of it is
- * valid - UTF-8, no lone surrogates, nothing behind the value - calls `visit` for each token in document order.
- * Duplicate keys are not noticed here. `message` gets a static string on failure. */
+/* Parsing checks all of the document (`text` has NATIVE_JSON_PADDING readable bytes behind it): UTF-8, lone surrogates,
+ * nothing behind the value. Duplicate keys are not noticed here. Messages are static strings. */
 enum { NATIVE_JSON_PADDING = 64 };
-enum native_json_result native_json_visit(struct native_json *json, const char *text, size_t size, unsigned max_depth,
+
+/* Calls `visit` for each token in document order, when all of it is valid. `message` may be NULL. */
+enum native_json_result native_json_visit(struct native_json *json, const char *text, size_t size,
+                                          unsigned max_depth,
                                           bool (*visit)(void *context, const struct native_json_token *token),
                                           void *context, const char **message);
+
+/* The same as a flat array of nodes in document order, for the decoder. */
+struct native_json_node {
+    enum native_json_event event;
+    uint32_t offset; /* of the first byte in the document */
+    uint32_t
+        size; /* KEY, STRING: of the unescaped text. Else of the raw text; a BEGIN has that of the whole container */
+    uint32_t next; /* index behind this one; of a BEGIN, behind its END */
+    union {
+        const char *text; /* KEY, STRING: in the document, or in the parser when it had escapes */
+        int64_t integer;
+        double number;
+    } value;
+    bool is_escaped;
+};
+
+struct native_json_document {
+    const struct native_json_node *nodes; /* valid until the next parse */
+    uint32_t node_count;
+    const char *message; /* what is wrong, or NULL */
+};
+
+/* `*document` has nodes after NATIVE_JSON_OK and NATIVE_JSON_TOO_DEEP. */
+enum native_json_result native_json_parse(struct native_json *json, const char *text, size_t size,
+                                          unsigned max_depth, struct native_json_document *document);
 
 #ifdef __cplusplus
 }

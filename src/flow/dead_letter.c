@@ -1,0 +1,36 @@
+/* Blocks of dead letters own what they carry, so the batch can be used again at once. */
+#include "flow/dead_letter.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+enum { FIRST_CAPACITY = 16 };
+
+struct dead_letter_block *dead_letter_block_create(void)
+{
+    struct dead_letter_block *block = memory_allocate(sizeof *block);
+    arena_init(&block->arena, 0);
+    return block;
+}
+
+void dead_letter_block_destroy(struct dead_letter_block *block)
+{
+    if (!block)
+        return;
+    arena_deinit(&block->arena);
+    free(block->letters);
+    free(block);
+}
+
+void dead_letter_block_add(struct dead_letter_block *block, const struct dead_letter *letter)
+{
+    if (block->letter_count == block->letter_capacity) {
+        block->letter_capacity = block->letter_capacity ? 2 * block->letter_capacity : FIRST_CAPACITY;
+        block->letters = memory_resize_array(block->letters, block->letter_capacity, sizeof *block->letters);
+    }
+    struct dead_letter *copy = &block->letters[block->letter_count++];
+    *copy = *letter;
+    copy->detail = arena_copy(&block->arena, letter->detail);
+    copy->raw = arena_copy(&block->arena, letter->raw);
+}
