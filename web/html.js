@@ -1,0 +1,6 @@
+/* Templates: tagged strings instead of a build step. */
+
+import { h } from "preact";
+import htm from "htm";
+
+export const html = htm.bind(h);

@@ -1,0 +1,41 @@
+/* The sources in one table: what comes in, how far behind, and what was bad. */
+
+import { html } from "./html.js";
+import { Mark, Moment, Quantity } from "./parts.js";
+import { duration, number, quantity } from "./format.js";
+
+/** The health component of a source, however it is called: "events", "source events", "source:events", "source.events". */
+export function sourceComponent(system, name) {
+  const components = system?.components ?? {};
+  return ["source:", "source.", "source/", "source ", "source_", "sources.", ""].map((prefix) => components[prefix + name]).find(Boolean) ?? null;
+}
+
+function SourceRow({ name, source, kind, component }) {
+  const status = component?.status ?? "ok";
+  return html`<tr>
+    <th scope="row">${name}${kind && html`<span class="unit"> ${kind}</span>`}</th>
+    <td class="right"><${Quantity} of=${quantity(source?.rate)} /></td>
+    <td class="right">${number(source?.in)}</td>
+    <td class=${source?.bad > 0 ? "right some" : "right"}>${number(source?.bad)}</td>
+    <td class="right">${number(source?.lag)}</td>
+    <td class="right"><${Quantity} of=${duration(source?.watermark_delay_ms)} /></td>
+    <td class="right"><${Moment} ms=${source?.watermark} /></td>
+    <td class="reason">${status !== "ok" && html`<${Mark} status=${status} />${component.reason ?? status}`}</td>
+  </tr>`;
+}
+
+export function Sources({ store }) {
+  const { metrics, sources, system } = store;
+  const names = [...new Set([...sources.map(({ name }) => name), ...Object.keys(metrics?.sources ?? {})])];
+  if (names.length === 0) return null;
+  const kindOf = (name) => sources.find((source) => source.name === name)?.kind;
+  return html`<section class="sources" aria-labelledby="sources-head">
+    <h2 id="sources-head">Sources</h2>
+    <div class="scroll" tabindex="0" role="region" aria-label="sources"><table class="records">
+      <caption class="unseen">Sources: events in, bad events, lag and watermark</caption>
+      <thead><tr><th scope="col">source</th><th scope="col" class="right">events/s</th><th scope="col" class="right">events in</th><th scope="col" class="right">bad</th>
+        <th scope="col" class="right" title="events that wait in the source">lag</th><th scope="col" class="right">watermark delay</th><th scope="col" class="right">watermark</th><th scope="col"><span class="unseen">trouble</span></th></tr></thead>
+      <tbody>${names.map((name) => html`<${SourceRow} key=${name} name=${name} kind=${kindOf(name)} source=${metrics?.sources?.[name]} component=${sourceComponent(system, name)} />`)}</tbody>
+    </table></div>
+  </section>`;
+}
