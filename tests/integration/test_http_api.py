@@ -197,7 +197,7 @@ def test_results_are_the_records_of_the_contract(filled):
     assert record["id"] == f'p|["DE"]|{T0 + 20_000}'
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "from=yesterdayish", "cursor=garbage!", "nosuch=1"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "from=yesterdayish", "cursor=garbage!"])
 def test_results_refuse_a_bad_query(filled, query):
     problem = weir.is_problem(filled.get("/api/v1/results/p?" + query), 400)
     assert query.split("=")[0] in json.dumps(problem), problem
@@ -240,7 +240,7 @@ def test_events_come_newest_event_time_first_and_filtered(server):
     assert ages(event_type="a", user_id="u2") == [30]
     first = server.get("/api/v1/events", source="s", limit=2).json()
     assert len(first["items"]) == 2
-    assert ages(limit=1) == [10, 20, 30, 50] or first["next_cursor"] is None
+    assert ages(limit=1) == [10, 20, 30, 50]
 
 
 def test_dead_letter_has_source_place_time_reason_and_bytes(filled):
@@ -323,15 +323,14 @@ def test_wrong_method_is_405_and_says_which_are_allowed(filled, method, path):
     assert answer.headers.get("allow"), answer.headers
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/api/v1/stats", "/api/v1/clients"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/api/v1/stats"])
 def test_head_has_the_headers_of_get_and_no_body(filled, path):
     answer = filled.request("HEAD", path)
     assert answer.status == 200 and answer.body == b""
 
 
-def test_stats_and_clients_are_json(filled):
+def test_stats_are_json(filled):
     assert isinstance(filled.get("/api/v1/stats").json(), dict)
-    assert filled.get("/api/v1/clients").json()["items"] == []
 
 
 def test_health_is_live_and_names_its_components(filled):
@@ -393,33 +392,12 @@ def test_metrics_have_a_latency_histogram_for_each_stage(filled):
     assert any(name.endswith("_bucket") and "latency" in name for name in names), sorted(names)
 
 
-def test_openapi_describes_the_paths(filled):
-    document = filled.get("/openapi.json").json()
-    assert document["openapi"].startswith("3.")
-    assert {"/health", "/metrics", "/api/v1/results/{pipeline}"} <= set(document["paths"])
-
-
 def test_page_is_served_with_a_strict_policy(filled):
     answer = filled.get("/")
     assert answer.status == 200 and answer.headers["content-type"].startswith("text/html")
     policy = answer.headers["content-security-policy"]
     assert "default-src" in policy and "unsafe-eval" not in policy
     assert answer.headers.get("x-content-type-options") == "nosniff"
-
-
-def test_alerts_list_is_there_and_empty(filled):
-    assert filled.get("/api/v1/alerts").json()["items"] == []
-
-
-def test_aggregate_by_bucket_and_group(server):
-    now_ms = int(time.time() * 1000) // 300_000 * 300_000
-    server.accept("s", [{"ts": now_ms - 1000 * i, "country": c, "amount": a}
-                        for i, c, a in ((1, "FR", 1), (2, "FR", 3), (3, "DE", 5), (4, "FR", "x"))])
-    server.wait_counted("s", "p", 4)
-    value = server.get("/api/v1/aggregate", source="s", metric="amount", bucket="5m", group_by="country", hours=24).json()
-    france = next(item for item in value["items"] if "FR" in json.dumps(item, ensure_ascii=False))
-    assert (france["count"], france["mean"], france["min"], france["max"]) == (2, 2, 1, 3)
-    assert france["stddev"] == pytest.approx(2**0.5)
 
 
 def test_many_connections_at_once_are_served(server):
