@@ -56,3 +56,27 @@ size_t ring_count(const struct ring *ring) {
     size_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
     return atomic_load_explicit(&ring->tail, memory_order_acquire) - head;
 }
+
+void ring_push_wait(struct ring *ring, void *item) {
+    while (!ring_push(ring, item)) {
+        waker_prepare(ring->producer);
+        if (ring_push(ring, item)) {
+            waker_cancel(ring->producer);
+            return;
+        }
+        waker_wait(ring->producer, -1);
+    }
+}
+
+void *ring_pop_wait(struct ring *ring, int64_t timeout_us) {
+    void *item = ring_pop(ring);
+    if (item) return item;
+    waker_prepare(ring->consumer);
+    item = ring_pop(ring);
+    if (item) {
+        waker_cancel(ring->consumer);
+        return item;
+    }
+    waker_wait(ring->consumer, timeout_us);
+    return ring_pop(ring);
+}

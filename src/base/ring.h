@@ -23,7 +23,11 @@ void ring_init(struct ring *ring, size_t capacity, struct waker *consumer, struc
 void ring_deinit(struct ring *ring);
 /* False when full; then the producer is woken once there is room again. Producer thread. */
 bool ring_push(struct ring *ring, void *item);
+/* Waits for room as long as it takes. The ring must have a producer waker that only this thread sleeps on. */
+void ring_push_wait(struct ring *ring, void *item);
 /* NULL when empty. Consumer thread. */
 void *ring_pop(struct ring *ring);
+/* Waits for an item at most `timeout_us` (<0: for ever); NULL when none came. The ring must have a consumer waker. */
+void *ring_pop_wait(struct ring *ring, int64_t timeout_us);
 /* How many are in it: exact for the two threads' own side, a snapshot for others. */
 size_t ring_count(const struct ring *ring);

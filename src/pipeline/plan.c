@@ -1,0 +1,252 @@
+/* From configuration to plan: compiles every expression against the schema of each source that feeds it. */
+#include "pipeline/plan.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "decode/decoder.h"
+
+struct planner {
+    struct plan *plan;
+    struct config_errors *errors;
+};
+
+static void report(const struct planner *planner, const struct config_text *text, const struct expr_error *error) {
+    config_error_add(planner->errors, config_text_place(text, error->offset), "%s", error->message);
+}
+
+static struct expr *compile(const struct planner *planner, struct schema *schema, const struct config_text *text,
+                            enum expr_type want) {
+    struct expr *expr = NULL;
+    struct expr_error error = {0};
+    if (expr_compile(slice_of(text->text), schema, want, &expr, &error) != STATUS_OK) report(planner, text, &error);
+    return expr;
+}
+
+static uint32_t path_column(const struct planner *planner, struct schema *schema, const struct config_text *text) {
+    if (!text->text) return PLAN_NO_COLUMN;
+    uint32_t column = PLAN_NO_COLUMN;
+    struct error error = {{0}};
+    if (schema_add_text(schema, slice_of(text->text), &column, &error) != STATUS_OK) {
+        config_error_add(planner->errors, text->place, "%s", error.text);
+    }
+    return column;
+}
+
+static bool is_number_type(enum expr_type type) {
+    return type == EXPR_ANY || type == EXPR_INT || type == EXPR_DOUBLE || type == EXPR_NUMBER || type == EXPR_NULL;
+}
+
+/* The text of an aggregate's argument as a config_text of its own, so that errors point into the line. */
+static struct config_text argument_text(struct planner *planner, const struct config_text *whole, struct slice argument) {
+    struct config_text text = *whole;
+    text.place = config_text_place(whole, (size_t)(argument.data - whole->text));
+    text.text = arena_copy(&planner->plan->arena, argument).data;
+    return text;
+}
+
+/* Index of the input with that text; a new one is put at the end. */
+static uint32_t find_input(struct config_text *inputs, uint32_t *input_count, const struct config_text *text) {
+    for (uint32_t i = 0; i < *input_count; i++) {
+        if (strcmp(inputs[i].text, text->text) == 0) return i;
+    }
+    inputs[*input_count] = *text;
+    return (*input_count)++;
+}
+
+/* What the aggregates of a pipeline ask for, whichever source feeds it. */
+struct aggregate_inputs {
+    struct config_text texts[RESULT_MAX_AGGREGATES];
+    bool wants_number[RESULT_MAX_AGGREGATES];
+    const char *functions[RESULT_MAX_AGGREGATES];
+    uint32_t count;
+};
+
+static void plan_aggregate(struct planner *planner, const struct config_named_text *config,
+                           struct plan_pipeline *pipeline, struct aggregate_inputs *inputs) {
+    struct expr_call call;
+    struct expr_error error = {0};
+    if (expr_split_call(slice_of(config->value.text), &call, &error) != STATUS_OK) {
+        report(planner, &config->value, &error);
+        return;
+    }
+    struct error reason = {{0}};
+    const struct aggregate_kind *kind = aggregate_kind_find(call.function, call.argument_count, &reason);
+    if (!kind) {
+        config_error_add(planner->errors, config_text_place(&config->value, (size_t)(call.function.data - config->value.text)),
+                         "%s", reason.text);
+        return;
+    }
+    struct window_aggregate *aggregate = &pipeline->window.aggregates[pipeline->window.aggregate_count];
+    aggregate->kind = kind;
+    aggregate->input = -1;
+    if (call.argument_count > 0) {
+        struct config_text text = argument_text(planner, &config->value, call.arguments[0]);
+        uint32_t index = find_input(inputs->texts, &inputs->count, &text);
+        aggregate->input = (int32_t)index;
+        if (aggregate_kind_wants_number(kind)) {
+            inputs->wants_number[index] = true;
+            inputs->functions[index] = arena_copy(&planner->plan->arena, call.function).data;
+        }
+    }
+    pipeline->shape.value_names[pipeline->window.aggregate_count++] = config->name;
+}
+
+static uint64_t definition_hash(const struct config_pipeline *config) {
+    struct buffer text = {0};
+    buffer_format(&text, "1|%lld|%lld|%lld|%d|%s", (long long)config->window.size_us, (long long)config->window.offset_us,
+                  (long long)config->allowed_lateness_us, (int)config->late, config->where.text ? config->where.text : "");
+    for (uint32_t i = 0; i < config->key_count; i++) buffer_format(&text, "|k %s", config->keys[i].value.text);
+    for (uint32_t i = 0; i < config->aggregate_count; i++) buffer_format(&text, "|a %s", config->aggregates[i].value.text);
+    uint64_t hash = hash_bytes(text.data, text.size, 0);
+    buffer_deinit(&text);
+    return hash;
+}
+
+static void plan_window(const struct config_pipeline *config, struct plan_pipeline *pipeline, uint64_t hash_seed) {
+    struct window_spec *window = &pipeline->window;
+    static const enum window_late late[] = {
+        [LATE_UPDATE] = WINDOW_LATE_UPDATE, [LATE_DROP] = WINDOW_LATE_DROP, [LATE_DLQ] = WINDOW_LATE_DLQ};
+    window->shape = &pipeline->shape;
+    window->size_us = config->window.size_us;
+    window->offset_us = config->window.offset_us;
+    window->allowed_lateness_us = config->allowed_lateness_us;
+    window->late = late[config->late];
+    window->emit_count = config->emit_count;
+    window->emit_every_us = config->emit_every_us;
+    window->close_after_us = config->close_after_us;
+    window->key_limit = config->key_limit;
+    window->hash_seed = hash_seed;
+}
+
+static void compile_feed(struct planner *planner, struct plan_source *source, const struct plan_pipeline *pipeline,
+                         const struct aggregate_inputs *inputs, struct plan_feed *feed) {
+    const struct config_pipeline *config = pipeline->config;
+    if (config->where.text) feed->where = compile(planner, &source->schema, &config->where, EXPR_BOOL);
+    feed->key_count = config->key_count;
+    for (uint32_t i = 0; i < config->key_count; i++) {
+        feed->keys[i] = compile(planner, &source->schema, &config->keys[i].value, EXPR_ANY);
+    }
+    feed->input_count = inputs->count;
+    for (uint32_t i = 0; i < inputs->count; i++) {
+        struct expr *input = feed->inputs[i] = compile(planner, &source->schema, &inputs->texts[i], EXPR_ANY);
+        if (input && inputs->wants_number[i] && !is_number_type(expr_result_type(input))) {
+            config_error_add(planner->errors, inputs->texts[i].place,
+                             "%s() needs a number, but \"%s\" is a %s; convert it with double(...) or count it",
+                             inputs->functions[i], inputs->texts[i].text, expr_type_name(expr_result_type(input)));
+        }
+    }
+}
+
+static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint64_t hash_seed) {
+    struct plan *plan = planner->plan;
+    struct plan_pipeline *pipeline = &plan->pipelines[pipeline_index];
+    const struct config_pipeline *config = &plan->config->pipelines[pipeline_index];
+    pipeline->config = config;
+    pipeline->shape.pipeline = config->name;
+    pipeline->shape.pipeline_index = pipeline_index;
+    pipeline->shape.key_count = config->key_count;
+    for (uint32_t i = 0; i < config->key_count; i++) pipeline->shape.key_names[i] = config->keys[i].name;
+    plan_window(config, pipeline, hash_seed);
+    struct aggregate_inputs inputs = {0};
+    for (uint32_t i = 0; i < config->aggregate_count; i++) {
+        plan_aggregate(planner, &config->aggregates[i], pipeline, &inputs);
+    }
+    pipeline->shape.value_count = pipeline->window.aggregate_count;
+    pipeline->window.input_count = inputs.count;
+    for (uint32_t i = 0; i < config->source_count; i++) {
+        struct plan_source *source = &plan->sources[config->sources[i]];
+        struct plan_feed *feed = &source->feeds[source->feed_count++];
+        feed->pipeline_index = pipeline_index;
+        feed->first_partition = pipeline->window.partition_count;
+        pipeline->window.partition_count += source->partition_count;
+        /* The same mistake would be told once per source; the first is enough. */
+        uint32_t errors_before = planner->errors->count;
+        compile_feed(planner, source, pipeline, &inputs, feed);
+        if (planner->errors->count != errors_before) break;
+    }
+    pipeline->definition_hash = definition_hash(config);
+}
+
+static void plan_source(struct planner *planner, uint32_t source_index, const uint32_t *partition_counts) {
+    struct plan *plan = planner->plan;
+    struct plan_source *source = &plan->sources[source_index];
+    source->config = &plan->config->sources[source_index];
+    source->partition_count = partition_counts ? partition_counts[source_index] : source->config->partitions;
+    schema_init(&source->schema);
+    source->time_column = path_column(planner, &source->schema, &source->config->time);
+    source->partition_column = path_column(planner, &source->schema, &source->config->partition_by);
+    source->feeds = arena_allocate_zeroed(&plan->arena, sizeof *source->feeds * (plan->config->pipeline_count + 1));
+}
+
+struct plan *plan_create(const struct config *config, const uint32_t *partition_counts, struct config_errors *errors) {
+    struct plan *plan = memory_allocate(sizeof *plan);
+    arena_init(&plan->arena, 0);
+    plan->config = config;
+    plan->source_count = config->source_count;
+    plan->pipeline_count = config->pipeline_count;
+    plan->sources = memory_allocate_array(config->source_count, sizeof *plan->sources);
+    plan->pipelines = memory_allocate_array(config->pipeline_count, sizeof *plan->pipelines);
+    struct planner planner = {plan, errors};
+    uint32_t errors_before = errors->count;
+    uint64_t hash_seed = random_seed_from_system();
+    for (uint32_t i = 0; i < config->source_count; i++) plan_source(&planner, i, partition_counts);
+    for (uint32_t i = 0; i < config->pipeline_count; i++) plan_pipeline(&planner, i, hash_seed);
+    if (errors->count == errors_before) return plan;
+    plan_destroy(plan);
+    return NULL;
+}
+
+void plan_destroy(struct plan *plan) {
+    if (!plan) return;
+    for (uint32_t i = 0; i < plan->source_count; i++) {
+        struct plan_source *source = &plan->sources[i];
+        for (uint32_t f = 0; f < source->feed_count; f++) {
+            struct plan_feed *feed = &source->feeds[f];
+            expr_destroy(feed->where);
+            for (uint32_t k = 0; k < feed->key_count; k++) expr_destroy(feed->keys[k]);
+            for (uint32_t k = 0; k < feed->input_count; k++) expr_destroy(feed->inputs[k]);
+        }
+        schema_deinit(&source->schema);
+    }
+    free(plan->sources);
+    free(plan->pipelines);
+    arena_deinit(&plan->arena);
+    free(plan);
+}
+
+void plan_decoder_options(const struct plan_source *source, struct decoder_options *options) {
+    static const enum time_unit units[] = {
+        [CONFIG_TIME_AUTO] = TIME_UNIT_AUTO,         [CONFIG_TIME_S] = TIME_UNIT_SECONDS,
+        [CONFIG_TIME_MS] = TIME_UNIT_MILLISECONDS,   [CONFIG_TIME_US] = TIME_UNIT_MICROSECONDS,
+        [CONFIG_TIME_NS] = TIME_UNIT_NANOSECONDS,
+    };
+    *options = (struct decoder_options){
+        .schema = &source->schema,
+        .time_column = source->time_column == PLAN_NO_COLUMN ? UINT32_MAX : source->time_column,
+        .time_unit = units[source->config->time_unit],
+        .max_future_skew_us = source->config->max_future_skew_us,
+        .use_shapes = true,
+    };
+}
+
+/* Equal keys go to equal partitions: 1 and 1.0 are the same number. */
+uint32_t plan_partition_of(const struct plan_source *source, const struct batch *batch, uint32_t row) {
+    if (source->partition_column == PLAN_NO_COLUMN || source->partition_count <= 1) return 0;
+    const struct column *column = &batch->columns[source->partition_column];
+    enum value_kind kind = column->kinds[row];
+    union value value = column->values[row];
+    uint64_t hash;
+    if (kind == VALUE_STRING || kind == VALUE_JSON) {
+        hash = hash_bytes(batch->bytes + value.s.offset, value.s.size, kind);
+    } else if (kind == VALUE_NULL) {
+        hash = 0;
+    } else {
+        double number = kind == VALUE_DOUBLE ? value.d : (double)value.i;
+        if (number == 0) number = 0; /* -0 */
+        hash = hash_bytes(&number, sizeof number, kind == VALUE_BOOL);
+    }
+    return (uint32_t)(hash % source->partition_count);
+}

@@ -1,0 +1,59 @@
+/* The plan: a checked configuration turned into what the threads execute. Per source the columns to decode; per pipeline the
+ * window; per (source, pipeline) pair the expressions, since column numbers differ by source. Immutable once made, shared by all threads. */
+#pragma once
+
+#include "config/config.h"
+#include "expr/expr.h"
+#include "flow/result.h"
+#include "flow/schema.h"
+#include "window/window.h"
+
+enum { PLAN_NO_COLUMN = UINT32_MAX };
+
+/* One pipeline as one of its sources feeds it. */
+struct plan_feed {
+    uint32_t pipeline_index;
+    uint32_t first_partition; /* of this source among all partitions of the pipeline */
+    struct expr *where;       /* NULL = every row */
+    struct expr *keys[RESULT_MAX_KEYS];
+    struct expr *inputs[RESULT_MAX_AGGREGATES];
+    uint32_t key_count, input_count;
+};
+
+struct plan_source {
+    const struct config_source *config;
+    uint32_t partition_count;
+    struct schema schema;
+    uint32_t time_column;      /* PLAN_NO_COLUMN = the record's own time */
+    uint32_t partition_column; /* PLAN_NO_COLUMN unless partition_by */
+    struct plan_feed *feeds;
+    uint32_t feed_count;
+};
+
+struct plan_pipeline {
+    const struct config_pipeline *config;
+    struct result_shape shape;
+    struct window_spec window;
+    uint64_t definition_hash; /* changes when state of an earlier run no longer fits */
+};
+
+struct plan {
+    const struct config *config;
+    struct arena arena;
+    struct plan_source *sources;
+    uint32_t source_count;
+    struct plan_pipeline *pipelines;
+    uint32_t pipeline_count;
+};
+
+/* `partition_counts` [source_count] overrides the configured numbers (replay: one per file); NULL = as configured.
+ * All errors go to `errors` with their places; NULL when there was one. Control thread. */
+struct plan *plan_create(const struct config *config, const uint32_t *partition_counts, struct config_errors *errors);
+void plan_destroy(struct plan *plan);
+
+/* The decoder's options for a source of the plan. */
+struct decoder_options;
+void plan_decoder_options(const struct plan_source *source, struct decoder_options *options);
+
+/* The partition of a row, by the value of the partition column: the same in every process and run. */
+uint32_t plan_partition_of(const struct plan_source *source, const struct batch *batch, uint32_t row);
