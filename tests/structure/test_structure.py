@@ -66,6 +66,8 @@ BREACHES = {
     "file_over_the_length": ("files_too_long", {"src/base/a.c": C_FILE + "\n" * 600}),
     "function_over_the_length": ("functions_too_long", {"src/base/a.c": LONG_FUNCTION}),
     "mark_of_unfinished_work": ("unfinished_work", {"src/base/a.c": "/* TO" + "DO */\n"}),
+    "path_of_one_machine": ("machine_paths", {"docs/A.md": "see /wo" + "rk/notes\n"}),
+    "limit_in_a_list_without_row": ("limits_undocumented", {"src/base/a.h": HEADER + "enum { A = 1, B_MAX_KEYS = 2 };\n"}),
     "limit_that_no_code_defines": ("limits_named_but_missing", {"docs/LIMITS.md": "`SLICE_COUNT_MAX` `LOST_MAX`\n"}),
     "limit_by_enum_without_row": ("limits_undocumented", {"src/base/a.h": HEADER + "enum { A_MAX = 1 };\n"}),
     "limit_by_define_without_row": ("limits_undocumented", {"src/base/a.h": HEADER + "#define A_MAX 1\n"}),
