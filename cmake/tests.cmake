@@ -31,6 +31,10 @@ foreach(source ${weir_fuzz_targets})
 endforeach()
 
 set(weir_test_environment "WEIR_BIN=${CMAKE_BINARY_DIR}/weir;WEIR_BUILD_DIR=${CMAKE_BINARY_DIR};WEIR_SANITIZE=${WEIR_SANITIZE}")
+if(WEIR_SANITIZE)
+  # Deadlines of the tests only; those of the product stay as they are.
+  list(APPEND weir_test_environment "WEIR_TEST_PATIENCE=5")
+endif()
 
 foreach(suite structure integration faults browser)
   file(GLOB weir_pytest_files CONFIGURE_DEPENDS tests/${suite}/test_*.py)
