@@ -3,11 +3,10 @@
 import { parseJson } from "./json.js";
 import { HISTORY_PAGE_RECORDS, HISTORY_PAGES } from "./limits.js";
 
-/** The JSON at `path`; a status such as 503 of /health still has a body worth reading, so only non-JSON is an error. */
-export async function getJson(path) {
+async function getJson(path) {
   const response = await fetch(path, { headers: { accept: "application/json" }, cache: "no-store" });
   const body = parseJson(await response.text());
-  if (!response.ok && path.startsWith("/api/")) throw new Error(body.detail ?? body.title ?? `status ${response.status}`);
+  if (!response.ok) throw new Error(body.detail ?? body.title ?? `status ${response.status}`);
   return body;
 }
 
@@ -17,7 +16,6 @@ async function getItems(path) {
 
 export const getPipelines = () => getItems("/api/v1/pipelines");
 export const getSources = () => getItems("/api/v1/sources");
-export const getHealth = () => getJson("/health");
 
 export function resultsPath(pipeline, query) {
   const known = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);

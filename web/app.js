@@ -82,7 +82,8 @@ function App({ store, retryNow }) {
     <${StateLine} store=${store} retryNow=${retryNow} />
     <${FourNumbers} store=${store} />
     ${route.name === null && html`<${Overview} store=${store} route=${route} setFilter=${setFilter} />`}
-    ${pipeline?.info && html`<${Detail} store=${store} pipeline=${pipeline} filter=${createFilter(route.filter)} filterText=${route.filter} setFilter=${setFilter} backHref=${routeHref(null, "")} />`}
+    ${pipeline?.info && html`<${Detail} store=${store} pipeline=${pipeline} filter=${createFilter(route.filter)} filterText=${route.filter} setFilter=${setFilter} backHref=${routeHref(null, "")}
+      opened=${left.current !== route.name} />`}
     ${route.name !== null && store.listed && !pipeline && html`<p class="nothing">There is no pipeline <b>${route.name}</b>. <a href=${routeHref(null, "")}>All pipelines</a></p>`}
   </main>`;
 }

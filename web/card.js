@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { html } from "./html.js";
 import { Chart } from "./chart.js";
-import { KeyValue, State, Value, columnDigits } from "./cells.js";
+import { KeyValue, Value, columnDigits } from "./cells.js";
 import { Moment, Span } from "./parts.js";
 import { CARD_KEYS } from "./limits.js";
 import { Results, mainAggregate, topRecords } from "./results.js";
@@ -63,7 +63,7 @@ function TopKeys({ pipeline, aggregate, rows, pick }) {
   const largest = Math.max(0, ...records.map(({ values }) => Number(values?.[aggregate.name] ?? 0)));
   const digits = columnDigits(records, aggregate.name);
   const blanks = Math.max(0, CARD_KEYS - records.length);
-  const name = (record) => (head === "window" ? html`<${Span} start=${record.window_start} end=${record.window_end} />` : html`<${KeyValue} value=${keyText(record.key)} />`);
+  const name = (record) => (head === "window" ? html`<${Moment} ms=${record.window_start} />` : html`<${KeyValue} value=${keyText(record.key)} />`);
   return html`<table class="keys" onMouseLeave=${() => pick(null)}>
     <caption class="unseen">${head === "window" ? "newest windows" : "largest keys"} of ${pipeline.name} by ${aggregate.name}</caption>
     <thead><tr><th scope="col">${head}</th><th scope="col" class="right">${aggregate.name}</th><th class="bars" aria-hidden="true"></th></tr></thead>

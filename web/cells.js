@@ -31,17 +31,21 @@ export function Value({ record, aggregate, digits }) {
   return html`<span title=${error ? `${exact}: approximate, ${error}` : exact}>${error && html`<span class="unit">≈ </span>`}${number(value, digits)}</span>`;
 }
 
-/** Digits after the point that suit a whole column: none when all are integers, else by its largest value. */
+function decimals(value) {
+  return /\.(\d+)$/.exec(String(value))?.[1].length ?? (Number.isInteger(value) ? 0 : 5);
+}
+
+/** Digits after the point that suit a whole column: as many as its values have, but no more than their size deserves. */
 export function columnDigits(records, name) {
   let largest = 0;
-  let whole = true;
+  let most = 0;
   for (const { values } of records) {
     const value = values?.[name];
     if (typeof value !== "number") continue;
-    whole &&= Number.isInteger(value);
+    most = Math.max(most, decimals(value));
     largest = Math.max(largest, Math.abs(value));
   }
-  return whole ? undefined : largest >= 100 ? 2 : largest >= 1 ? 3 : 5;
+  return most === 0 ? undefined : Math.min(most, largest >= 100 ? 2 : largest >= 1 ? 3 : 5);
 }
 
 export function KeyValue({ value }) {

@@ -3,10 +3,15 @@
  * revised after it had closed. Colours come from the style sheet's custom properties, so light and dark need no code. */
 
 import { Component, createRef } from "preact";
+import uPlot from "uplot";
 import { html } from "./html.js";
-import { compactText, time } from "./format.js";
+import { axisText, axisTimes, compactText, isToday } from "./format.js";
 
-const LABEL_GAP = 15;
+const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];
+const TIME_STEPS_MS = [
+  ...[1, 2, 5, 10, 15, 30].map((n) => n * SECOND), ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
+  ...[1, 2, 3, 6, 12].map((n) => n * HOUR), ...[1, 2, 7, 14, 28, 91, 364].map((n) => n * DAY),
+];
 const PADDING_TOP = 8;
 
 function palette(element) {
@@ -53,6 +58,7 @@ function drawEnds(plot, view, colors) {
   const ratio = devicePixelRatio;
   const labels = [];
   ctx.save();
+  ctx.setLineDash([]);
   for (const [index, line] of view.lines.entries()) {
     const last = lastIndex(line.values);
     if (last < 0) continue;
@@ -64,20 +70,20 @@ function drawEnds(plot, view, colors) {
     ctx.fill();
     if (line.label !== null) labels.push({ y, index, color, text: line.label ?? compactText(line.values[last]), bold: line.role === "closed" || line.role === "first" });
   }
-  ctx.lineWidth = 1.5 * ratio;
+  ctx.lineWidth = 1.25 * ratio;
   ctx.strokeStyle = colors.accent;
   ctx.fillStyle = colors.surface;
   for (const index of view.revised) {
     const value = view.lines[0]?.values[index];
     if (value === null || value === undefined) continue;
     ctx.beginPath();
-    ctx.arc(plot.valToPos(view.x[index], "x", true), plot.valToPos(value, "y", true), 2.75 * ratio, 0, 2 * Math.PI);
+    ctx.arc(plot.valToPos(view.x[index], "x", true), plot.valToPos(value, "y", true), 2.25 * ratio, 0, 2 * Math.PI);
     ctx.fill();
     ctx.stroke();
   }
   ctx.textBaseline = "middle";
   ctx.textAlign = "left";
-  for (const label of spreadLabels(labels, LABEL_GAP * ratio, bbox.top + bbox.height)) {
+  for (const label of spreadLabels(labels, colors.fontSize * 1.07 * ratio, bbox.top + bbox.height)) {
     ctx.font = `${label.bold ? 600 : 400} ${colors.fontSize * 0.86 * ratio}px ${colors.fontFamily}`;
     ctx.fillStyle = label.color;
     ctx.fillText(label.text, bbox.left + bbox.width + 8 * ratio, label.y);
@@ -85,12 +91,14 @@ function drawEnds(plot, view, colors) {
   ctx.restore();
 }
 
-function axesOf(colors) {
-  const font = `${colors.fontSize * 0.8}px ${colors.fontFamily}`;
+function axesOf(colors, dated) {
+  const size = colors.fontSize * 0.8;
+  const font = `${size}px ${colors.fontFamily}`;
   const common = { stroke: colors.muted, font, ticks: { show: false }, border: { show: false } };
   return [
-    { ...common, size: 24, gap: 6, space: 96, grid: { show: false }, values: (plot, splits) => splits.map((ms) => time(ms)) },
-    { ...common, size: 48, gap: 8, space: 36, grid: { stroke: colors.grid, width: 1 }, values: (plot, splits) => splits.map((value) => compactText(value)) },
+    { ...common, size: dated ? size * 3.6 : size * 2.2, gap: 6, space: size * 7, incrs: TIME_STEPS_MS, grid: { show: false },
+      values: (plot, splits, axis, space, step) => axisTimes(splits, step) },
+    { ...common, size: size * 4.3, gap: 8, space: 36, grid: { stroke: colors.grid, width: 1 }, values: (plot, splits) => splits.map((value) => axisText(value)) },
   ];
 }
 
@@ -102,7 +110,7 @@ function valueRange(plot, low, high) {
 }
 
 /**
- * `view`: { x: window starts in ms, lines: [{ role, values, label }], revised: [index], span: [first, last] ms, labelWidth }.
+ * `view`: { x: window starts in ms, lines: [{ role, values, label }], revised: [index], span: [first, last] ms, labelCharacters }.
  * `alt`: the chart in words. `readout(index | null)`: text for the window under the pointer.
  */
 export class Chart extends Component {
@@ -130,7 +138,7 @@ export class Chart extends Component {
   }
 
   shapeOf(view) {
-    return `${view.labelWidth} ${view.lines.map(({ role }) => role).join(" ")}`;
+    return `${view.labelCharacters} ${isToday(view.span[0])} ${view.lines.map(({ role }) => role).join(" ")}`;
   }
 
   data() {
@@ -144,13 +152,13 @@ export class Chart extends Component {
     const colors = palette(host);
     const { view } = this.props;
     this.shape = this.shapeOf(view);
-    this.plot = new globalThis.uPlot({
+    this.plot = new uPlot({
       width: host.clientWidth, height: host.clientHeight, ms: 1, pxAlign: true,
-      padding: [PADDING_TOP, view.labelWidth, 0, 0],
+      padding: [PADDING_TOP, view.labelCharacters * colors.fontSize * 0.53 + 8, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: { x: { time: true, range: () => this.props.view.span }, y: { range: valueRange } },
-      axes: axesOf(colors),
+      axes: axesOf(colors, !isToday(view.span[0])),
       series: [{}, ...view.lines.map(({ role }) => seriesOf(role, colors))],
       hooks: {
         draw: [(plot) => drawEnds(plot, this.props.view, colors)],

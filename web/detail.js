@@ -26,7 +26,7 @@ function receiptColumn(id, label, help) {
   };
 }
 
-function columnsOf(info, records) {
+function columnsOf(info, records, choice) {
   const keys = info.key.map((name) => ({
     id: `key ${name}`, label: name, head: true, sortValue: (record) => record.key?.[name] ?? null,
     cell: (record) => html`<${KeyValue} value=${record.key?.[name]} />`, text: (record) => valueText(record.key?.[name]),
@@ -49,8 +49,9 @@ function columnsOf(info, records) {
     id: "state", label: "state", sortValue: (record) => (isClosed(record) ? 1 + (record.revision ?? 0) : 0),
     cell: (record) => html`<${State} record=${record} />`, text: (record) => (isClosed(record) ? `${record.emit} ${record.revision}` : "open"),
   };
+  const windowFirst = keys.length === 0 || choice === ALL_WINDOWS;
   return [
-    window, ...keys, ...values, state,
+    ...keys, ...(windowFirst ? [window] : []), ...values, ...(windowFirst ? [] : [window]), state,
     receiptColumn("on_time", "on time", "events in this record that came before the watermark had passed"),
     receiptColumn("late_accepted", "late", "events that came late and were accepted"),
     receiptColumn("late_dropped", "too late", "events that came too late for this window and are not in it"),
@@ -84,9 +85,9 @@ function Table({ pipeline, filter, filterText, setFilter }) {
   const [choice, choose] = useState(keyless ? ALL_WINDOWS : CURRENT_WINDOW);
   const [sort, setSort] = useState({ id: keyless ? "window" : `value ${chosenAggregate(info, null)?.name}`, descending: true });
   const all = chosenRecords(results, choice);
-  const columns = columnsOf(info, all);
+  const columns = columnsOf(info, all, choice);
   const found = sortRecords(filter ? all.filter((record) => filter.matches(record)) : all, columns, sort);
-  const shape = columns.map(({ digits }) => digits ?? "").join(" ");
+  const shape = columns.map(({ id, digits }) => `${id} ${digits ?? ""}`).join("|");
   return html`<section aria-labelledby="records-head">
     <div class="bar-of-tools">
       <h3 id="records-head">Results</h3>
@@ -129,11 +130,13 @@ function Facts({ info, counters }) {
     .map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
-export function Detail({ store, pipeline, filter, filterText, setFilter, backHref }) {
+export function Detail({ store, pipeline, filter, filterText, setFilter, backHref, opened }) {
   const [chosen, choose] = useState(null);
   const head = useRef(null);
   const { info, name } = pipeline;
-  useEffect(() => head.current?.focus(), [name]);
+  useEffect(() => {
+    if (opened) head.current.focus();
+  }, [name]);
   const aggregate = chosenAggregate(info, chosen) ?? { name: "", expression: "" };
   const counters = store.metrics?.pipelines?.[name];
   return html`<section class="detail" aria-labelledby="detail-head">
@@ -145,7 +148,7 @@ export function Detail({ store, pipeline, filter, filterText, setFilter, backHre
       ? html`<p class="waiting">${whyEmpty(pipeline, counters)}</p>`
       : html`<${PipelineChart} tall pipeline=${pipeline} aggregate=${aggregate} filter=${filter} />
         <${Table} key=${name} pipeline=${pipeline} filter=${filter} filterText=${filterText} setFilter=${setFilter} />`}
-    <section aria-labelledby="stages-head"><h3 id="stages-head">Latency by stage <span class="unit">whole server, last minute</span></h3>
+    <section aria-labelledby="stages-head"><h3 id="stages-head">Latency by stage <span class="unit">of the whole server</span></h3>
       <${StageLatency} latency=${store.metrics?.latency} /></section>
     <section aria-labelledby="facts-head"><h3 id="facts-head">Configuration and counters</h3><${Facts} info=${info} counters=${counters} /></section>
   </section>`;

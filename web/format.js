@@ -16,12 +16,17 @@ export function fractionDigits(value) {
   return size >= 100 ? 1 : size >= 1 ? 2 : Math.min(8, 3 - Math.floor(Math.log10(size)));
 }
 
+/** A hyphen is too short to be seen in a column of figures. */
+function withMinus(text) {
+  return text.replace("-", "−");
+}
+
 /** 1234567 → "1,234,567"; 345.5 → "345.5". */
 export function number(value, digits) {
   if (!isKnown(value)) return UNKNOWN;
-  if (typeof value === "bigint" || (Number.isInteger(value) && digits === undefined)) return GROUPED.format(value);
+  if (typeof value === "bigint" || (Number.isInteger(value) && digits === undefined)) return withMinus(GROUPED.format(value));
   const wanted = digits ?? fractionDigits(value);
-  return value.toLocaleString("en-US", { minimumFractionDigits: digits ?? 0, maximumFractionDigits: wanted });
+  return withMinus(value.toLocaleString("en-US", { minimumFractionDigits: digits ?? 0, maximumFractionDigits: wanted }));
 }
 
 const SCALES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
@@ -32,13 +37,19 @@ export function compact(value) {
   const plain = Number(value);
   const size = Math.abs(plain);
   const [factor, unit] = SCALES.find(([limit]) => size >= limit * 0.9995) ?? [1, ""];
-  if (factor === 1) return [size === 0 ? "0" : String(Number(plain.toPrecision(3))), ""];
+  if (factor === 1) return [size === 0 ? "0" : withMinus(String(Number(plain.toPrecision(3)))), ""];
   const scaled = plain / factor;
-  return [scaled.toFixed(Math.abs(scaled) >= 99.95 ? 0 : Math.abs(scaled) >= 9.995 ? 1 : 2), unit];
+  return [withMinus(scaled.toFixed(Math.abs(scaled) >= 99.95 ? 0 : Math.abs(scaled) >= 9.995 ? 1 : 2)), unit];
 }
 
 export function compactText(value) {
   return compact(value).join("");
+}
+
+/** Ticks of an axis are round numbers: "15k", "7.5k", not "15.0k". */
+export function axisText(value) {
+  const [text, unit] = compact(value);
+  return text.replace(/\.?0+$/, (zeros) => (text.includes(".") ? "" : zeros)) + unit;
 }
 
 /** Events per second and totals: whole up to 99,999, then compact. */
@@ -126,6 +137,23 @@ export function time(ms, now = Date.now()) {
   if (!isKnown(ms)) return UNKNOWN;
   const date = new Date(Number(ms));
   return sameDay(date, new Date(now)) ? clockText(date) : `${dateText(date)} ${clockText(date)}`;
+}
+
+export function isToday(ms, now = Date.now()) {
+  return sameDay(new Date(Number(ms)), new Date(now));
+}
+
+/** Labels of a time axis with ticks `step` ms apart: no finer than the step, and a date where it is not today's. */
+export function axisTimes(splits, step, now = Date.now()) {
+  let day = null;
+  return splits.map((ms) => {
+    const date = new Date(ms);
+    if (step >= 86_400_000) return dateText(date);
+    const clock = step >= 60_000 ? clockText(date).slice(0, 5) : clockText(date);
+    const newDay = !isToday(ms, now) && dateText(date) !== day;
+    day = dateText(date);
+    return newDay ? `${clock}\n${day}` : clock;
+  });
 }
 
 /** The same moment in UTC, for hovering. */

@@ -7,7 +7,6 @@ import { Sparkline } from "./sparkline.js";
 import { notUsed, worstWatermark } from "./store.js";
 import { compactText, duration, durationText, isKnown, microsText, number, percent, quantity, uptime, UNKNOWN } from "./format.js";
 
-const WORDS = { ok: "everything is fine", degraded: "working, with trouble", down: "not working" };
 const REASONS_SHOWN = 6;
 
 /** [name, component] of those that are not fine, the worst first. */
@@ -28,13 +27,20 @@ function Countdown({ retryAt }) {
   return html`<span class="countdown" aria-hidden="true">${Math.max(0, Math.ceil((retryAt - now) / 1000))} s</span>`;
 }
 
+function healthWords(system) {
+  if (system.status === "ok") return "everything is fine";
+  const [worst, ...others] = troubles(system);
+  if (!worst) return system.status;
+  return `${worst[0]} is ${worst[1].status}${others.length > 0 ? `, and ${others.length} more` : ""}`;
+}
+
 function Health({ store }) {
   const { connection, system } = store;
   if (connection.name === "connecting" && !store.metrics) return html`<p class="health" role="status"><${Mark} status="degraded" />connecting…</p>`;
   if (connection.name !== "live") return html`<p class="health" role="status"><${Mark} status="down" />disconnected</p>`;
   const status = system?.status;
   if (!status) return html`<p class="health" role="status"><${Mark} status="ok" />connected</p>`;
-  return html`<p class=${`health ${status}`} role="status"><${Mark} status=${status} />${WORDS[status] ?? status}</p>`;
+  return html`<p class=${`health ${status}`} role="status"><${Mark} status=${status} />${healthWords(system)}</p>`;
 }
 
 function Disconnected({ store, retryNow }) {

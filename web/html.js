@@ -1,4 +1,4 @@
-/* Templates: tagged strings instead of a build step. */
+/* Templates: tagged strings that build Preact's nodes. */
 
 import { h } from "preact";
 import htm from "htm";

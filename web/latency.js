@@ -41,7 +41,7 @@ export function StageLatency({ latency }) {
   const scale = Math.max(1, end, ...reach);
   const whole = latency?.end_to_end;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="latency of each stage"><table class="stages">
-    <caption class="unseen">Latency of each stage of the server, last minute</caption>
+    <caption class="unseen">Latency of each stage of the server</caption>
     <thead><tr><th scope="col">stage</th><th class="lane" aria-hidden="true"></th><th scope="col" class="right">p50</th><th scope="col" class="right">p99</th><th scope="col" class="right wide">largest</th><th scope="col" class="right wide">measured</th></tr></thead>
     <tbody>
       ${STAGES.map(([id, label, help], index) => html`<${Stage} key=${id} label=${label} help=${help} stage=${latency?.[id]} start=${starts[index]} scale=${scale} />`)}

@@ -34,11 +34,8 @@ export class Store {
 
   /** (Re)reads what does not come by socket; called whenever the socket is live again. */
   async loadLists() {
-    const [pipelines, sources, health] = await Promise.allSettled([
-      this.readers.getPipelines(), this.readers.getSources(), this.readers.getHealth(),
-    ]);
+    const [pipelines, sources] = await Promise.allSettled([this.readers.getPipelines(), this.readers.getSources()]);
     if (sources.status === "fulfilled") this.sources = sources.value;
-    if (health.status === "fulfilled" && health.value.components) this.system = health.value;
     if (pipelines.status === "fulfilled") this.#takePipelines(pipelines.value);
     this.changed();
   }

@@ -6,6 +6,8 @@ import { compactText, keyText, number, time, windowText } from "./format.js";
 
 const KEY_LINES = 3;
 const LABEL_CHARACTERS = 14;
+/* Who has windows this long would wait too long for one to close. */
+const LONG_WINDOW_MS = 600_000;
 
 function cut(text) {
   return text.length > LABEL_CHARACTERS ? `${text.slice(0, LABEL_CHARACTERS - 1)}…` : text;
@@ -21,7 +23,7 @@ function valueOf(window, id, aggregate) {
 export function currentWindow(results) {
   const [newest, closed] = [results.newest(), results.newestClosed()];
   if (!closed) return newest;
-  const long = newest.end - newest.start >= 60_000;
+  const long = newest.end - newest.start >= LONG_WINDOW_MS;
   return long ? newest : closed;
 }
 
@@ -48,9 +50,11 @@ function totalLines(results, windows, aggregate, combine, filter) {
   return lines;
 }
 
+/** A mean or a percentile of a window that has just opened says little: lines of keys stop at the closed ones. */
 function keyLines(windows, records, aggregate) {
+  const drawOpen = !windows.some(({ closed }) => closed);
   return records.map((record, index) => {
-    const values = windows.map((window) => valueOf(window, record.id, aggregate));
+    const values = windows.map((window) => (window.closed || drawOpen ? valueOf(window, record.id, aggregate) : null));
     const newest = values.findLast((value) => value !== null) ?? null;
     return { role: index === 0 ? "first" : "other", values, label: `${compactText(newest)} ${cut(keyText(record.key))}` };
   });
@@ -79,7 +83,7 @@ export function chartView({ results, aggregate, expression, filter, picked }) {
     lines,
     revised: combine || single ? windows.flatMap(({ revised, closed }, index) => (revised && closed ? [index] : [])) : [],
     span: spanOf(windows),
-    labelWidth: combine || single ? 76 : 136,
+    labelCharacters: combine || single ? 10 : 20,
     windows,
   };
 }

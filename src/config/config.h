@@ -15,6 +15,10 @@ enum {
     CONFIG_MAX_SINKS = 64,
     CONFIG_MAX_SHARDS = 64,
     CONFIG_MAX_PARTITIONS = 1024, /* per source */
+    CONFIG_MAX_BATCH_SIZE = 8192, /* = BATCH_MAX_ROWS */
+    CONFIG_MAX_KEYS = 16,         /* per pipeline; = RESULT_MAX_KEYS */
+    CONFIG_MAX_AGGREGATES = 64,   /* per pipeline; = RESULT_MAX_AGGREGATES */
+    CONFIG_MAX_NAME_SIZE = 64,
     CONFIG_MAX_ERRORS = 20,
 };
 

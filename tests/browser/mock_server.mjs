@@ -1,5 +1,5 @@
-/* A stand-in for weir with the surfaces the page uses: the page itself (through tools/embed_assets.py, so hashed and
- * rewritten as in the binary, with the same security headers), HTTP lists, health and results, and the WebSocket.
+/* A stand-in for weir with the surfaces the page uses: the page itself (by tools/embed_assets.py, so bundled and
+ * hashed as in the binary, with the same security headers), HTTP lists, health and results, and the WebSocket.
  * Tests steer it: kill and restart on the same port, health, no data, lag. `node mock_server.mjs [PORT]` runs it alone. */
 
 import { execFileSync } from "node:child_process";
@@ -23,9 +23,9 @@ const DUMP = `
 import base64, json, pathlib, sys
 sys.path.insert(0, "tools")
 import embed_assets as e
-assets, modules = e.collect(pathlib.Path("web"))
-for url in sorted(assets): e.finish(assets[url], assets, modules)
-print(json.dumps({a.final_url: [e.CONTENT_TYPES[a.suffix], base64.b64encode(a.content).decode()] for a in assets.values()}))
+assets = e.collect(pathlib.Path("web"))
+kind = lambda path: e.CONTENT_TYPES[pathlib.Path(path).suffix or ".html"]
+print(json.dumps({asset.path: [kind(asset.path), base64.b64encode(asset.content).decode()] for asset in assets}))
 `;
 
 /** { path: { type, body } } of everything the binary would serve as the page. */

@@ -1,0 +1,251 @@
+/* The walk over the tree: every key is looked up in the option table, every value goes to its row's parser, and what a
+ * mapping must have is asked for at its end. Sources and sinks are read before pipelines, which refer to them by name. */
+#include "config/options.h"
+
+/* Words of the product that this version does not have yet: better said than called a typo. */
+static const char *const later_words[] = {
+    "auth",     "models",   "alerts",   "channels",     "schema",       "schemas", "predict", "select",
+    "where_after", "sliding", "session", "global",       "tls",          "postgres", "properties", "slo",
+    "baselines", "topics",  "protect_metrics", "row_filter", "snapshot", NULL,
+};
+
+static bool is_later_word(const char *key)
+{
+    for (const char *const *word = later_words; *word; word++)
+        if (strcmp(*word, key) == 0)
+            return true;
+    return false;
+}
+
+/* A row of any scope with that name: the key stands in the wrong mapping. */
+static const struct option *find_elsewhere(enum option_scope scope, const char *key)
+{
+    const struct option *found = NULL;
+    for (uint32_t i = 0; i < option_count; i++)
+        if (strcmp(option_name(&options[i]), key) == 0 && (!found || options[i].scope == scope))
+            found = &options[i];
+    return found;
+}
+
+static void refuse_key(struct loader *loader, enum option_scope scope, const char *group, const struct node *node)
+{
+    static const char *const scope_names[] = {"", "sources.NAME.", "pipelines.NAME.", "sinks.NAME."};
+    const char *path = node_path(loader->arena, node);
+    const char *names[64];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < option_count && count < 64; i++)
+        if (option_is_member(&options[i], scope, group))
+            names[count++] = option_name(&options[i]);
+    if (is_later_word(node->key)) {
+        problem_add(&loader->problems, node->key_place, "`%s` is not available in this version; remove it", path);
+        return;
+    }
+    const char *near = suggest(node->key, names, count);
+    const struct option *elsewhere = find_elsewhere(scope, node->key);
+    if (elsewhere)
+        problem_add(&loader->problems, node->key_place, "unknown key `%s`; `%s` belongs in `%s%s`", path, node->key,
+                    scope_names[elsewhere->scope], elsewhere->path);
+    else if (near)
+        problem_add(&loader->problems, node->key_place, "unknown key `%s`; did you mean `%s`?", path, near);
+    else {
+        const char *all = "";
+        for (uint32_t i = 0; i < count; i++)
+            all = arena_format(loader->arena, "%s%s%s", all, i ? ", " : "", names[i]);
+        problem_add(&loader->problems, node->key_place, "unknown key `%s`; known here: %s", path, all);
+    }
+}
+
+static void check_missing(struct loader *loader, enum option_scope scope, const char *group, const struct node *map)
+{
+    for (uint32_t i = 0; i < option_count; i++) {
+        const struct option *option = &options[i];
+        if (!option_is_member(option, scope, group) || !(option->flags & OPTION_REQUIRED) ||
+            node_find(map, option_name(option)))
+            continue;
+        problem_add(&loader->problems, map->key ? map->key_place : map->place, "%s: `%s` is missing (%s)",
+                    node_path(loader->arena, map), option_name(option), option->help);
+    }
+}
+
+static bool is_usable_map(struct loader *loader, const struct option *option, const struct node *node)
+{
+    if (node->kind == NODE_MAP || (option->type == OPTION_KIND && node_is_null(node)))
+        return true;
+    if (node->kind == NODE_SCALAR && node_is_null(node))
+        problem_add(&loader->problems, node->key_place, "%s: nothing follows; indent its keys below it, or remove it",
+                    node_path(loader->arena, node));
+    else
+        value_problem(loader, node, "expected a mapping of keys (%s)", option->help);
+    return false;
+}
+
+static void check_map(struct loader *loader, enum option_scope scope, const char *group, const struct node *map,
+                      void *owner)
+{
+    for (const struct node *child = map->first; child; child = child->next) {
+        const char *path = *group ? arena_format(loader->arena, "%s.%s", group, child->key) : child->key;
+        const struct option *option = option_find(scope, path);
+        if (!option)
+            refuse_key(loader, scope, group, child);
+        else if (option->type == OPTION_COLLECTION)
+            continue;
+        else if (!option_has_members(option))
+            option_parse(loader, option, child, owner);
+        else if (is_usable_map(loader, option, child))
+            check_map(loader, scope, path, child, owner);
+    }
+    check_missing(loader, scope, group, map);
+}
+
+/* Defaults go through the same parsers, so a row whose default is wrong cannot pass the tests. */
+static void set_defaults(struct loader *loader, enum option_scope scope, void *owner)
+{
+    for (uint32_t i = 0; i < option_count; i++) {
+        const struct option *option = &options[i];
+        if (option->scope != scope || !option->fallback)
+            continue;
+        struct node *node = node_create(loader->arena, NODE_SCALAR, (struct config_place){0});
+        node->text = option->fallback;
+        node->is_plain = true;
+        if (option->fallback[0] == '[')
+            node = yaml_parse(&loader->problems, option->fallback, strlen(option->fallback));
+        /* Errors of a default are told by its row. */
+        struct node *parent = node_create(loader->arena, NODE_MAP, (struct config_place){0});
+        node_add(parent, node, option->path, (struct config_place){0});
+        option_parse(loader, option, node, owner);
+    }
+}
+
+/* Exactly one of the kinds, which is stored. */
+static void check_kind(struct loader *loader, enum option_scope scope, const struct node *map, void *owner)
+{
+    const struct node *chosen = NULL;
+    const char *all = "";
+    for (uint32_t i = 0; i < option_count; i++) {
+        const struct option *option = &options[i];
+        if (option->scope != scope || option->type != OPTION_KIND)
+            continue;
+        const struct node *child = node_find(map, option->path);
+        all = arena_format(loader->arena, "%s%s%s", all, *all ? ", " : "", option->path);
+        if (child && chosen)
+            problem_add(&loader->problems, child->key_place, "%s has two kinds, `%s` and `%s`; keep one, or make two of it",
+                        node_path(loader->arena, map), chosen->key, child->key);
+        if (!child || chosen)
+            continue;
+        chosen = child;
+        *(uint32_t *)((char *)owner + option->offset) = (uint32_t)option->least;
+    }
+    if (!chosen)
+        problem_add(&loader->problems, map->key_place, "%s has no kind; give it one of %s",
+                    node_path(loader->arena, map), all);
+}
+
+/* The children of a collection, each into its struct of the array; those with unusable values are kept, so that
+ * references to them are not errors too. Returns how many. */
+static uint32_t check_collection(struct loader *loader, const struct option *option, const struct node *root,
+                                 uint32_t most, size_t size, void *(*set_name)(void *, const struct node *), void **out)
+{
+    const struct node *map = node_find(root, option->path);
+    enum option_scope scope = (enum option_scope)option->least;
+    if (!map || !is_usable_map(loader, option, map))
+        return 0;
+    if (map->child_count > most) {
+        value_problem(loader, map, "%u are too many; the most are %u", map->child_count, most);
+        return 0;
+    }
+    if (map->child_count == 0 && option->flags & OPTION_REQUIRED)
+        value_problem(loader, map, "is empty; %s", option->help);
+    char *structs = arena_allocate_zeroed(loader->arena, (map->child_count + 1) * size);
+    uint32_t count = 0;
+    for (const struct node *child = map->first; child; child = child->next) {
+        void *owner = structs + count++ * size;
+        set_name(owner, child);
+        set_defaults(loader, scope, owner);
+        if (!name_is_valid(loader, child))
+            continue;
+        if (child->kind != NODE_MAP) {
+            problem_add(&loader->problems, child->key_place, "%s: nothing usable follows; indent its keys below it",
+                        node_path(loader->arena, child));
+            continue;
+        }
+        if (scope == SCOPE_PIPELINE) {
+            *out = structs;
+        } else {
+            check_kind(loader, scope, child, owner);
+        }
+        check_map(loader, scope, "", child, owner);
+    }
+    *out = structs;
+    return count;
+}
+
+static void *set_source_name(void *owner, const struct node *node)
+{
+    struct config_source *source = owner;
+    source->name = node->key;
+    source->place = node->key_place;
+    return owner;
+}
+
+static void *set_pipeline_name(void *owner, const struct node *node)
+{
+    struct config_pipeline *pipeline = owner;
+    pipeline->name = node->key;
+    pipeline->place = node->key_place;
+    return owner;
+}
+
+static void *set_sink_name(void *owner, const struct node *node)
+{
+    struct config_sink *sink = owner;
+    sink->name = node->key;
+    sink->place = node->key_place;
+    return owner;
+}
+
+/* What the table cannot say: rules between options. */
+static void check_meaning(struct loader *loader)
+{
+    const struct config *config = loader->config;
+    for (uint32_t i = 0; i < config->sink_count; i++) {
+        const struct config_sink *sink = &config->sinks[i];
+        if (strcmp(sink->name, "store") == 0 || strcmp(sink->name, "live") == 0)
+            problem_add(&loader->problems, sink->place, "a sink cannot be named `%s`; that name has a meaning in `to`",
+                        sink->name);
+        bool is_used = false;
+        for (uint32_t j = 0; j < config->pipeline_count; j++)
+            for (uint32_t k = 0; k < config->pipelines[j].sink_count; k++)
+                is_used = is_used || config->pipelines[j].sinks[k] == i;
+        if (!is_used)
+            problem_add_warning(&loader->problems, sink->place, "no pipeline writes to sink `%s`", sink->name);
+    }
+    for (uint32_t i = 0; i < config->source_count; i++) {
+        const struct config_source *source = &config->sources[i];
+        bool is_used = false;
+        for (uint32_t j = 0; j < config->pipeline_count; j++)
+            for (uint32_t k = 0; k < config->pipelines[j].source_count; k++)
+                is_used = is_used || config->pipelines[j].sources[k] == i;
+        if (!is_used)
+            problem_add_warning(&loader->problems, source->place, "no pipeline reads source `%s`", source->name);
+    }
+}
+
+void config_check(struct loader *loader, const struct node *root)
+{
+    struct config *config = loader->config;
+    set_defaults(loader, SCOPE_ROOT, config);
+    check_map(loader, SCOPE_ROOT, "", root, config);
+    void *structs = NULL;
+    config->source_count = check_collection(loader, option_find(SCOPE_ROOT, "sources"), root, CONFIG_MAX_SOURCES,
+                                            sizeof *config->sources, set_source_name, &structs);
+    config->sources = structs;
+    structs = NULL;
+    config->sink_count = check_collection(loader, option_find(SCOPE_ROOT, "sinks"), root, CONFIG_MAX_SINKS,
+                                          sizeof *config->sinks, set_sink_name, &structs);
+    config->sinks = structs;
+    structs = NULL;
+    config->pipeline_count = check_collection(loader, option_find(SCOPE_ROOT, "pipelines"), root, CONFIG_MAX_PIPELINES,
+                                              sizeof *config->pipelines, set_pipeline_name, &structs);
+    config->pipelines = structs;
+    check_meaning(loader);
+}

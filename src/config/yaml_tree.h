@@ -1,0 +1,56 @@
+/* A YAML text as a small tree in an arena, each value with its place, before anything is known of what the keys mean.
+ * Strict on purpose: one document, no anchors, aliases or tags, no key twice in a mapping. */
+#pragma once
+
+#include "config/config.h"
+
+enum {
+    CONFIG_MAX_FILE_SIZE = 1024 * 1024, /* bytes of a config file */
+    CONFIG_MAX_DEPTH = 16,              /* mappings and lists within each other */
+};
+
+enum node_kind { NODE_SCALAR, NODE_MAP, NODE_LIST };
+
+struct node {
+    enum node_kind kind;
+    bool is_plain;             /* scalar without quotes: may be null, a number, true */
+    struct config_place place; /* first character of the value (behind an opening quote) */
+    struct config_place key_place;
+    const char *key;  /* within a mapping; NULL within a list and for the root */
+    const char *text; /* scalar, NUL-terminated */
+    struct node *parent, *first, *last, *next;
+    uint32_t child_count;
+};
+
+/* Problems are collected and told in the order of the file, whatever the order of the checks. */
+struct problem {
+    struct problem *next;
+    struct config_place place;
+    bool is_warning;
+    const char *message;
+};
+
+struct problems {
+    struct arena *arena; /* messages; and everything else that lives as long as the load */
+    struct problem *newest;
+    uint32_t count, warning_count;
+};
+
+void problem_add(struct problems *problems, struct config_place place, const char *format, ...) PRINTF_LIKE(3, 4);
+void problem_add_warning(struct problems *problems, struct config_place place, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* Moves everything to `errors`, by place. */
+void problems_report(struct problems *problems, struct config_errors *errors);
+
+/* NULL when the text is no YAML of the kind above (then problems have grown), or when it holds nothing at all. */
+struct node *yaml_parse(struct problems *problems, const char *text, size_t size);
+
+/* The child of a mapping by key, or NULL. */
+struct node *node_find(const struct node *map, const char *key);
+struct node *node_create(struct arena *arena, enum node_kind kind, struct config_place place);
+/* Puts the child at the end; `key` NULL in lists. */
+void node_add(struct node *parent, struct node *child, const char *key, struct config_place key_place);
+/* True for `key:` with nothing behind it, `~` and `null`. */
+bool node_is_null(const struct node *node);
+/* "sources.events.time", for messages; in the arena. */
+const char *node_path(struct arena *arena, const struct node *node);
