@@ -60,6 +60,27 @@ void histogram_merge(struct histogram *into, const struct histogram *from) {
     if (LOAD(from->max_us) > LOAD(into->max_us)) STORE(into->max_us, LOAD(from->max_us));
 }
 
+/* Smallest value that falls into the bucket. */
+static int64_t bucket_start(size_t bucket) {
+    return bucket ? bucket_limit(bucket - 1) + 1 : 0;
+}
+
+void histogram_difference(struct histogram *out, const struct histogram *now, const struct histogram *before) {
+    histogram_init(out);
+    for (size_t i = 0; i < HISTOGRAM_BUCKET_COUNT; i++) {
+        uint64_t count = LOAD(now->buckets[i]), old = before ? LOAD(before->buckets[i]) : 0;
+        if (count <= old) continue;
+        STORE(out->buckets[i], count - old);
+        STORE(out->count, LOAD(out->count) + count - old);
+        if (LOAD(out->min_us) == INT64_MAX) STORE(out->min_us, bucket_start(i));
+        STORE(out->max_us, bucket_limit(i));
+    }
+    int64_t sum_us = LOAD(now->sum_us) - (before ? LOAD(before->sum_us) : 0);
+    STORE(out->sum_us, sum_us > 0 ? sum_us : 0);
+    if (LOAD(out->max_us) > LOAD(now->max_us)) STORE(out->max_us, LOAD(now->max_us));
+    if (LOAD(out->count) && LOAD(out->min_us) < LOAD(now->min_us)) STORE(out->min_us, LOAD(now->min_us));
+}
+
 int64_t histogram_percentile(const struct histogram *histogram, double percentile) {
     uint64_t count = LOAD(histogram->count);
     if (!count) return 0;

@@ -31,6 +31,9 @@ void histogram_init(struct histogram *histogram);
 void histogram_add(struct histogram *histogram, int64_t value_us, uint64_t count);
 /* Adds all of `from`. The one writer of `into`. */
 void histogram_merge(struct histogram *into, const struct histogram *from);
+/* What was added to `now` since it was copied to `before` (NULL = ever). Smallest and largest come from the buckets. `out` is
+ * overwritten; its writer is the caller. */
+void histogram_difference(struct histogram *out, const struct histogram *now, const struct histogram *before);
 /* Nearest rank, upper bound of the bucket, never above max. 0 while empty. Any thread. */
 int64_t histogram_percentile(const struct histogram *histogram, double percentile);
 /* How many values are <= limit_us, to the width of a bucket: for Prometheus buckets. Any thread. */

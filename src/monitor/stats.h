@@ -22,7 +22,7 @@ struct partition_stats {
     uint32_t partition;
     int64_t offset;       /* next offset to process; 0 before the first */
     int64_t watermark_us; /* TIME_NONE before the first event */
-    bool idle;
+    bool idle, ended;
     int64_t lag;          /* records behind the end of the log; -1 unknown */
 };
 

@@ -24,13 +24,12 @@ void engine_start(struct engine *engine);
 void engine_stop(struct engine *engine, int64_t deadline_us);
 void engine_destroy(struct engine *engine);
 
-/* True once every file source has ended and everything is in the sinks (a run of files may then be awaited). */
-bool engine_is_finished(const struct engine *engine);
-
+/* True once everything that was durable before the start is rebuilt and new events count. Any thread. */
+bool engine_is_live(const struct engine *engine);
 /* Ingest of http sources; NULL when there are none. I/O thread may call ingest_* on it. */
 struct ingest *engine_ingest(struct engine *engine);
 /* Inputs the hub has to drain: [count]. I/O thread is the consumer. */
-struct hub_input *engine_hub_inputs(struct engine *engine, uint32_t *count);
+struct hub_input **engine_hub_inputs(struct engine *engine, uint32_t *count);
 /* The hub says which sources have `events` subscribers; shards copy events only then. I/O thread. */
 void engine_want_events(struct engine *engine, uint32_t source_index, bool wanted);
 /* Results have been written to sockets: for the latency ledger. I/O thread. */

@@ -1,4 +1,4 @@
-/* What the engine's threads share, and what each owns. Only pipeline/*.c includes this.
+/* What the engine's threads share, and what each owns. For the engine's own files only.
  *
  *   shard ──shard_update──▶ merger ──outlet_item──▶ outlets (store, file, console, ...)
  *                                  └─result_block──▶ hub input 0      shards ──event_block──▶ hub inputs 1..
@@ -18,12 +18,17 @@
 enum {
     SHARD_RING_UPDATES = 64,          /* updates between a shard and the merger; then the shard waits: back-pressure */
     OUTLET_RING_ITEMS = 256,          /* blocks between the merger and a sink; then the merger waits */
+    OUTLET_QUEUE_MAX_SIZE = 64 * 1024 * 1024, /* bytes of blocks waiting for one sink; then the merger waits */
     OUTLET_COMMIT_BLOCKS = 64,        /* blocks of one store transaction */
+    OUTLET_MAX_MARKS = 64,            /* marks that wait for other sinks to flush; then the newest replaces its neighbour */
+    TURN_MAX_BATCHES = 16,            /* batches of one turn of a shard */
+    UPDATE_INTERVAL_US = 5 * 1000,    /* a busy shard tells the merger its clocks at least this often */
     MARK_INTERVAL_US = 100 * 1000,    /* between progress marks */
     SOURCE_RETRY_US = 500 * 1000,     /* after a source reported an error */
     SINK_RETRY_US = 250 * 1000,       /* after a sink reported an error */
-    WAIT_STEP_US = 100 * 1000,        /* a waiting producer looks this often whether it should give up */
-    MINUTE_SLOTS = 6,                 /* the last minute of the latency ledger, in steps of ten seconds */
+    WAIT_STEP_US = 20 * 1000,         /* a waiting thread looks this often whether it should give up */
+    IDLE_STEP_US = 50 * 1000,         /* event time moves on in such steps while all partitions are idle */
+    SHARD_SLEEP_MAX_US = 1000 * 1000, /* a shard looks for positions to release at least this often */
     RETENTION_INTERVAL_US = 60 * 1000 * 1000,
 };
 
@@ -31,13 +36,15 @@ enum {
 struct engine_partition {
     struct partition_state state;
     struct source_reader *reader;
-    struct batch *held;            /* realtime files: the record that is not yet due; else NULL */
+    struct batch *held;            /* realtime files: the batch that is read ahead; else NULL */
+    bool holds_batch;              /* it is decoded and not yet due */
     int64_t realtime_origin_us;    /* monotonic clock minus event time of the first record */
     int64_t next_read_us;          /* monotonic; no use in looking earlier */
     int64_t replay_until;          /* offsets below were dealt with in an earlier life */
     int64_t expected_max_time_us;  /* largest event time at replay_until, as recorded */
     bool is_resumable;             /* its log is still there after a restart */
-    bool has_error;
+    bool has_error;                /* the last read failed; tried again at next_read_us */
+    bool is_failed;                /* `on_bad: fail` has stopped it for good */
     _Atomic int64_t durable_base;  /* B of the last committed mark; release by the store, acquire by the shard */
     int64_t released_base;
 };
@@ -99,7 +106,10 @@ struct shard {
     uint32_t partition_count;
     uint32_t first_in_turn; /* partitions take turns in being first */
     int64_t next_flush_us;  /* open panes are flushed then, for pipelines that show early results */
-    bool was_live;
+    int64_t arrival_us;     /* of the newest event since the merger was last told; 0 = none */
+    bool is_untold;         /* something has changed that the merger does not know yet */
+    int64_t told_us;
+    uint64_t told_state;    /* what the merger was told of idle, ended and replayed partitions, as a hash */
     struct histogram decode_latency, window_latency;
     struct shard_published published;
     struct hub_input hub_input; /* events only */
@@ -134,8 +144,16 @@ struct outlet {
     pthread_t thread;
     struct waker waker;
     struct ring items;
+    _Atomic size_t queued_size;     /* relaxed: of the blocks in the ring */
     _Atomic uint64_t durable_epoch; /* release after the flush; acquire by the store's outlet */
+    atomic_bool has_ended;          /* release by its thread, acquire by the store's outlet */
     bool *pipelines;                /* [pipeline_count] which it is meant for */
+};
+
+/* What the engine knows of a pipeline beyond its plan. */
+struct engine_pipeline {
+    bool is_resumable;          /* some source of it will be read on after a restart; else its windows close at shutdown */
+    int64_t closed_through_us;  /* recovered; TIME_NONE */
 };
 
 struct merger {
@@ -145,11 +163,11 @@ struct merger {
     struct window_merger **windows;      /* [pipeline_count] */
     struct shard_update **latest;        /* [shard_count] without panes: clocks and positions of the newest update */
     uint64_t next_sequence, epoch;
-    int64_t next_mark_us;
-    bool is_changed;  /* since the last mark */
+    int64_t next_mark_us, next_publish_us;
+    struct progress_mark *last_mark;     /* as sent, to see whether anything has changed */
     bool is_live;
-    int64_t arrival_us; /* of what is being merged */
-    uint32_t emitting_pipeline;
+    int64_t now_us;     /* of this turn */
+    int64_t arrival_us; /* newest event behind what this turn emits; 0 = it is the clock's doing */
     struct histogram latency;
     pthread_mutex_t lock;                /* guards published */
     struct window_merger_stats *published; /* [pipeline_count] */
@@ -171,6 +189,10 @@ struct engine {
 
     struct engine_partition *partitions; /* of all sources, by source then partition */
     uint32_t partition_count;
+    uint32_t *first_partitions;          /* [source_count] index of partition 0 of the source */
+    struct engine_pipeline *pipelines;   /* [plan->pipeline_count] */
+    int64_t flush_interval_us;           /* between flushes of open panes; INT64_MAX = nobody asks for early results */
+    const char **source_names, **pipeline_names; /* by index */
     struct shard *shards;
     uint32_t shard_count;
     struct merger merger;
@@ -179,18 +201,15 @@ struct engine {
     struct hub_input **hub_inputs; /* merger's, then each shard's */
 
     atomic_bool *wants_events; /* [source_count] relaxed: a turn more or less does not matter */
+    atomic_bool is_live;       /* everything durable has been rebuilt; release by the merger, acquire by whoever asks */
     atomic_bool should_stop;   /* release by engine_stop, acquire by shards */
     atomic_bool should_abandon; /* the deadline has passed: nobody waits for room any more */
-    atomic_bool is_finished;   /* files have ended and are durable; release by the merger's last outlet */
-    _Atomic uint64_t finished_epoch; /* epoch whose mark covers the end of all files; 0 = not there yet */
 
     struct histogram accept_latency, store_latency, socket_latency, end_to_end_latency;
+    struct histogram stored_latency; /* end to end, to the store: stands in while nobody listens */
     _Atomic uint64_t dead_letter_count, store_row_count, store_commit_count; /* relaxed statistics */
 
-    pthread_mutex_t ledger_lock;
-    struct histogram (*minute_slots)[LATENCY_STAGE_COUNT]; /* [MINUTE_SLOTS] totals as they were */
-    int64_t minute_slot_us; /* when the newest was taken */
-    uint32_t minute_slot_count, minute_slot_next;
+    struct ledger *ledger;
 };
 
 /* shard.c */
@@ -198,25 +217,61 @@ void shard_init(struct shard *shard, struct engine *engine, uint32_t index);
 void shard_deinit(struct shard *shard);
 void *shard_main(void *shard);
 
+/* shard_read.c */
+/* Reads, decodes and applies at most one batch. False: there was none, and partition->next_read_us says when to look again. */
+bool shard_read_partition(struct shard *shard, struct engine_partition *partition, int64_t now_us);
+/* Tells the reader what will never be asked for again. */
+void shard_release_partition(struct engine_partition *partition);
+/* Marks the partition idle when its time has come; else returns when that will be. */
+int64_t shard_judge_idle(const struct shard *shard, struct engine_partition *partition, int64_t now_us);
+
+/* shard_update.c */
+struct shard_update *shard_update_create(struct shard *shard, bool flush_open, bool is_last);
+void shard_update_destroy(struct shard_update *update);
+
 /* merger.c */
 void merger_init(struct merger *merger, struct engine *engine);
 void merger_deinit(struct merger *merger);
 void *merger_main(void *merger);
-void shard_update_destroy(struct shard_update *update);
+
+/* progress.c */
+/* The mark for what the merger has done so far. */
+struct progress_mark *progress_mark_create(const struct merger *merger);
+bool progress_mark_equal(const struct progress_mark *a, const struct progress_mark *b, uint32_t pipeline_count);
+void progress_mark_destroy(struct progress_mark *mark);
 
 /* outlet.c */
+/* `sink` NULL: the store's. Takes the sink. */
 void outlet_init(struct outlet *outlet, struct engine *engine, const char *name, struct sink *sink);
 void outlet_deinit(struct outlet *outlet);
 void *outlet_main(void *outlet);
+/* Merger: waits for room; drops the item when the engine gives up. */
+void outlet_push(struct outlet *outlet, struct outlet_item *item);
+struct outlet_item *outlet_item_create(enum outlet_item_kind kind);
 void outlet_item_destroy(struct outlet_item *item);
-void progress_mark_destroy(struct progress_mark *mark);
+size_t outlet_item_size(const struct outlet_item *item);
 
 /* store_outlet.c */
-void store_outlet_run(struct outlet *outlet);
+void *store_outlet_main(void *outlet);
 
-/* recovery.c: positions, watermarks and horizons as the store knows them. Before the threads start. */
+/* recovery.c: positions, watermarks and horizons as the store knows them. Before the readers are opened. */
 NODISCARD enum status recovery_load(struct engine *engine, struct error *error);
 
+/* engine_sources.c */
+void engine_init_partitions(struct engine *engine);
+NODISCARD enum status engine_open_readers(struct engine *engine, struct error *error);
+
+/* ledger.c: latencies of the last minute, as differences of histograms that are copied every ten seconds. Any thread. */
+struct ledger *ledger_create(void);
+void ledger_destroy(struct ledger *ledger);
+void ledger_fill(struct ledger *ledger, struct engine *engine, struct stats_snapshot *snapshot);
+
 /* engine.c */
-/* Waits for room in the ring; false when the engine gives up waiting (then the item is still the caller's). */
-NODISCARD bool engine_push(struct engine *engine, struct ring *ring, void *item);
+/* Waits on `waker`, which the ring's producer sleeps on, for room; false when the engine gives up waiting (then
+ * the item is still the caller's). */
+NODISCARD bool engine_push(struct engine *engine, struct ring *ring, struct waker *waker, void *item);
+/* Any thread: the partitions do not move. */
+struct engine_partition *engine_find_partition(const struct engine *engine, uint32_t source_index, uint32_t partition);
+static inline bool engine_has_abandoned(const struct engine *engine) {
+    return atomic_load_explicit(&engine->should_abandon, memory_order_relaxed);
+}
