@@ -180,7 +180,7 @@ static int on_url(http_parser *parser, const char *data, size_t size)
 static int count_head(struct http_reader *reader, size_t size)
 {
     if (reader->head_size + size > HTTP_HEAD_SIZE_MAX)
-        return refuse(reader, 431, "the request's headers are larger than 32 KiB");
+        return refuse(reader, 431, "the request's headers are larger than 16 KiB");
     reader->head_size += (uint32_t)size;
     return 0;
 }
@@ -326,7 +326,7 @@ static void refuse_syntax(struct http_reader *reader, enum http_errno code)
     else if (code == HPE_INVALID_VERSION)
         refuse(reader, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     else if (code == HPE_HEADER_OVERFLOW)
-        refuse(reader, 431, "the request's headers are larger than 32 KiB");
+        refuse(reader, 431, "the request's headers are larger than 16 KiB");
     else
         refuse(reader, 400, http_errno_description(code));
 }

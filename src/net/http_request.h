@@ -8,7 +8,7 @@
 #include "base/buffer.h"
 
 enum {
-    HTTP_HEAD_SIZE_MAX = 32 * 1024,  /* request line and headers */
+    HTTP_HEAD_SIZE_MAX = 16 * 1024,  /* request line and headers */
     HTTP_TARGET_SIZE_MAX = 8 * 1024, /* what stands between method and version */
     HTTP_HEADER_COUNT_MAX = 100,
     HTTP_SEGMENT_COUNT_MAX = 8,    /* path parts; no route has more */
