@@ -278,6 +278,9 @@ bool native_json::parse_scalar()
     if (*begin == '"')
         return parse_string(NATIVE_JSON_STRING);
     indexes++;
+    /* The last token of a container is its end; a leaf in its place may touch what lies behind the document. */
+    if (indexes == indexes_end)
+        return fail("the text ends too early");
     return *begin == '-' || json_is_digit(*begin) ? parse_number(begin, offset)
                                                   : parse_literal(begin, offset);
 }

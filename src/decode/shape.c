@@ -1,0 +1,105 @@
+/* Places lie in an arena; members are found through one table of open addressing over all places. Nothing is ever removed
+ * alone: a full shape that no longer fits its documents is forgotten as a whole and learned anew within a few of
+ * them. The hash is seeded, so keys from outside cannot be chosen to collide. */
+#include "decode/shape.h"
+
+#include "base/hash.h"
+#include "base/random.h"
+
+static void init_place(struct shape *shape, struct shape_place *place, const struct column_node *wanted,
+                       uint32_t depth)
+{
+    *place = (struct shape_place){
+        .column = wanted ? wanted->column : COLUMN_NONE,
+        .id = shape->place_count++,
+        .depth = depth,
+        .wanted = wanted,
+    };
+    if (wanted && wanted->element_count) {
+        size_t size = wanted->element_count * sizeof *place->wanted_elements;
+        place->wanted_elements = arena_allocate_zeroed(&shape->arena, size);
+    }
+}
+
+static void add_root(struct shape *shape)
+{
+    shape->root = arena_allocate(&shape->arena, sizeof *shape->root);
+    init_place(shape, shape->root, shape->columns, 0);
+}
+
+void shape_init(struct shape *shape, const struct column_node *columns)
+{
+    *shape = (struct shape){.columns = columns, .hash_seed = random_seed_from_system()};
+    arena_init(&shape->arena, 0);
+    add_root(shape);
+}
+
+void shape_deinit(struct shape *shape)
+{
+    arena_deinit(&shape->arena);
+}
+
+void shape_forget(struct shape *shape)
+{
+    arena_reset(&shape->arena);
+    memset(shape->slots, 0, sizeof shape->slots);
+    shape->place_count = 0;
+    add_root(shape);
+}
+
+static bool has_key(const struct shape_member *member, const struct shape_place *place, struct slice key)
+{
+    return member->literal_size == key.size + 3 && memcmp(member->literal + 1, key.data, key.size) == 0 &&
+           member->parent_id == place->id;
+}
+
+/* The slot that holds the key, or the empty one where it would go. There always is an empty one. */
+static uint32_t find_slot(const struct shape *shape, const struct shape_place *place, struct slice key)
+{
+    uint32_t slot = (uint32_t)hash_bytes(key.data, key.size, shape->hash_seed + place->id);
+    for (;; slot++) {
+        slot &= SHAPE_SLOT_COUNT - 1;
+        const struct shape_member *member = shape->slots[slot];
+        if (!member || has_key(member, place, key))
+            return slot;
+    }
+}
+
+struct shape_member *shape_find(const struct shape *shape, const struct shape_place *place, struct slice key)
+{
+    return shape->slots[find_slot(shape, place, key)];
+}
+
+struct shape_member *shape_add_member(struct shape *shape, struct shape_place *place, struct slice key)
+{
+    uint32_t slot = find_slot(shape, place, key);
+    struct shape_member *member = shape->slots[slot];
+    if (member || key.size > DECODER_MAX_KEY_SIZE || shape_is_full(shape))
+        return member;
+    member = arena_allocate_zeroed(&shape->arena, sizeof *member);
+    member->literal[0] = '"';
+    memcpy(member->literal + 1, key.data, key.size);
+    memcpy(member->literal + 1 + key.size, "\":", 2);
+    member->literal_size = (uint32_t)key.size + 3;
+    member->first_mask = member->literal_size >= 16 ? 0xFFFF : (1u << member->literal_size) - 1;
+    member->parent_id = place->id;
+    init_place(shape, &member->value, column_node_member(place->wanted, key), place->depth + 1);
+    shape->slots[slot] = member;
+    return member;
+}
+
+struct shape_place *shape_add_element(struct shape *shape, struct shape_place *place, uint32_t index)
+{
+    struct shape_place *known = shape_element(place, index);
+    if (known || shape_is_full(shape))
+        return known;
+    const struct column_node *wanted = column_node_element(place->wanted, index);
+    struct shape_place *element = arena_allocate(&shape->arena, sizeof *element);
+    init_place(shape, element, wanted, place->depth + 1);
+    if (wanted) {
+        place->wanted_elements[wanted - place->wanted->children] = element;
+    } else {
+        place->element = element;
+    }
+    return element;
+}
