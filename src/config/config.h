@@ -155,12 +155,16 @@ struct config {
     uint32_t sink_count;
 };
 
-/* Errors are collected, up to CONFIG_MAX_ERRORS, each a line "file:line:col: error: message" in `errors`. */
+/* Errors and warnings are collected, up to CONFIG_MAX_ERRORS of each, as lines "file:line:col: error: message" in `text`, in
+ * the order of their places. `count` and `warning_count` also count those that found no room. */
 struct config_errors {
     struct buffer text;
     uint32_t count;
     uint32_t warning_count;
     const char *file;
+    uint32_t line_count;
+    struct config_place places[2 * CONFIG_MAX_ERRORS]; /* of each line of `text` */
+    size_t line_sizes[2 * CONFIG_MAX_ERRORS];
 };
 
 /* A flag given on the command line as an override: path "server.listen", value text. */
@@ -172,6 +176,10 @@ struct config_override {
  * of reading `file` (the demo). NULL on any error; then `errors` says everything (a missing file too). */
 struct config *config_load(const char *file, const char *text, const struct config_override *overrides,
                            uint32_t override_count, struct config_errors *errors);
+/* The same, but what could be read is returned in spite of errors, so that the expressions in it can be checked as well and all
+ * errors told at once. Never to be run when `errors` has grown. NULL only when there is no YAML to read. */
+struct config *config_load_partly(const char *file, const char *text, const struct config_override *overrides,
+                                  uint32_t override_count, struct config_errors *errors);
 void config_destroy(struct config *config);
 
 void config_errors_init(struct config_errors *errors, const char *file);

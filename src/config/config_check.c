@@ -2,27 +2,12 @@
  * mapping must have is asked for at its end. Sources and sinks are read before pipelines, which refer to them by name. */
 #include "config/options.h"
 
-/* Words of the product that this version does not have yet: better said than called a typo. */
-static const char *const later_words[] = {
-    "auth",     "models",   "alerts",   "channels",     "schema",       "schemas", "predict", "select",
-    "where_after", "sliding", "session", "global",       "tls",          "postgres", "properties", "slo",
-    "baselines", "topics",  "protect_metrics", "row_filter", "snapshot", NULL,
-};
-
-static bool is_later_word(const char *key)
-{
-    for (const char *const *word = later_words; *word; word++)
-        if (strcmp(*word, key) == 0)
-            return true;
-    return false;
-}
-
 /* A row of any scope with that name: the key stands in the wrong mapping. */
 static const struct option *find_elsewhere(enum option_scope scope, const char *key)
 {
     const struct option *found = NULL;
     for (uint32_t i = 0; i < option_count; i++)
-        if (strcmp(option_name(&options[i]), key) == 0 && (!found || options[i].scope == scope))
+        if (options[i].type != OPTION_LATER && strcmp(option_name(&options[i]), key) == 0 && (!found || options[i].scope == scope))
             found = &options[i];
     return found;
 }
@@ -34,12 +19,8 @@ static void refuse_key(struct loader *loader, enum option_scope scope, const cha
     const char *names[64];
     uint32_t count = 0;
     for (uint32_t i = 0; i < option_count && count < 64; i++)
-        if (option_is_member(&options[i], scope, group))
+        if (options[i].type != OPTION_LATER && option_is_member(&options[i], scope, group))
             names[count++] = option_name(&options[i]);
-    if (is_later_word(node->key)) {
-        problem_add(&loader->problems, node->key_place, "`%s` is not available in this version; remove it", path);
-        return;
-    }
     const char *near = suggest(node->key, names, count);
     const struct option *elsewhere = find_elsewhere(scope, node->key);
     if (elsewhere)
@@ -55,12 +36,22 @@ static void refuse_key(struct loader *loader, enum option_scope scope, const cha
     }
 }
 
+/* A key of a later version has been told; what it stands in the place of is then not missed as well. */
+static bool has_later_key(enum option_scope scope, const char *group, const struct node *map)
+{
+    for (uint32_t i = 0; i < option_count; i++)
+        if (options[i].type == OPTION_LATER && option_is_member(&options[i], scope, group) &&
+            node_find(map, option_name(&options[i])))
+            return true;
+    return false;
+}
+
 static void check_missing(struct loader *loader, enum option_scope scope, const char *group, const struct node *map)
 {
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &options[i];
         if (!option_is_member(option, scope, group) || !(option->flags & OPTION_REQUIRED) ||
-            node_find(map, option_name(option)))
+            node_find(map, option_name(option)) || has_later_key(scope, group, map))
             continue;
         problem_add(&loader->problems, map->key ? map->key_place : map->place, "%s: `%s` is missing (%s)",
                     node_path(loader->arena, map), option_name(option), option->help);
@@ -87,6 +78,9 @@ static void check_map(struct loader *loader, enum option_scope scope, const char
         const struct option *option = option_find(scope, path);
         if (!option)
             refuse_key(loader, scope, group, child);
+        else if (option->type == OPTION_LATER)
+            problem_add(&loader->problems, child->key_place, "`%s` (%s) is not available in this version yet; remove it",
+                        node_path(loader->arena, child), option->help);
         else if (option->type == OPTION_COLLECTION)
             continue;
         else if (!option_has_members(option))
@@ -135,7 +129,7 @@ static void check_kind(struct loader *loader, enum option_scope scope, const str
         chosen = child;
         *(uint32_t *)((char *)owner + option->offset) = (uint32_t)option->least;
     }
-    if (!chosen)
+    if (!chosen && !has_later_key(scope, "", map))
         problem_add(&loader->problems, map->key_place, "%s has no kind; give it one of %s",
                     node_path(loader->arena, map), all);
 }
@@ -168,11 +162,8 @@ static uint32_t check_collection(struct loader *loader, const struct option *opt
                         node_path(loader->arena, child));
             continue;
         }
-        if (scope == SCOPE_PIPELINE) {
-            *out = structs;
-        } else {
+        if (scope != SCOPE_PIPELINE)
             check_kind(loader, scope, child, owner);
-        }
         check_map(loader, scope, "", child, owner);
     }
     *out = structs;
@@ -234,6 +225,11 @@ void config_check(struct loader *loader, const struct node *root)
 {
     struct config *config = loader->config;
     set_defaults(loader, SCOPE_ROOT, config);
+    if (root->kind != NODE_MAP) {
+        problem_add(&loader->problems, root->place, "a config is a mapping of keys such as `sources:`, not %s",
+                    root->kind == NODE_LIST ? "a list" : "one text");
+        return;
+    }
     check_map(loader, SCOPE_ROOT, "", root, config);
     void *structs = NULL;
     config->source_count = check_collection(loader, option_find(SCOPE_ROOT, "sources"), root, CONFIG_MAX_SOURCES,

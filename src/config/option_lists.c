@@ -93,12 +93,10 @@ static bool name_is_taken(const struct config_named_text *taken, uint32_t count,
     return false;
 }
 
-static bool take_key(struct loader *loader, const struct option *option, const struct node *element,
+static bool take_key(struct loader *loader, const struct option *option, const struct node *element, bool from_map,
                      struct config_named_text *keys, uint32_t count)
 {
     const char *text = value_text(loader, option, element);
-    bool from_map = element->parent->kind == NODE_MAP && element->parent->key &&
-                    strcmp(element->parent->key, "key") == 0;
     if (!text)
         return false;
     const char *name = from_map ? element->key : config_key_name(loader->arena, text);
@@ -127,7 +125,7 @@ void parse_keys(struct loader *loader, const struct option *option, const struct
     pipeline->keys = arena_allocate(loader->arena, (total + 1) * sizeof *pipeline->keys);
     const struct node *element = node->kind == NODE_SCALAR ? node : node->first;
     for (; element; element = node->kind == NODE_SCALAR ? NULL : element->next)
-        count += take_key(loader, option, element, pipeline->keys, count);
+        count += take_key(loader, option, element, node->kind == NODE_MAP, pipeline->keys, count);
     pipeline->key_count = count;
 }
 

@@ -90,7 +90,12 @@ static bool parse_units(const struct unit *units, const char *all, const char *t
             error_set(reason, "`%s` is not a number with a unit (%s)", text, all);
             return false;
         }
-        double value = strtod(at, NULL);
+        char *end;
+        double value = strtod(at, &end);
+        if (end != at + digits) {
+            error_set(reason, "`%s` has a number with two points in it", text);
+            return false;
+        }
         at += digits;
         const char *unit = at + strspn(at, " ");
         size_t unit_size = strcspn(unit, " 0123456789.-");

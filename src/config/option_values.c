@@ -26,6 +26,8 @@ void value_problem(struct loader *loader, const struct node *node, const char *f
 
 const char *value_text(struct loader *loader, const struct option *option, const struct node *node)
 {
+    if (node->is_broken)
+        return NULL;
     if (node->kind != NODE_SCALAR)
         value_problem(loader, node, "expected %s, found a %s", option_type_text(option),
                       node->kind == NODE_MAP ? "mapping" : "list");
@@ -123,14 +125,24 @@ static void parse_count64(struct loader *loader, const struct option *option, co
         *(uint64_t *)field(option, owner) = value;
 }
 
+/* A plain decimal number at the start of `text`; `*end` is behind it. Never hex, exponents, inf or nan. */
+static bool decimal_parse(const char *text, const char **end, double *out)
+{
+    size_t size = strspn(text, "0123456789.");
+    char *number_end;
+    *out = strtod(text, &number_end);
+    *end = number_end;
+    return size > 0 && text[0] != '.' && number_end == text + size;
+}
+
 static void parse_share(struct loader *loader, const struct option *option, const struct node *node, void *owner)
 {
     const char *text = value_text(loader, option, node);
     if (!text)
         return;
-    char *end;
-    double value = strtod(text, &end);
-    if (*end != '\0' || !(value >= 0 && value <= 1))
+    const char *end;
+    double value;
+    if (!decimal_parse(text, &end, &value) || *end != '\0' || value > 1)
         value_problem(loader, node, "`%s` is not a share from 0 to 1, such as 0.05 for 5 %%", text);
     else
         *(double *)field(option, owner) = value;
@@ -170,10 +182,17 @@ static uint32_t parse_word(struct loader *loader, const struct option *option, c
         return UINT32_MAX;
     const char *words[16];
     uint32_t count = 0;
-    for (struct slice word; (word = option_word(option, count)).size > 0; count++) {
-        words[count] = arena_copy(loader->arena, word).data;
-        if (strcmp(words[count], text) == 0)
-            return count;
+    struct slice word;
+    for (uint32_t i = 0; (word = option_word(option, i)).size > 0; i++) {
+        if (word.data[0] == '!' && slice_equal_text((struct slice){word.data + 1, word.size - 1}, text)) {
+            value_problem(loader, node, "`%s` is not available in this version yet; remove it", text);
+            return UINT32_MAX;
+        }
+        if (word.data[0] == '!')
+            continue;
+        words[count++] = arena_copy(loader->arena, word).data;
+        if (slice_equal_text(word, text))
+            return i;
     }
     const char *near = suggest(text, words, count);
     const char *all = "";
@@ -240,8 +259,8 @@ static void parse_listen(struct loader *loader, const struct option *option, con
                            .data;
     if (!host_is_loopback(host)) {
         value_problem(loader, node,
-                      "`%s` can be reached from other machines, and this version has no authentication yet; listen on "
-                      "127.0.0.1:%lu and put a proxy that authenticates in front",
+                      "`%s` is not a loopback address: other machines could connect, and with `auth: {mode: none}` "
+                      "nobody is asked who they are; listen on 127.0.0.1:%lu, behind a proxy that authenticates",
                       text, port);
         return;
     }
@@ -265,9 +284,9 @@ static void parse_shards(struct loader *loader, const struct option *option, con
 /* "5000/s"; false after a problem. */
 static bool parse_per_second(struct loader *loader, const struct option *option, const struct node *node, double *out)
 {
-    char *end;
-    double value = strtod(node->text, &end);
-    bool is_number = end != node->text && value > 0 && value <= 1e9;
+    const char *end;
+    double value;
+    bool is_number = decimal_parse(node->text, &end, &value) && value > 0 && value <= 1e9;
     if (is_number && strcmp(end, "/s") == 0) {
         *out = value;
         return true;
@@ -328,6 +347,7 @@ static const struct {
     const char *text;
     void (*parse)(struct loader *, const struct option *, const struct node *, void *);
 } types[OPTION_TYPE_COUNT] = {
+    [OPTION_LATER] = {"nothing in this version", NULL},
     [OPTION_GROUP] = {"a mapping", NULL},
     [OPTION_KIND] = {"a mapping", NULL},
     [OPTION_COLLECTION] = {"a mapping of names", NULL},

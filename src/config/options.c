@@ -28,6 +28,16 @@ const struct option options[] = {
      "bytes that may wait for one WebSocket client"},
     {SCOPE_ROOT, "server.rate_limit_per_minute", OPTION_COUNT32, ROOT(server.rate_limit_per_minute), 0, 0, "60", 0, 1000000, NULL,
      "messages one WebSocket client may send in any 60 s; 0 = no limit"},
+    {SCOPE_ROOT, "server.tls", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "certificate and key"},
+    {SCOPE_ROOT, "auth", OPTION_GROUP, OPTION_NO_FIELD, 0, 0, NULL, ANY, "who may connect"},
+    {SCOPE_ROOT, "auth.mode", OPTION_ENUM, OPTION_NO_FIELD, 0, 0, "none", 0, 0, "none|!jwt",
+     "none = everybody who can reach the address"},
+    {SCOPE_ROOT, "auth.issuer", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "expected issuer of tokens"},
+    {SCOPE_ROOT, "auth.audience", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "expected audience of tokens"},
+    {SCOPE_ROOT, "auth.leeway", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "tolerated difference of clocks"},
+    {SCOPE_ROOT, "auth.keys", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "keys that sign tokens"},
+    {SCOPE_ROOT, "auth.jwks", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "where keys are fetched"},
+    {SCOPE_ROOT, "auth.protect_metrics", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "ask for a token at /metrics too"},
     {SCOPE_ROOT, "data_dir", OPTION_TEXT, ROOT(data_dir), 0, 0, "./weir-data", ANY,
      "folder of the embedded store and the event log"},
     {SCOPE_ROOT, "engine", OPTION_GROUP, OPTION_NO_FIELD, 0, 0, NULL, ANY, "threads and memory"},
@@ -38,12 +48,11 @@ const struct option options[] = {
     {SCOPE_ROOT, "engine.memory_limit", OPTION_SIZE, ROOT(memory_limit), 0, 0, "2GiB", 64 * MEBIBYTES, 64 * TEBIBYTES, NULL,
      "memory of the process that is planned with"},
     {SCOPE_ROOT, "store", OPTION_GROUP, OPTION_NO_FIELD, 0, 0, NULL, ANY, "what is kept in data_dir, and for how long"},
-    {SCOPE_ROOT, "store.retention", OPTION_GROUP, OPTION_NO_FIELD, 0, 0, NULL, ANY, "how long rows are kept"},
-    {SCOPE_ROOT, "store.retention.results", OPTION_DURATION, ROOT(store.results_retention_us), 0, 0, "30d", 0, 36500 * DAYS, NULL,
+    {SCOPE_ROOT, "store.results_retention", OPTION_DURATION, ROOT(store.results_retention_us), 0, 0, "30d", 0, 36500 * DAYS, NULL,
      "results, by the end of their window; 0s = for ever"},
-    {SCOPE_ROOT, "store.retention.events", OPTION_DURATION, ROOT(store.events_retention_us), 0, 0, "7d", 0, 36500 * DAYS, NULL,
+    {SCOPE_ROOT, "store.events_retention", OPTION_DURATION, ROOT(store.events_retention_us), 0, 0, "7d", 0, 36500 * DAYS, NULL,
      "events of http sources, by arrival, once they are processed; 0s = for ever"},
-    {SCOPE_ROOT, "store.retention.dead_letters", OPTION_DURATION, ROOT(store.dead_letters_retention_us), 0, 0, "30d", 0, 36500 * DAYS, NULL,
+    {SCOPE_ROOT, "store.dead_letters_retention", OPTION_DURATION, ROOT(store.dead_letters_retention_us), 0, 0, "30d", 0, 36500 * DAYS, NULL,
      "dead letters, by arrival; 0s = for ever"},
     {SCOPE_ROOT, "store.max_log_size", OPTION_SIZE, ROOT(store.max_log_size), 0, 0, "8GiB", MEBIBYTES, 64 * TEBIBYTES, NULL,
      "size of the event log on disk from which http sources answer 429"},
@@ -53,6 +62,11 @@ const struct option options[] = {
      "what is computed, by name"},
     {SCOPE_ROOT, "sinks", OPTION_COLLECTION, OPTION_NO_FIELD, 0, 0, NULL, SCOPE_SINK, 0, NULL,
      "where results go besides store and live, by name; each has exactly one of file, console, blackhole"},
+    {SCOPE_ROOT, "models", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "models that score events"},
+    {SCOPE_ROOT, "schemas", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "named shapes of events"},
+    {SCOPE_ROOT, "alerts", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "conditions that notify"},
+    {SCOPE_ROOT, "channels", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "where alerts go"},
+    {SCOPE_ROOT, "slo", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "objectives with error budgets"},
 
     {SCOPE_SOURCE, "kafka", OPTION_KIND, SOURCE(kind), 0, 0, NULL, SOURCE_KAFKA, 0, NULL,
      "topics of a Kafka cluster; check and replay accept it, run does not in this version"},
@@ -62,6 +76,11 @@ const struct option options[] = {
     {SCOPE_SOURCE, "kafka.group", OPTION_TEXT, SOURCE(kafka.group), 0, 0, "weir", ANY, "consumer group"},
     {SCOPE_SOURCE, "kafka.profile", OPTION_TEXT, SOURCE(kafka.profile), 0, 0, "high_throughput", 0, 0, "high_throughput|low_latency",
      "set of consumer settings"},
+    {SCOPE_SOURCE, "kafka.group_protocol", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "classic or consumer"},
+    {SCOPE_SOURCE, "kafka.group_instance_id", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "static membership"},
+    {SCOPE_SOURCE, "kafka.tls", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "encrypted connections"},
+    {SCOPE_SOURCE, "kafka.sasl", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "authentication at the brokers"},
+    {SCOPE_SOURCE, "kafka.properties", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "settings of the client library"},
     {SCOPE_SOURCE, "http", OPTION_KIND, SOURCE(kind), 0, 0, NULL, SOURCE_HTTP, 0, NULL,
      "POST /api/v1/sources/NAME/events, durable before the answer"},
     {SCOPE_SOURCE, "http.partitions", OPTION_COUNT32, SOURCE(partitions), 0, 0, "1", 1, CONFIG_MAX_PARTITIONS, NULL, "partitions of the log"},
@@ -102,6 +121,7 @@ const struct option options[] = {
      "an event time this far beyond the record's own time is bad; a file has none"},
     {SCOPE_SOURCE, "on_bad", OPTION_ENUM, SOURCE(on_bad), 0, 0, "dlq", 0, 0, "dlq|skip|fail",
      "what happens to a bad event: kept as a dead letter, only counted, or the process stops"},
+    {SCOPE_SOURCE, "schema", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "name of a schema that events must keep"},
 
     {SCOPE_PIPELINE, "from", OPTION_SOURCES, PIPELINE(sources), PIPELINE(source_count), OPTION_REQUIRED, NULL, ANY, "a source, or a list of them"},
     {SCOPE_PIPELINE, "where", OPTION_EXPRESSION, PIPELINE(where), 0, 0, NULL, ANY, "condition; null is false; absent = every event"},
@@ -112,6 +132,9 @@ const struct option options[] = {
      "size of windows that follow each other, aligned to 1970-01-01 UTC"},
     {SCOPE_PIPELINE, "window.offset", OPTION_DURATION, PIPELINE(window.offset_us), 0, 0, "0s", -3650 * DAYS, 3650 * DAYS, NULL,
      "moves the alignment; may be negative"},
+    {SCOPE_PIPELINE, "window.sliding", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "windows that overlap"},
+    {SCOPE_PIPELINE, "window.session", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "windows that end with a gap"},
+    {SCOPE_PIPELINE, "window.global", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "one window that never closes"},
     {SCOPE_PIPELINE, "allowed_lateness", OPTION_DURATION, PIPELINE(allowed_lateness_us), 0, 0, "10s", 0, 3650 * DAYS, NULL,
      "how long a closed window is kept for late events"},
     {SCOPE_PIPELINE, "late", OPTION_ENUM, PIPELINE(late), 0, 0, "update", 0, 0, "update|drop|dlq",
@@ -126,11 +149,16 @@ const struct option options[] = {
     {SCOPE_PIPELINE, "aggregates", OPTION_AGGREGATES, PIPELINE(aggregates), PIPELINE(aggregate_count), OPTION_REQUIRED, NULL, ANY,
      "names and what they hold, as in `revenue: sum(properties.amount)`"},
     {SCOPE_PIPELINE, "to", OPTION_DESTINATIONS, PIPELINE(to_store), 0, 0, "[store, live]", ANY, "store, live, names of sinks"},
+    {SCOPE_PIPELINE, "predict", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "score each event with a model"},
+    {SCOPE_PIPELINE, "select", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "fields of events that go out"},
+    {SCOPE_PIPELINE, "where_after", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "condition over scores"},
 
     {SCOPE_SINK, "file", OPTION_KIND, SINK(kind), 0, 0, NULL, SINK_FILE, 0, NULL, "one record per line, appended"},
     {SCOPE_SINK, "file.path", OPTION_TEXT, SINK(path), 0, OPTION_REQUIRED, NULL, ANY, "the file"},
     {SCOPE_SINK, "console", OPTION_KIND, SINK(kind), 0, 0, NULL, SINK_CONSOLE, 0, NULL, "one record per line on standard output"},
     {SCOPE_SINK, "blackhole", OPTION_KIND, SINK(kind), 0, 0, NULL, SINK_BLACKHOLE, 0, NULL, "counts and drops, for measuring"},
+    {SCOPE_SINK, "kafka", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "a Kafka topic"},
+    {SCOPE_SINK, "postgres", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "a PostgreSQL database"},
 };
 /* clang-format on */
 
@@ -167,6 +195,22 @@ bool option_is_member(const struct option *option, enum option_scope scope, cons
 bool option_has_members(const struct option *option)
 {
     return option->type == OPTION_GROUP || option->type == OPTION_KIND;
+}
+
+bool option_is_scalar(const struct option *option)
+{
+    switch (option->type) {
+    case OPTION_GROUP:
+    case OPTION_KIND:
+    case OPTION_COLLECTION:
+    case OPTION_TEXTS:
+    case OPTION_KEYS:
+    case OPTION_AGGREGATES:
+    case OPTION_SOURCES:
+    case OPTION_DESTINATIONS:
+    case OPTION_LATER: return false;
+    default: return true;
+    }
 }
 
 struct slice option_word(const struct option *option, uint32_t index)

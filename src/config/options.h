@@ -31,6 +31,7 @@ enum option_type {
     OPTION_FILE_RATE,   /* max, realtime or N/s */
     OPTION_RATE,        /* double; max or N/s */
     OPTION_TIME,        /* int64_t, microseconds; now or an ISO-8601 time */
+    OPTION_LATER,       /* a key that this version knows of and refuses */
     OPTION_TYPE_COUNT,
 };
 
@@ -48,7 +49,7 @@ struct option {
     unsigned flags;
     const char *fallback; /* as it would be written in the file; NULL: absent */
     int64_t least, most;  /* inclusive, in the stored unit; both 0: any value of the type */
-    const char *words;    /* enum: "dlq|skip|fail" */
+    const char *words;    /* enum: "dlq|skip|fail"; "!jwt" is a word of later versions */
     const char *help;     /* one line */
 };
 
@@ -63,6 +64,8 @@ const char *option_name(const struct option *option);
 bool option_is_member(const struct option *option, enum option_scope scope, const char *path);
 /* True for the types that are mappings of further rows. */
 bool option_has_members(const struct option *option);
+/* True for the types whose value in the file is always one scalar. */
+bool option_is_scalar(const struct option *option);
 /* The word number `index` of a row's words; empty beyond the last. */
 struct slice option_word(const struct option *option, uint32_t index);
 
@@ -84,14 +87,12 @@ const char *suggest(const char *word, const char *const *candidates, size_t cand
 
 /* Reads the whole tree into loader->config. */
 void config_check(struct loader *loader, const struct node *root);
-/* ${VAR} in every scalar below `node`. */
-void config_substitute(struct loader *loader, struct node *node);
-/* Puts WEIR_A__B variables and flag overrides into the tree. */
-void config_override(struct loader *loader, struct node *root, const struct config_override *overrides,
-                     uint32_t override_count);
 /* YAML of the file or text, substituted and overridden. NULL when it cannot be read at all. */
 struct node *config_read_tree(struct loader *loader, const char *file, const char *text,
                               const struct config_override *overrides, uint32_t override_count);
+/* Puts WEIR_A__B variables of the process and flag overrides, in this order, into the tree. */
+void config_apply_overrides(struct loader *loader, struct node *root, const struct config_override *overrides,
+                            uint32_t override_count);
 
 /* Names a key of a pipeline gets from its text when that is a bare path; NULL otherwise. */
 const char *config_key_name(struct arena *arena, const char *path);

@@ -16,14 +16,17 @@ static void add(struct problems *problems, struct config_place place, bool is_wa
                 va_list arguments)
 {
     char text[ERROR_TEXT_SIZE];
+    *(is_warning ? &problems->warning_count : &problems->count) += 1;
+    if (problems->kept_count == CONFIG_MAX_PROBLEMS)
+        return;
     vsnprintf(text, sizeof text, format, arguments);
     struct problem *problem = arena_allocate(problems->arena, sizeof *problem);
     *problem = (struct problem){.next = problems->newest,
                                 .place = place,
+                                .sequence = problems->kept_count++,
                                 .is_warning = is_warning,
                                 .message = arena_copy_text(problems->arena, text)};
     problems->newest = problem;
-    *(is_warning ? &problems->warning_count : &problems->count) += 1;
 }
 
 void problem_add(struct problems *problems, struct config_place place, const char *format, ...)
@@ -48,20 +51,21 @@ static int by_place(const void *a, const void *b)
     const struct config_place *x = &(*first)->place, *y = &(*second)->place;
     if (x->line != y->line)
         return (x->line > y->line) - (x->line < y->line);
-    return (x->column > y->column) - (x->column < y->column);
+    if (x->column != y->column)
+        return (x->column > y->column) - (x->column < y->column);
+    return ((*first)->sequence > (*second)->sequence) - ((*first)->sequence < (*second)->sequence);
 }
 
 void problems_report(struct problems *problems, struct config_errors *errors)
 {
-    size_t total = (size_t)problems->count + problems->warning_count, index = total;
+    uint32_t total = problems->kept_count, index = total;
     if (total == 0)
         return;
     struct problem **sorted = memory_allocate_array(total, sizeof *sorted);
     for (struct problem *problem = problems->newest; problem; problem = problem->next)
         sorted[--index] = problem;
-    /* Places are seldom equal; where they are, the order between them says nothing. */
     qsort(sorted, total, sizeof *sorted, by_place);
-    for (size_t i = 0; i < total; i++) {
+    for (uint32_t i = 0; i < total; i++) {
         if (sorted[i]->is_warning)
             config_warning_add(errors, sorted[i]->place, "%s", sorted[i]->message);
         else
@@ -69,7 +73,7 @@ void problems_report(struct problems *problems, struct config_errors *errors)
     }
     free(sorted);
     problems->newest = NULL;
-    problems->count = problems->warning_count = 0;
+    problems->count = problems->warning_count = problems->kept_count = 0;
 }
 
 struct node *node_create(struct arena *arena, enum node_kind kind, struct config_place place)
@@ -100,6 +104,26 @@ struct node *node_find(const struct node *map, const char *key)
         if (child->key && strcmp(child->key, key) == 0)
             return child;
     return NULL;
+}
+
+void node_replace(struct node *map, struct node *child, const char *key, struct config_place key_place)
+{
+    struct node *previous = NULL, *old = map->first;
+    while (old && strcmp(old->key, key) != 0) {
+        previous = old;
+        old = old->next;
+    }
+    if (!old) {
+        node_add(map, child, key, key_place);
+        return;
+    }
+    child->parent = map;
+    child->key = old->key;
+    child->key_place = key_place;
+    child->next = old->next;
+    *(previous ? &previous->next : &map->first) = child;
+    if (map->last == old)
+        map->last = child;
 }
 
 bool node_is_null(const struct node *node)
@@ -165,6 +189,10 @@ static void place_node(struct builder *builder, struct node *node)
         return;
     }
     struct node *parent = builder->open[builder->depth - 1];
+    if (parent->child_count == CONFIG_MAX_CHILDREN) {
+        refuse(builder, node->place, "too many entries here; nothing in a config has more than 1024");
+        return;
+    }
     const struct node *earlier = builder->key ? node_find(parent, builder->key) : NULL;
     if (earlier)
         problem_add(builder->problems, builder->key_place, "`%s` is given twice; the first is in line %u",
