@@ -1,0 +1,223 @@
+/* `weir bench decode`: what strict decoding costs, CPU time per event. The lines of a file are cut up beforehand; putting them
+ * into batches and decoding these is what counts. Of several rounds the best is told, so that a busy neighbour does not
+ * count. bench/simdjson_decode.cc is the same job by simdjson alone. */
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/bench_decode.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "decode/decoder.h"
+
+enum { EXIT_USAGE = 2, ROUNDS_DEFAULT = 5, ROUNDS_MAX = 1000, FIRST_LINE_CAPACITY = 4096 };
+
+struct decode_job {
+    const char *input_path;
+    const char *time_path;
+    const char *paths; /* separated by commas */
+    int round_count;
+    bool use_shapes, as_json;
+
+    struct slice text; /* of the file, mapped */
+    struct slice *lines;
+    size_t line_count, line_capacity;
+    struct schema schema;
+    uint32_t time_column;
+};
+
+struct round_result {
+    uint64_t bad_count;
+    int64_t cpu_us;
+    struct decoder_counters counters;
+};
+
+static const char usage_text[] =
+    "usage: weir bench decode --input FILE [--paths a,b.c] [--time PATH] [--rounds N] [--no-shapes]\n"
+    "                         [--format text|json]\n"
+    "Decodes the lines of FILE (NDJSON) into columns and tells the CPU time per event of the best round.\n"
+    "  --input FILE    one JSON object per line\n"
+    "  --paths LIST    the columns (default user_id,properties.amount), besides the time\n"
+    "  --time PATH     the event time (default timestamp)\n"
+    "  --rounds N      1 to 1000 (default 5)\n"
+    "  --no-shapes     simdjson only, nothing remembered\n";
+
+static int usage_error(const char *what, const char *value)
+{
+    fprintf(stderr, "weir bench decode: %s%s%s\n%s", what, value ? " " : "", value ? value : "", usage_text);
+    return EXIT_USAGE;
+}
+
+/* Returns -1 to go on, else the exit code. */
+static int parse_options(struct decode_job *job, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"input", required_argument, NULL, 'i'}, {"paths", required_argument, NULL, 'p'},
+        {"time", required_argument, NULL, 't'},  {"rounds", required_argument, NULL, 'r'},
+        {"no-shapes", no_argument, NULL, 's'},   {"format", required_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+    };
+    opterr = 0;
+    optind = 0;
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case 'i': job->input_path = optarg; break;
+        case 'p': job->paths = optarg; break;
+        case 't': job->time_path = optarg; break;
+        case 'r': job->round_count = atoi(optarg); break;
+        case 's': job->use_shapes = false; break;
+        case 'f':
+            job->as_json = strcmp(optarg, "json") == 0;
+            if (!job->as_json && strcmp(optarg, "text") != 0)
+                return usage_error("unknown format", optarg);
+            break;
+        case 'h': fputs(usage_text, stdout); return EXIT_SUCCESS;
+        default: return usage_error("unknown option or missing value:", argv[optind - 1]);
+        }
+    }
+    if (optind < argc)
+        return usage_error("unexpected argument", argv[optind]);
+    if (!job->input_path)
+        return usage_error("--input is missing", NULL);
+    if (job->round_count < 1 || job->round_count > ROUNDS_MAX)
+        return usage_error("--rounds is not a number from 1 to 1000", NULL);
+    return -1;
+}
+
+static bool add_column(struct decode_job *job, struct slice path, uint32_t *column)
+{
+    struct error error = {{0}};
+    if (schema_add_text(&job->schema, path, column, &error) == STATUS_OK)
+        return true;
+    fprintf(stderr, "weir bench decode: %s\n", error.text);
+    return false;
+}
+
+static bool add_columns(struct decode_job *job)
+{
+    if (!add_column(job, slice_of(job->time_path), &job->time_column))
+        return false;
+    for (const char *begin = job->paths; *begin;) {
+        size_t size = strcspn(begin, ",");
+        uint32_t column;
+        if (!add_column(job, (struct slice){begin, size}, &column))
+            return false;
+        begin += size + (begin[size] == ',');
+    }
+    return true;
+}
+
+static void cut_lines(struct decode_job *job)
+{
+    const char *at = job->text.data, *end = at + job->text.size;
+    while (at < end) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        line_end = line_end ? line_end : end;
+        if (job->line_count == job->line_capacity) {
+            job->line_capacity = job->line_capacity ? 2 * job->line_capacity : FIRST_LINE_CAPACITY;
+            job->lines = memory_resize_array(job->lines, job->line_capacity, sizeof *job->lines);
+        }
+        job->lines[job->line_count++] = (struct slice){at, (size_t)(line_end - at)};
+        at = line_end + 1;
+    }
+}
+
+static bool map_input(struct decode_job *job)
+{
+    int file = open(job->input_path, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    bool is_mapped = false;
+    if (file >= 0 && fstat(file, &info) == 0 && info.st_size > 0) {
+        size_t size = (size_t)info.st_size;
+        void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
+        is_mapped = data != MAP_FAILED;
+        if (is_mapped)
+            job->text = (struct slice){data, size};
+    }
+    if (!is_mapped)
+        fprintf(stderr, "weir bench decode: %s cannot be read or is empty\n", job->input_path);
+    if (file >= 0)
+        close(file);
+    return is_mapped;
+}
+
+static struct round_result run_round(const struct decode_job *job, struct batch *batch)
+{
+    struct round_result result = {0};
+    struct decoder_options options = {
+        .schema = &job->schema,
+        .time_column = job->time_column,
+        .max_future_skew_us = INT64_MAX,
+        .use_shapes = job->use_shapes,
+    };
+    struct decoder *decoder = decoder_create(&options);
+    int64_t start_us = clock_process_cpu_us();
+    for (size_t i = 0; i < job->line_count;) {
+        batch_reset(batch);
+        while (i < job->line_count && batch->record_count < BATCH_DEFAULT_ROWS &&
+               batch->text_size < BATCH_TEXT_SIZE) {
+            batch_append(batch, job->lines[i], (int64_t)i, TIME_NONE);
+            i++;
+        }
+        decoder_run(decoder, batch);
+        result.bad_count += batch->bad_count;
+    }
+    result.cpu_us = clock_process_cpu_us() - start_us;
+    result.counters = decoder_counters(decoder);
+    decoder_destroy(decoder);
+    return result;
+}
+
+static void print_result(const struct decode_job *job, const struct round_result *best)
+{
+    double seconds = (double)best->cpu_us / MICROSECONDS_PER_SECOND;
+    double ns_per_event = (double)best->cpu_us * 1e3 / (double)job->line_count;
+    const char *format = job->as_json ? "{\"bench\":\"decode\",\"events\":%zu,\"bad\":%llu,\"fast\":%llu,\"slow\":%llu,"
+                                        "\"cpu_seconds\":%.6f,\"ns_per_event\":%.1f,\"bytes_per_second\":%.0f}\n"
+                                      : "events        %zu\nbad           %llu\nfast          %llu\nslow          %llu\n"
+                                        "CPU seconds   %.6f\nns per event  %.1f\nbytes/s       %.0f\n";
+    printf(format, job->line_count, (unsigned long long)best->bad_count,
+           (unsigned long long)best->counters.fast_documents, (unsigned long long)best->counters.slow_documents,
+           seconds, ns_per_event, seconds > 0 ? (double)job->text.size / seconds : 0);
+}
+
+static void run_rounds(const struct decode_job *job)
+{
+    struct batch *batch = batch_create();
+    struct round_result best = {.cpu_us = INT64_MAX};
+    for (int i = 0; i < job->round_count; i++) {
+        struct round_result result = run_round(job, batch);
+        if (result.cpu_us < best.cpu_us)
+            best = result;
+    }
+    batch_destroy(batch);
+    print_result(job, &best);
+}
+
+int bench_decode(int argc, char **argv)
+{
+    struct decode_job job = {
+        .time_path = "timestamp",
+        .paths = "user_id,properties.amount",
+        .round_count = ROUNDS_DEFAULT,
+        .use_shapes = true,
+    };
+    int exit_code = parse_options(&job, argc, argv);
+    if (exit_code >= 0)
+        return exit_code;
+    schema_init(&job.schema);
+    exit_code = EXIT_FAILURE;
+    if (add_columns(&job) && map_input(&job)) {
+        cut_lines(&job);
+        run_rounds(&job);
+        munmap((void *)(uintptr_t)job.text.data, job.text.size);
+        free(job.lines);
+        exit_code = EXIT_SUCCESS;
+    }
+    schema_deinit(&job.schema);
+    return exit_code;
+}
