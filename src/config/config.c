@@ -19,6 +19,7 @@ struct config *config_load_partly(const char *file, const char *text, const stru
     struct node *root = config_read_tree(&loader, file, text, overrides, override_count);
     if (root)
         config_check(&loader, root);
+    config->tree = root;
     problems_report(&loader.problems, errors);
     if (root)
         return config;

@@ -138,8 +138,11 @@ struct config_store {
     uint64_t max_log_size; /* bytes of undelivered and retained http events on disk before 429 */
 };
 
+struct node;
+
 struct config {
     struct arena arena;
+    const struct node *tree; /* what it was read from; for config_show */
     const char *file; /* as given; "(built-in)" for the demo */
     struct config_server server;
     const char *data_dir;

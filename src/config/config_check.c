@@ -243,5 +243,6 @@ void config_check(struct loader *loader, const struct node *root)
     config->pipeline_count = check_collection(loader, option_find(SCOPE_ROOT, "pipelines"), root, CONFIG_MAX_PIPELINES,
                                               sizeof *config->pipelines, set_pipeline_name, &structs);
     config->pipelines = structs;
-    check_meaning(loader);
+    if (loader->problems.count == 0)
+        check_meaning(loader);
 }

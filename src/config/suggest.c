@@ -41,7 +41,8 @@ const char *suggest(const char *word, const char *const *candidates, size_t cand
     size_t size = strlen(word);
     if (size == 0 || size > SUGGEST_MAX_SIZE)
         return NULL;
-    unsigned best_distance = (unsigned)(size < 4 ? 1 : 1 + size / 4) + 1;
+    /* One slip in a short word, more in longer ones; never as many as the word has letters. */
+    unsigned best_distance = (unsigned)(size < 2 ? 0 : size < 4 ? 1 : 1 + size / 4) + 1;
     for (size_t i = 0; i < candidate_count; i++) {
         size_t candidate_size = strlen(candidates[i]);
         if (candidate_size > SUGGEST_MAX_SIZE)

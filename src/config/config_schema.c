@@ -1,0 +1,250 @@
+/* The JSON Schema of a config file (draft 2020-12), for editors and other checkers. It accepts every file that
+ * weir accepts; what a schema cannot say (names that refer to each other, expressions) only weir itself checks. */
+#include <stdio.h>
+
+#include "config/json_writer.h"
+#include "config/options.h"
+
+/* A ${VAR} may stand for any scalar, so each type also takes a text that contains one. */
+static const char *const variable_pattern = "\\$\\{";
+static const char *const name_pattern = "^[A-Za-z0-9_-]{1,64}$";
+
+static const char *const scope_names[SCOPE_COUNT] = {"root", "source", "pipeline", "sink"};
+
+/* {"type": "string", "pattern": ...} as a member of an array. */
+static void write_pattern(struct json_writer *writer, const char *pattern)
+{
+    json_open(writer, NULL, '{');
+    json_text(writer, "type", "string");
+    json_text(writer, "pattern", pattern);
+    json_close(writer, '}');
+}
+
+/* A value that is text with a pattern, but may be written as the number 0 too. */
+static void write_measure(struct json_writer *writer, const char *pattern)
+{
+    json_open(writer, "anyOf", '[');
+    json_raw(writer, NULL, "{\"const\": 0}");
+    write_pattern(writer, pattern);
+    write_pattern(writer, variable_pattern);
+    json_close(writer, ']');
+}
+
+static void write_integer(struct json_writer *writer, const struct option *option, const char *word)
+{
+    json_open(writer, "anyOf", '[');
+    json_open(writer, NULL, '{');
+    json_text(writer, "type", "integer");
+    bool has_range = option->least != 0 || option->most != 0;
+    json_number(writer, "minimum", option->least);
+    if (has_range)
+        json_number(writer, "maximum", option->most);
+    json_close(writer, '}');
+    if (word) {
+        json_open(writer, NULL, '{');
+        json_text(writer, "const", word);
+        json_close(writer, '}');
+    }
+    write_pattern(writer, "^[0-9]+$");
+    write_pattern(writer, variable_pattern);
+    json_close(writer, ']');
+}
+
+static void write_words(struct json_writer *writer, const struct option *option)
+{
+    struct slice word;
+    json_open(writer, "anyOf", '[');
+    json_open(writer, NULL, '{');
+    json_open(writer, "enum", '[');
+    for (uint32_t i = 0; (word = option_word(option, i)).size > 0; i++) {
+        char text[CONFIG_MAX_NAME_SIZE + 1] = {0};
+        memcpy(text, word.data, word.size < CONFIG_MAX_NAME_SIZE ? word.size : CONFIG_MAX_NAME_SIZE);
+        if (text[0] != '!')
+            json_text(writer, NULL, text);
+    }
+    json_close(writer, ']');
+    json_close(writer, '}');
+    write_pattern(writer, variable_pattern);
+    json_close(writer, ']');
+}
+
+static void write_scalar_type(struct json_writer *writer)
+{
+    json_raw(writer, "type", "[\"string\", \"number\", \"boolean\"]");
+}
+
+static const char *const scalar_schema = "{\"type\": [\"string\", \"number\", \"boolean\"], \"minLength\": 1}";
+
+/* One scalar or a list of them. */
+static void write_list(struct json_writer *writer, unsigned least, const char *map)
+{
+    json_open(writer, "anyOf", '[');
+    json_raw(writer, NULL, scalar_schema);
+    json_open(writer, NULL, '{');
+    json_text(writer, "type", "array");
+    json_number(writer, "minItems", least);
+    json_raw(writer, "items", scalar_schema);
+    json_close(writer, '}');
+    if (map)
+        json_raw(writer, NULL, map);
+    json_close(writer, ']');
+}
+
+static void write_value_type(struct json_writer *writer, const struct option *option)
+{
+    static const char *const duration = "^(0|-?([0-9]+(\\.[0-9]*)?(us|ms|s|m|h|d))+)$";
+    static const char *const size = "^(0|([0-9]+(\\.[0-9]*)?(B|KiB|MiB|GiB|TiB))+)$";
+    static const char *const pattern_of[OPTION_TYPE_COUNT] = {
+        [OPTION_LISTEN] = ":[0-9]{1,6}$|\\$\\{",
+        [OPTION_FILE_RATE] = "^(max|realtime|[0-9]+(\\.[0-9]*)?/s)$|\\$\\{",
+        [OPTION_RATE] = "^(max|[0-9]+(\\.[0-9]*)?/s)$|\\$\\{",
+        [OPTION_TIME] = "^(now|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(T[0-9:]+Z)?)$|\\$\\{",
+    };
+    switch (option->type) {
+    case OPTION_BOOL:
+        json_raw(writer, "anyOf", "[{\"type\": \"boolean\"}, {\"type\": \"string\", \"pattern\": \"^(true|false)$|\\\\$\\\\{\"}]");
+        break;
+    case OPTION_COUNT32:
+    case OPTION_COUNT64: write_integer(writer, option, NULL); break;
+    case OPTION_SHARDS: write_integer(writer, option, "auto"); break;
+    case OPTION_SHARE:
+        json_raw(writer, "anyOf",
+                 "[{\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}, {\"type\": \"string\", \"pattern\": \"^[0-9]|\\\\$\\\\{\"}]");
+        break;
+    case OPTION_DURATION: write_measure(writer, duration); break;
+    case OPTION_SIZE: write_measure(writer, size); break;
+    case OPTION_ENUM: write_words(writer, option); break;
+    case OPTION_TEXT:
+        if (option->words)
+            write_words(writer, option);
+        else
+            write_scalar_type(writer);
+        break;
+    case OPTION_TEXTS: write_list(writer, option->flags & OPTION_REQUIRED ? 1 : 0, NULL); break;
+    case OPTION_SOURCES:
+    case OPTION_DESTINATIONS: write_list(writer, 1, NULL); break;
+    case OPTION_KEYS:
+        write_list(writer, 0, "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", \"boolean\"]}}");
+        break;
+    case OPTION_AGGREGATES:
+        json_text(writer, "type", "object");
+        json_number(writer, "minProperties", 1);
+        json_number(writer, "maxProperties", CONFIG_MAX_AGGREGATES);
+        json_raw(writer, "additionalProperties", "{\"type\": [\"string\", \"number\", \"boolean\"], \"minLength\": 1}");
+        break;
+    default:
+        if (pattern_of[option->type]) {
+            json_text(writer, "type", "string");
+            json_text(writer, "pattern", pattern_of[option->type]);
+        } else {
+            write_scalar_type(writer);
+        }
+    }
+}
+
+/* The default as JSON: a number, true or false, a list, or text. */
+static void write_default(struct json_writer *writer, const struct option *option)
+{
+    const char *text = option->fallback;
+    bool is_number = text[strspn(text, "0123456789.")] == '\0' && option->type != OPTION_TEXT;
+    if (strcmp(text, "[store, live]") == 0)
+        json_raw(writer, "default", "[\"store\", \"live\"]");
+    else if (is_number || option->type == OPTION_BOOL || text[0] == '[')
+        json_raw(writer, "default", text);
+    else
+        json_text(writer, "default", text);
+}
+
+static void write_collection(struct json_writer *writer, const struct option *option)
+{
+    char reference[64];
+    snprintf(reference, sizeof reference, "{\"$ref\": \"#/$defs/%s\"}", scope_names[option->least]);
+    json_text(writer, "type", "object");
+    if (option->flags & OPTION_REQUIRED)
+        json_number(writer, "minProperties", 1);
+    json_open(writer, "propertyNames", '{');
+    json_text(writer, "pattern", name_pattern);
+    json_close(writer, '}');
+    json_raw(writer, "additionalProperties", reference);
+}
+
+static uint32_t required_count(enum option_scope scope, const char *group)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < option_count; i++)
+        count += option_is_member(&options[i], scope, group) && options[i].flags & OPTION_REQUIRED;
+    return count;
+}
+
+/* type, required and the kinds of a mapping: everything but its properties. */
+static void write_mapping_rules(struct json_writer *writer, enum option_scope scope, const char *group, bool is_kind)
+{
+    uint32_t required = required_count(scope, group);
+    if (is_kind && required == 0)
+        json_raw(writer, "type", "[\"object\", \"null\"]");
+    else
+        json_text(writer, "type", "object");
+    json_raw(writer, "additionalProperties", "false");
+    if (required > 0) {
+        json_open(writer, "required", '[');
+        for (uint32_t i = 0; i < option_count; i++)
+            if (option_is_member(&options[i], scope, group) && options[i].flags & OPTION_REQUIRED)
+                json_text(writer, NULL, option_name(&options[i]));
+        json_close(writer, ']');
+    }
+    bool has_kinds = *group == '\0' && (scope == SCOPE_SOURCE || scope == SCOPE_SINK);
+    if (has_kinds) {
+        json_open(writer, "oneOf", '[');
+        for (uint32_t i = 0; i < option_count; i++) {
+            if (options[i].scope != scope || options[i].type != OPTION_KIND)
+                continue;
+            json_open(writer, NULL, '{');
+            json_open(writer, "required", '[');
+            json_text(writer, NULL, options[i].path);
+            json_close(writer, ']');
+            json_close(writer, '}');
+        }
+        json_close(writer, ']');
+    }
+}
+
+/* The inside of a mapping's schema. As deep as groups nest in the table, which is three. */
+static void write_mapping(struct json_writer *writer, enum option_scope scope, const char *group, bool is_kind)
+{
+    write_mapping_rules(writer, scope, group, is_kind);
+    json_open(writer, "properties", '{');
+    for (uint32_t i = 0; i < option_count; i++) {
+        const struct option *option = &options[i];
+        if (option->type == OPTION_LATER || !option_is_member(option, scope, group))
+            continue;
+        json_open(writer, option_name(option), '{');
+        json_text(writer, "description", option->help);
+        if (option->type == OPTION_COLLECTION)
+            write_collection(writer, option);
+        else if (option_has_members(option))
+            write_mapping(writer, scope, option->path, option->type == OPTION_KIND);
+        else
+            write_value_type(writer, option);
+        if (option->fallback)
+            write_default(writer, option);
+        json_close(writer, '}');
+    }
+    json_close(writer, '}');
+}
+
+void config_write_schema(struct buffer *out)
+{
+    struct json_writer writer = {.out = out};
+    json_open(&writer, NULL, '{');
+    json_text(&writer, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    json_text(&writer, "title", "Configuration of weir");
+    write_mapping(&writer, SCOPE_ROOT, "", false);
+    json_open(&writer, "$defs", '{');
+    for (enum option_scope scope = SCOPE_SOURCE; scope < SCOPE_COUNT; scope++) {
+        json_open(&writer, scope_names[scope], '{');
+        write_mapping(&writer, scope, "", false);
+        json_close(&writer, '}');
+    }
+    json_close(&writer, '}');
+    json_close(&writer, '}');
+}
