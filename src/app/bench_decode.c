@@ -174,15 +174,30 @@ static struct round_result run_round(const struct decode_job *job, struct batch 
 
 static void print_result(const struct decode_job *job, const struct round_result *best)
 {
+    struct buffer out = {0};
     double seconds = (double)best->cpu_us / MICROSECONDS_PER_SECOND;
-    double ns_per_event = (double)best->cpu_us * 1e3 / (double)job->line_count;
-    const char *format = job->as_json ? "{\"bench\":\"decode\",\"events\":%zu,\"bad\":%llu,\"fast\":%llu,\"slow\":%llu,"
-                                        "\"cpu_seconds\":%.6f,\"ns_per_event\":%.1f,\"bytes_per_second\":%.0f}\n"
-                                      : "events        %zu\nbad           %llu\nfast          %llu\nslow          %llu\n"
-                                        "CPU seconds   %.6f\nns per event  %.1f\nbytes/s       %.0f\n";
-    printf(format, job->line_count, (unsigned long long)best->bad_count,
-           (unsigned long long)best->counters.fast_documents, (unsigned long long)best->counters.slow_documents,
-           seconds, ns_per_event, seconds > 0 ? (double)job->text.size / seconds : 0);
+    double events = (double)job->line_count, bytes = (double)job->text.size;
+    const struct {
+        const char *name;
+        double value;
+        int decimals;
+    } figures[] = {
+        {"events", events, 0},
+        {"bad", (double)best->bad_count, 0},
+        {"fast", (double)best->counters.fast_documents, 0},
+        {"slow", (double)best->counters.slow_documents, 0},
+        {"cpu_seconds", seconds, 6},
+        {"ns_per_event", seconds * 1e9 / events, 1},
+        {"bytes_per_second", seconds > 0 ? bytes / seconds : 0, 0},
+    };
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        const char *before = job->as_json ? (i ? ",\"" : "{\"") : "";
+        const char *between = job->as_json ? "\":" : " ", *after = job->as_json ? "" : "\n";
+        buffer_format(&out, "%s%s%s%.*f%s", before, figures[i].name, between, figures[i].decimals,
+                      figures[i].value, after);
+    }
+    printf("%.*s%s", SLICE_ARG(buffer_slice(&out)), job->as_json ? "}\n" : "");
+    buffer_deinit(&out);
 }
 
 static void run_rounds(const struct decode_job *job)
