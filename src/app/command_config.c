@@ -1,4 +1,5 @@
 /* weir config show | schema | docs: the option table, looked at. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 static int print_buffer(struct buffer *out) {
     fwrite(out->data, 1, out->size, stdout);
     buffer_deinit(out);
-    return fflush(stdout) == 0 ? EXIT_OK : command_error("cannot write to standard output: %m");
+    return fflush(stdout) == 0 ? EXIT_OK : command_error("cannot write to standard output: %s", strerror(errno));
 }
 
 static int config_show_command(int argc, char **argv) {

@@ -149,6 +149,7 @@ static void apply_feed(struct processor *processor, const struct plan_feed *feed
     uint32_t too_late_count = 0;
     struct window_counts added = {0};
     window_operator_add(processor_operator(processor, feed->pipeline_index), rows, &added, too_late, &too_late_count);
+    if (batch->is_replay) return;
     counts->used += added.used;
     counts->too_late += added.too_late;
     counts->filtered += batch->row_count - rows->row_count;
@@ -172,7 +173,7 @@ static void count_batch(struct source_counts *counts, const struct batch *batch)
 void processor_apply(struct processor *processor, struct partition_state *partition, struct batch *batch) {
     const struct plan_source *source = &processor->plan->sources[partition->source_index];
     struct source_counts *counts = &processor->sources[partition->source_index];
-    count_batch(counts, batch);
+    if (!batch->is_replay) count_batch(counts, batch);
     if (batch->record_count) partition->next_offset = batch->records[batch->record_count - 1].offset + 1;
     if (!batch->row_count) return;
 

@@ -21,7 +21,8 @@ struct partition_state {
     int64_t max_time_seen_us;   /* monotonic clock when the largest event time arrived */
 };
 
-/* Counters of one source; `feeds` in the order of the plan's feeds. Their sum holds at every batch boundary:
+/* Counters of one source in this life of the process (replayed batches were counted in an earlier one); `feeds` in the
+ * order of the plan's feeds. Their sum holds at every batch boundary:
  * in = bad + used + filtered + too_late, per feed. */
 struct feed_counts {
     uint64_t used, filtered, too_late;

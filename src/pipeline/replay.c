@@ -5,25 +5,15 @@
  */
 #include "pipeline/replay.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/ring.h"
 #include "base/thread.h"
-#include "flow/source.h"
-#include "pipeline/processor.h"
-#include "pipeline/replay_output.h"
+#include "pipeline/replay_internal.h"
 #include "source/file.h"
-
-/* One input file: a partition with a processor of its own. */
-struct replay_partition {
-    const struct replay_input *input;
-    struct partition_state state;
-    struct source_reader *reader;
-    struct processor processor;
-};
 
 struct round_pane {
     uint32_t partition_index; /* in replay->partitions */
@@ -39,29 +29,6 @@ struct round {
     bool *is_ended;         /* likewise: had no more records at the end of this round */
     bool is_last;
     bool has_failed;
-};
-
-struct replay_shard {
-    struct replay *replay;
-    uint32_t index;
-    pthread_t thread;
-    struct waker waker; /* the shard sleeps here when its ring is full */
-    struct ring rounds;
-    struct error error;
-};
-
-struct replay {
-    const struct replay_options *options;
-    struct plan *plan;
-    struct replay_partition *partitions;
-    uint32_t partition_count;
-    struct replay_shard *shards;
-    uint32_t shard_count;
-    struct waker waker; /* the main thread sleeps here */
-    struct window_merger **mergers; /* [pipeline_count] */
-    struct replay_output *output;
-    atomic_bool should_stop; /* relaxed: set by the main thread after a failure, seen sooner or later */
-    atomic_uint_fast64_t record_count; /* relaxed: for the progress line only */
 };
 
 /* --- the shards' side ------------------------------------------------------------------------------------------- */
@@ -288,7 +255,7 @@ static enum status merge_all(struct replay *replay, struct error *error) {
     }
     close_pipelines(replay);
     if (replay_output_finish(replay->output) == STATUS_OK) return STATUS_OK;
-    error_set(error, "cannot write the results: %m; is the disk full?");
+    error_set(error, "cannot write the results: %s; is the disk full?", strerror(errno));
     return STATUS_IO;
 }
 
@@ -360,93 +327,6 @@ static void replay_deinit(struct replay *replay) {
     waker_close(&replay->waker);
 }
 
-/* --- the summary ------------------------------------------------------------------------------------------------- */
-
-/* The partitions' counters of one source, added up. `counts->feeds` has room for the source's feeds. */
-static void sum_counts(const struct replay *replay, uint32_t source_index, struct source_counts *counts) {
-    for (uint32_t p = 0; p < replay->partition_count; p++) {
-        if (replay->partitions[p].state.source_index != source_index) continue;
-        const struct source_counts *part = &replay->partitions[p].processor.sources[source_index];
-        counts->in += part->in;
-        counts->bad += part->bad;
-        counts->fast_documents += part->fast_documents;
-        counts->slow_documents += part->slow_documents;
-        for (uint32_t r = 0; r < BAD_REASON_COUNT; r++) counts->bad_by_reason[r] += part->bad_by_reason[r];
-        for (uint32_t f = 0; f < replay->plan->sources[source_index].feed_count; f++) {
-            counts->feeds[f].used += part->feeds[f].used;
-            counts->feeds[f].filtered += part->feeds[f].filtered;
-            counts->feeds[f].too_late += part->feeds[f].too_late;
-        }
-    }
-}
-
-static void summarize_source(const struct replay *replay, uint32_t source_index, struct buffer *json,
-                             struct buffer *text) {
-    const struct plan_source *source = &replay->plan->sources[source_index];
-    struct source_counts counts = {0};
-    counts.feeds = memory_allocate_array(source->feed_count, sizeof *counts.feeds);
-    sum_counts(replay, source_index, &counts);
-    buffer_format(json, "\"%s\":{\"counters\":{\"in\":%" PRIu64 ",\"bad\":%" PRIu64 "},\"bad_by_reason\":{",
-                  source->config->name, counts.in, counts.bad);
-    buffer_format(text, "source %s: %" PRIu64 " in, %" PRIu64 " bad", source->config->name, counts.in, counts.bad);
-    const char *comma = "";
-    for (uint32_t r = 0; r < BAD_REASON_COUNT; r++) {
-        if (!counts.bad_by_reason[r]) continue;
-        buffer_format(json, "%s\"%s\":%" PRIu64, comma, bad_reason_name((enum bad_reason)r), counts.bad_by_reason[r]);
-        buffer_format(text, "%s%s %" PRIu64, *comma ? ", " : " (", bad_reason_name((enum bad_reason)r),
-                      counts.bad_by_reason[r]);
-        comma = ",";
-    }
-    buffer_append_text(text, *comma ? ")\n" : "\n");
-    buffer_append_text(json, "},\"pipelines\":{");
-    for (uint32_t f = 0; f < source->feed_count; f++) {
-        const char *name = replay->plan->pipelines[source->feeds[f].pipeline_index].shape.pipeline;
-        const struct feed_counts *feed = &counts.feeds[f];
-        buffer_format(json, "%s\"%s\":{\"used\":%" PRIu64 ",\"filtered\":%" PRIu64 ",\"too_late\":%" PRIu64 "}",
-                      f ? "," : "", name, feed->used, feed->filtered, feed->too_late);
-        buffer_format(text, "  pipeline %s: %" PRIu64 " used, %" PRIu64 " filtered, %" PRIu64 " too late\n", name,
-                      feed->used, feed->filtered, feed->too_late);
-    }
-    buffer_append_text(json, "},\"partitions\":[");
-    comma = "";
-    for (uint32_t p = 0; p < replay->partition_count; p++) {
-        const struct partition_state *state = &replay->partitions[p].state;
-        if (state->source_index != source_index) continue;
-        int64_t now_us = watermark_us(&state->watermark);
-        buffer_format(json, "%s{\"partition\":%u,\"offset\":%" PRId64 ",\"watermark\":", comma, state->partition,
-                      state->next_offset);
-        if (now_us == TIME_NONE) {
-            buffer_append_text(json, "null");
-        } else {
-            buffer_json_int(json, event_time_floor(now_us, 1000) / 1000);
-        }
-        buffer_append_text(json, ",\"idle\":false,\"lag\":0}");
-        comma = ",";
-    }
-    buffer_append_text(json, "]}");
-    free(counts.feeds);
-}
-
-static void write_summary(const struct replay *replay, int64_t wall_us, int64_t cpu_us) {
-    struct buffer json = {0}, text = {0};
-    buffer_append_text(&json, "{\"sources\":{");
-    for (uint32_t i = 0; i < replay->plan->source_count; i++) {
-        if (i) buffer_append_char(&json, ',');
-        summarize_source(replay, i, &json, &text);
-    }
-    uint64_t events = atomic_load(&replay->record_count);
-    double seconds = (double)(wall_us ? wall_us : 1) / 1e6, cpu_seconds = (double)(cpu_us ? cpu_us : 1) / 1e6;
-    buffer_format(&json, "},\"results\":%" PRIu64 ",\"records\":%" PRIu64 ",\"seconds\":%.6f,\"cpu_seconds\":%.6f}\n",
-                  replay_output_count(replay->output), events, seconds, cpu_seconds);
-    buffer_format(&text, "%" PRIu64 " results in %.2f s (%.0f events/s, %.0f events per CPU-second)\n",
-                  replay_output_count(replay->output), seconds, (double)events / seconds,
-                  (double)events / cpu_seconds);
-    const struct buffer *chosen = replay->options->summary_as_json ? &json : &text;
-    fwrite(chosen->data, 1, chosen->size, stderr);
-    buffer_deinit(&json);
-    buffer_deinit(&text);
-}
-
 /* Files have no time of their own, so a source that is replayed must say where its events have theirs. */
 static bool check_inputs(const struct replay_options *options, uint32_t *partition_counts, struct config_errors *errors) {
     bool is_good = true;
@@ -483,7 +363,7 @@ enum status replay_run(const struct replay_options *options, struct config_error
         for (uint32_t i = 0; i < replay.shard_count; i++) thread_join(replay.shards[i].thread);
     }
     if (status == STATUS_OK) {
-        write_summary(&replay, clock_monotonic_us(&clock_system) - wall_start_us, clock_process_cpu_us() - cpu_start_us);
+        replay_write_summary(&replay, clock_monotonic_us(&clock_system) - wall_start_us, clock_process_cpu_us() - cpu_start_us);
     }
     replay_deinit(&replay);
     return status;
