@@ -1,0 +1,21 @@
+/* Which part of the server answers a request. */
+#include "serve/server_internal.h"
+
+uint64_t routes_body_limit(void *context, const struct http_request *request)
+{
+    (void)context;
+    bool is_ingest = request->method == HTTP_POST && ingest_route_matches(request);
+    return is_ingest ? (uint64_t)INGEST_BODY_MAX_SIZE : (uint64_t)SERVER_OTHER_BODY_SIZE_MAX;
+}
+
+void routes_dispatch(struct connection *connection)
+{
+    struct http_request *request = &connection->http->reader.request;
+    bool is_page = slice_equal_text(request->path, "/");
+    if (slice_equal_text(request->path, "/ws") || (is_page && request->is_websocket))
+        websocket_session_upgrade(connection, request);
+    else if (ingest_route_matches(request))
+        ingest_route_answer(connection, request);
+    else if (!static_assets_answer(connection, request))
+        http_answer_problem(connection, 404, "there is nothing at \"%.*s\"", SLICE_ARG(request->path));
+}
