@@ -2,6 +2,7 @@
  * requests under one fsync; the I/O thread collects the finished ones and answers. */
 #pragma once
 
+#include "base/histogram.h"
 #include "base/ring.h"
 #include "config/config.h"
 #include "monitor/health.h"
@@ -9,8 +10,8 @@
 
 enum {
     INGEST_BODY_MAX_SIZE = 16 * 1024 * 1024,
-    INGEST_QUEUE_CAPACITY = 1024,              /* requests waiting; then 429 */
-    INGEST_QUEUE_MAX_SIZE = 64 * 1024 * 1024,  /* bytes of bodies waiting; then 429 */
+    INGEST_QUEUE_CAPACITY = 1024,              /* requests between submit and collect; then 429 */
+    INGEST_QUEUE_MAX_SIZE = 64 * 1024 * 1024,  /* bytes of their bodies; then 429 */
     INGEST_MAX_ERRORS = 100,                   /* rejected records described in one answer; all are counted */
 };
 
@@ -44,7 +45,10 @@ struct ingest;
 /* Which partition a source has for a record is config's; the schema is built inside. Starts the thread. */
 struct ingest *ingest_create(const struct config *config, struct event_log *log, struct health *health,
                              struct histogram *accept_latency, struct waker *io_waker);
-/* Finishes what is queued, then ends the thread. */
+/* Finishes what is queued, then ends the thread. What is finished can still be collected; nothing can be submitted. Control thread, while
+ * the I/O thread does not submit. */
+void ingest_stop(struct ingest *ingest);
+/* Stops it if that has not been done. Requests that were not collected are the caller's to free. */
 void ingest_destroy(struct ingest *ingest);
 
 /* I/O thread. False: under pressure, answer 429 with Retry-After; the request stays the caller's. */

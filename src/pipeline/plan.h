@@ -8,7 +8,7 @@
 #include "flow/schema.h"
 #include "window/window.h"
 
-enum { PLAN_NO_COLUMN = UINT32_MAX };
+#define PLAN_NO_COLUMN UINT32_MAX
 
 /* One pipeline as one of its sources feeds it. */
 struct plan_feed {
