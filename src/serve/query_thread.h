@@ -38,7 +38,7 @@ struct query_thread;
 
 /* Starts the thread. `io_waker` is woken when a job has run. `config` outlives it. Control or I/O thread. */
 struct query_thread *query_thread_start(const struct config *config, struct waker *io_waker);
-/* Cancels what has not run, ends the thread, calls finish() of every job that is left (is_cancelled is set). I/O thread. */
+/* Cancels every job, the running one too, ends the thread, calls finish() of all that are left (is_cancelled is set). I/O thread. */
 void query_thread_stop(struct query_thread *queries);
 
 /* Takes the job over. False: QUERY_QUEUE_CAPACITY jobs are under way; the job stays the caller's. I/O thread. */
