@@ -21,6 +21,12 @@ static void refuse_key(struct loader *loader, enum option_scope scope, const cha
     for (uint32_t i = 0; i < option_count && count < 64; i++)
         if (options[i].type != OPTION_LATER && option_is_member(&options[i], scope, group))
             names[count++] = option_name(&options[i]);
+    size_t word_size = strcspn(node->key, " {[");
+    const char *word = arena_copy(loader->arena, (struct slice){node->key, word_size}).data;
+    if (node->key[word_size] != '\0' && option_find(scope, *group ? arena_format(loader->arena, "%s.%s", group, word) : word)) {
+        problem_add(&loader->problems, node->key_place, "a colon is missing behind `%s`, as in `key: value`", word);
+        return;
+    }
     const char *near = suggest(node->key, names, count);
     const struct option *elsewhere = find_elsewhere(scope, node->key);
     if (elsewhere)
@@ -36,6 +42,14 @@ static void refuse_key(struct loader *loader, enum option_scope scope, const cha
     }
 }
 
+static bool is_member_name(enum option_scope scope, const char *group, const char *key)
+{
+    for (uint32_t i = 0; i < option_count; i++)
+        if (option_is_member(&options[i], scope, group) && strcmp(option_name(&options[i]), key) == 0)
+            return true;
+    return false;
+}
+
 /* A key of a later version has been told; what it stands in the place of is then not missed as well. */
 static bool has_later_key(enum option_scope scope, const char *group, const struct node *map)
 {
@@ -46,12 +60,25 @@ static bool has_later_key(enum option_scope scope, const char *group, const stru
     return false;
 }
 
+/* An unknown key that was probably meant to be `name` has been told; the name is then not missing as well. */
+static bool is_misspelled(enum option_scope scope, const char *group, const struct node *map, const char *name)
+{
+    for (const struct node *child = map->first; child; child = child->next) {
+        size_t size = strcspn(child->key, " {[");
+        bool is_word = child->key[size] != '\0' && slice_equal_text((struct slice){child->key, size}, name);
+        if (is_word || (!is_member_name(scope, group, child->key) && suggest(child->key, &name, 1)))
+            return true;
+    }
+    return false;
+}
+
 static void check_missing(struct loader *loader, enum option_scope scope, const char *group, const struct node *map)
 {
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &options[i];
         if (!option_is_member(option, scope, group) || !(option->flags & OPTION_REQUIRED) ||
-            node_find(map, option_name(option)) || has_later_key(scope, group, map))
+            node_find(map, option_name(option)) || has_later_key(scope, group, map) ||
+            is_misspelled(scope, group, map, option_name(option)))
             continue;
         problem_add(&loader->problems, map->key ? map->key_place : map->place, "%s: `%s` is missing (%s)",
                     node_path(loader->arena, map), option_name(option), option->help);
@@ -194,8 +221,8 @@ static void *set_sink_name(void *owner, const struct node *node)
     return owner;
 }
 
-/* What the table cannot say: rules between options. */
-static void check_meaning(struct loader *loader)
+/* Destinations that are not sinks keep their names to themselves. */
+static void check_sink_names(struct loader *loader)
 {
     const struct config *config = loader->config;
     for (uint32_t i = 0; i < config->sink_count; i++) {
@@ -203,21 +230,64 @@ static void check_meaning(struct loader *loader)
         if (strcmp(sink->name, "store") == 0 || strcmp(sink->name, "live") == 0)
             problem_add(&loader->problems, sink->place, "a sink cannot be named `%s`; that name has a meaning in `to`",
                         sink->name);
+    }
+}
+
+static bool contains(const uint32_t *indices, uint32_t count, uint32_t index)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (indices[i] == index)
+            return true;
+    return false;
+}
+
+static void warn_of_unused(struct loader *loader)
+{
+    const struct config *config = loader->config;
+    for (uint32_t i = 0; i < config->sink_count; i++) {
         bool is_used = false;
         for (uint32_t j = 0; j < config->pipeline_count; j++)
-            for (uint32_t k = 0; k < config->pipelines[j].sink_count; k++)
-                is_used = is_used || config->pipelines[j].sinks[k] == i;
+            is_used = is_used || contains(config->pipelines[j].sinks, config->pipelines[j].sink_count, i);
         if (!is_used)
-            problem_add_warning(&loader->problems, sink->place, "no pipeline writes to sink `%s`", sink->name);
+            problem_add_warning(&loader->problems, config->sinks[i].place, "no pipeline writes to sink `%s`",
+                                config->sinks[i].name);
     }
     for (uint32_t i = 0; i < config->source_count; i++) {
-        const struct config_source *source = &config->sources[i];
         bool is_used = false;
         for (uint32_t j = 0; j < config->pipeline_count; j++)
-            for (uint32_t k = 0; k < config->pipelines[j].source_count; k++)
-                is_used = is_used || config->pipelines[j].sources[k] == i;
+            is_used = is_used || contains(config->pipelines[j].sources, config->pipelines[j].source_count, i);
         if (!is_used)
-            problem_add_warning(&loader->problems, source->place, "no pipeline reads source `%s`", source->name);
+            problem_add_warning(&loader->problems, config->sources[i].place, "no pipeline reads source `%s`",
+                                config->sources[i].name);
+    }
+}
+
+/* What is allowed, and hardly meant. */
+static void warn_of_meaning(struct loader *loader)
+{
+    const struct config *config = loader->config;
+    for (uint32_t i = 0; i < config->source_count; i++) {
+        const struct config_source *source = &config->sources[i];
+        if (source->kind == SOURCE_FILE && !source->time.text)
+            problem_add_warning(&loader->problems, source->place,
+                                "source `%s` has no `time`, and lines of a file have no time of their own: every event "
+                                "will be bad; give the path of the event time",
+                                source->name);
+        if (source->partition_by.text && source->partitions == 1)
+            problem_add_warning(&loader->problems, source->partition_by.place,
+                                "`partition_by` does nothing with one partition; give `partitions` too");
+        if (source->kind == SOURCE_FILE && source->partitions > 1 && !source->partition_by.text)
+            problem_add_warning(&loader->problems, source->place,
+                                "source `%s` has %u partitions and no `partition_by`: all lines go to the first",
+                                source->name, source->partitions);
+    }
+    for (uint32_t i = 0; i < config->pipeline_count; i++) {
+        const struct config_pipeline *pipeline = &config->pipelines[i];
+        if (pipeline->window.offset_us >= pipeline->window.size_us ||
+            pipeline->window.offset_us <= -pipeline->window.size_us)
+            problem_add_warning(&loader->problems, pipeline->place,
+                                "the window offset of `%s` is not smaller than its size; only the rest counts",
+                                pipeline->name);
     }
 }
 
@@ -243,6 +313,9 @@ void config_check(struct loader *loader, const struct node *root)
     config->pipeline_count = check_collection(loader, option_find(SCOPE_ROOT, "pipelines"), root, CONFIG_MAX_PIPELINES,
                                               sizeof *config->pipelines, set_pipeline_name, &structs);
     config->pipelines = structs;
-    if (loader->problems.count == 0)
-        check_meaning(loader);
+    check_sink_names(loader);
+    if (loader->problems.count > 0)
+        return;
+    warn_of_unused(loader);
+    warn_of_meaning(loader);
 }

@@ -213,8 +213,6 @@ static void take_scalar(struct builder *builder, struct fy_event *event, struct 
     }
     if (size == 0 && style != FYSS_SINGLE_QUOTED && style != FYSS_DOUBLE_QUOTED)
         place = place_behind_key(builder);
-    if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED)
-        place.column++;
     char *copy = (char *)(uintptr_t)arena_copy(builder->problems->arena, (struct slice){text, size}).data;
     if (expects_key(builder)) {
         builder->key = copy;
@@ -260,7 +258,10 @@ static void take_event(struct builder *builder, struct fy_event *event)
     struct config_place place = mark_place(fy_event_start_mark(event));
     struct fy_token *extra = tag_or_anchor(event);
     if (extra) {
-        refuse(builder, mark_place(fy_token_start_mark(extra)),
+        struct config_place extra_place = mark_place(fy_token_start_mark(extra));
+        /* libfyaml's mark of an anchor or alias is behind its first character, that of a tag is not. */
+        extra_place.column -= fy_token_get_type(extra) != FYTT_TAG && extra_place.column > 1;
+        refuse(builder, extra_place,
                "a value that begins with `!`, `&` or `*` means something else to YAML; put it in quotes");
         return;
     }

@@ -1,0 +1,295 @@
+/* What people get wrong in a config, and that each mistake is told at its place, with a text that helps. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "config/config.h"
+
+/* Line 1 of most cases: a source, so that the mistake is the only one. */
+#define SOURCE "sources: {s: {http: {}}}\n"
+/* Lines 1 to 4: a pipeline that a further line, indented by 4, may continue. */
+#define PIPELINE SOURCE "pipelines:\n  p:\n    {from: s, window: {tumbling: 10s}, aggregates: {n: count()}"
+#define PIPELINE_LINES SOURCE "pipelines:\n  p:\n    from: s\n    aggregates: {n: count()}\n"
+
+struct mistake {
+    const char *text;
+    unsigned line, column;
+    const char *part; /* of the message */
+};
+
+static const struct mistake mistakes[] = {
+    /* The file as a whole. */
+    {"", 1, 1, "`sources` is missing"},
+    {"# only a comment\n", 1, 1, "`sources` is missing"},
+    {"just text\n", 1, 1, "mapping of keys"},
+    {"- a\n- b\n", 1, 1, "not a list"},
+    {"sources:\n\ts: {http: {}}\n", 2, 1, "tab"},
+    {"sources: {s: {http: {}}}\nengine {shards: 2}\n", 2, 1, "colon"},
+    {"sources: {s: {http: {}}\ndata_dir: x\n", 2, 1, "not closed"},
+    {"sources:\n  s: {http: {}}\n t: {http: {}}\n", 3, 2, "indented"},
+    {SOURCE "data_dir: 'x\n", 2, 12, "quote"},
+    {SOURCE "data_dir: *there\n", 2, 11, "quotes"},
+    {SOURCE "data_dir: !here x\n", 2, 11, "quotes"},
+    {SOURCE "data_dir: &here x\n", 2, 11, "quotes"},
+    {SOURCE "---\ndata_dir: x\n", 2, 1, "second YAML document"},
+    {SOURCE "data_dir: a\ndata_dir: b\n", 3, 1, "given twice; the first is in line 2"},
+    {"sources:\n  s: {http: {}}\n  s: {http: {}}\n", 3, 3, "`s` is given twice"},
+    {SOURCE "data_dir: \xff\n", 2, 11, "0xff is not UTF-8"},
+    /* Keys. */
+    {"surces: {}\n", 1, 1, "did you mean `sources`?"},
+    {SOURCE "sevrer: {}\n", 2, 1, "did you mean `server`?"},
+    {SOURCE "server: {port: 80}\n", 2, 10, "known here: listen, allowed_origins"},
+    {SOURCE "listen: 127.0.0.1:80\n", 2, 1, "`listen` belongs in `server.listen`"},
+    {SOURCE "engine: {shrads: 2}\n", 2, 10, "did you mean `shards`?"},
+    {"sources:\n  s:\n    http: {}\n    max_out_of_order: 5s\n", 4, 5, "did you mean `max_out_of_orderness`?"},
+    {"sources:\n  s:\n    http: {}\n    path: x\n", 4, 5, "belongs in `sources.NAME.file.path`"},
+    {"sources: {s: {http: {partition: 4}}}\n", 1, 22, "did you mean `partitions`?"},
+    {PIPELINE ", agregates: {}}\n", 4, 66, "did you mean `aggregates`?"},
+    /* Keys of later versions. */
+    {SOURCE "models: {}\n", 2, 1, "`models` (models that score events) is not available in this version yet"},
+    {SOURCE "alerts: {}\n", 2, 1, "not available in this version yet"},
+    {SOURCE "channels: {}\n", 2, 1, "not available in this version yet"},
+    {SOURCE "server: {tls: {cert: a, key: b}}\n", 2, 10, "not available in this version yet"},
+    {SOURCE "auth: {mode: jwt}\n", 2, 14, "`jwt` is not available in this version yet"},
+    {SOURCE "auth: {mode: nnoe}\n", 2, 14, "did you mean `none`?"},
+    {SOURCE "auth: {mode: none, issuer: x}\n", 2, 20, "not available in this version yet"},
+    {"sources: {s: {http: {}, schema: user_action}}\n", 1, 25, "not available in this version yet"},
+    {PIPELINE ", predict: {model: m}}\n", 4, 66, "not available in this version yet"},
+    {PIPELINE_LINES "    window: {sliding: {size: 60s, slide: 1s}}\n", 6, 14, "not available in this version yet"},
+    {PIPELINE_LINES "    window: {session: {gap: 60s}}\n", 6, 14, "not available in this version yet"},
+    {SOURCE "sinks:\n  w: {postgres: {url: postgresql://me:hunter2@db}}\n", 3, 7, "not available in this version yet"},
+    /* What is missing, at its parent. */
+    {"data_dir: x\n", 1, 1, "`sources` is missing"},
+    {"sources:\n", 1, 1, "nothing follows"},
+    {"sources: {}\n", 1, 10, "is empty"},
+    {"sources:\n  s:\n", 2, 3, "nothing usable follows"},
+    {"sources:\n  s: {time: ts}\n", 2, 3, "give it one of kafka, http, file, generator"},
+    {"sources:\n  s: {http: {}, file: {path: x}}\n", 2, 17, "two kinds, `http` and `file`"},
+    {"sources:\n  s: {file: {}}\n", 2, 7, "`path` is missing"},
+    {"sources:\n  s:\n    file:\n", 3, 5, "`path` is missing"},
+    {"sources:\n  s: {kafka: {topics: [t]}}\n", 2, 7, "`brokers` is missing"},
+    {"sources:\n  s: {kafka: {brokers: [], topics: [t]}}\n", 2, 24, "the list is empty"},
+    {SOURCE "pipelines:\n  p: {window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 3, "`from` is missing"},
+    {SOURCE "pipelines:\n  p: {from: s, aggregates: {n: count()}}\n", 3, 3, "`window` is missing"},
+    {SOURCE "pipelines:\n  p: {from: s, window: {}, aggregates: {n: count()}}\n", 3, 16, "`tumbling` is missing"},
+    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}}\n", 3, 3, "`aggregates` is missing"},
+    {SOURCE "sinks:\n  f: {file: {}}\n", 3, 7, "`path` is missing"},
+    {SOURCE "engine:\n  shards:\n", 3, 10, "has no value"},
+    /* Values. */
+    {SOURCE "engine: {shards: many}\n", 2, 18, "`many` is not auto or a whole number"},
+    {SOURCE "engine: {shards: 0}\n", 2, 18, "allowed are 1 to 64"},
+    {SOURCE "engine: {shards: -1}\n", 2, 18, "`-1` is not"},
+    {SOURCE "engine: {shards: 65}\n", 2, 18, "allowed are 1 to 64"},
+    {SOURCE "engine: {batch_size: 1e3}\n", 2, 22, "`1e3` is not a whole number"},
+    {SOURCE "engine: {batch_size: [1]}\n", 2, 22, "found a list"},
+    {SOURCE "engine: {memory_limit: 2GB}\n", 2, 24, "write `2GiB`"},
+    {SOURCE "engine: {memory_limit: 2}\n", 2, 24, "no unit"},
+    {SOURCE "engine: {memory_limit: 1KiB}\n", 2, 24, "allowed are 64MiB to 64TiB"},
+    {SOURCE "engine: 4\n", 2, 9, "expected a mapping"},
+    {SOURCE "server: {listen: 8765}\n", 2, 18, "is not host:port"},
+    {SOURCE "server: {listen: '127.0.0.1:99999'}\n", 2, 19, "out of range"},
+    {SOURCE "server: {listen: '::1:80'}\n", 2, 19, "[::1]:8765"},
+    {SOURCE "server: {listen: 0.0.0.0:8765}\n", 2, 18, "`0.0.0.0:8765` is not a loopback address"},
+    {SOURCE "server: {listen: weir.example.org:80}\n", 2, 18, "listen on 127.0.0.1:80"},
+    {SOURCE "auth: {mode: none}\nserver: {listen: 192.168.1.4:80}\n", 3, 18, "`auth: {mode: none}`"},
+    {"sources: {s: {http: {}, idle_timeout: 30}}\n", 1, 39, "no unit"},
+    {"sources: {s: {http: {}, idle_timeout: 30 s}}\n", 1, 39, "write `30s`"},
+    {"sources: {s: {http: {}, idle_timeout: 30sec}}\n", 1, 39, "write `30s`"},
+    {"sources: {s: {http: {}, idle_timeout: 0}}\n", 1, 39, "allowed are 1ms to 3650d"},
+    {"sources: {s: {http: {}, idle_timeout: 1.2.3s}}\n", 1, 39, "two points"},
+    {"sources: {s: {http: {}, idle_timeout: soon}}\n", 1, 39, "`soon` is not a number with a unit"},
+    {"sources: {s: {http: {}, max_out_of_orderness: -5s}}\n", 1, 47, "negative"},
+    {"sources: {s: {http: {}, on_bad: drop}}\n", 1, 33, "`drop` is not one of dlq, skip, fail"},
+    {"sources: {s: {http: {}, on_bad: dql}}\n", 1, 33, "did you mean `dlq`?"},
+    {"sources: {s: {http: {}, format: avro}}\n", 1, 33, "`avro` is not one of json"},
+    {"sources: {s: {http: {}, time_unit: sec}}\n", 1, 36, "not one of auto, s, ms, us, ns"},
+    {"sources: {s: {http: {partitions: 0}}}\n", 1, 34, "allowed are 1 to 1024"},
+    {"sources: {s: {file: {path: x, rate: 5000}}}\n", 1, 37, "write `5000/s`"},
+    {"sources: {s: {file: {path: x, rate: fast}}}\n", 1, 37, "`fast` is not max, realtime or a rate"},
+    {"sources: {s: {file: {path: x, rate: inf/s}}}\n", 1, 37, "`inf/s` is not"},
+    {"sources: {s: {file: {path: x, loop: yes}}}\n", 1, 37, "`yes` is neither true nor false"},
+    {"sources: {s: {generator: {bad_share: 5}}}\n", 1, 38, "not a share from 0 to 1"},
+    {"sources: {s: {generator: {bad_share: nan}}}\n", 1, 38, "not a share"},
+    {"sources: {s: {generator: {start: yesterday}}}\n", 1, 34, "`yesterday` is not now, a date"},
+    {"sources: {s: {kafka: {brokers: b, topics: t, profile: fast}}}\n", 1, 55, "high_throughput, low_latency"},
+    {"sources:\n  my source: {http: {}}\n", 2, 3, "names are 1 to 64 letters"},
+    {SOURCE "pipelines:\n  p: {from: t, window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 13, "there is `s`"},
+    {SOURCE "pipelines:\n  p: {from: [s, s], window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 17, "twice"},
+    {SOURCE "pipelines:\n  p: {from: [], window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 13, "expected"},
+    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 0s}, aggregates: {n: count()}}\n", 3, 35, "allowed are"},
+    {SOURCE "pipelines:\n  p: {from: s, window: 10s, aggregates: {n: count()}}\n", 3, 24, "expected a mapping"},
+    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}, aggregates: {}}\n", 3, 52, "give 1 to 64"},
+    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}, aggregates: [count()]}\n", 3, 52, "expected a mapping"},
+    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}, aggregates: {n: }}\n", 3, 55, "expected a call"},
+    {PIPELINE ", key: [a, b.a]}\n", 4, 75, "two keys are named `a`"},
+    {PIPELINE ", key: [a + 1]}\n", 4, 72, "needs a name"},
+    {PIPELINE ", late: ignore}\n", 4, 72, "not one of update, drop, dlq"},
+    {PIPELINE ", to: [stoer]}\n", 4, 71, "did you mean `store`?"},
+    {PIPELINE ", to: [nosuch]}\n", 4, 71, "there are `store`, `live`"},
+    {PIPELINE ", to: []}\n", 4, 70, "blackhole"},
+    {PIPELINE ", emit: {every: 1ms}}\n", 4, 80, "allowed are 10ms to 1d"},
+    {PIPELINE ", emit: {count: 0}}\n", 4, 80, "allowed are 1 to"},
+    {PIPELINE ", key_limit: 10 million}\n", 4, 77, "not a whole number"},
+    {SOURCE "sinks:\n  live: {console: {}}\n", 3, 3, "a sink cannot be named `live`"},
+    {SOURCE "sinks:\n  a: {console: {}, blackhole: {}}\n", 3, 20, "two kinds"},
+    /* Variables. */
+    {SOURCE "data_dir: ${CONFIG_TEST_UNSET}\n", 2, 11, "`CONFIG_TEST_UNSET` is not set"},
+    {SOURCE "data_dir: data/${CONFIG_TEST_UNSET}\n", 2, 16, "`CONFIG_TEST_UNSET` is not set"},
+    {SOURCE "data_dir: ${not a name}\n", 2, 11, "is no variable"},
+    {SOURCE "data_dir: ${OPEN\n", 2, 11, "is no variable"},
+    {SOURCE "engine: {shards: '${CONFIG_TEST_UNSET:-few}'}\n", 2, 19, "`few` is not auto"},
+};
+
+static void each_mistake_is_told_at_its_place_and_alone(void **state)
+{
+    (void)state;
+    unsigned failed = 0;
+    for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+        const struct mistake *mistake = &mistakes[i];
+        struct config_errors errors;
+        char place[64];
+        config_errors_init(&errors, "weir.yaml");
+        struct config *config = config_load("weir.yaml", mistake->text, NULL, 0, &errors);
+        buffer_append_char(&errors.text, '\0');
+        snprintf(place, sizeof place, "weir.yaml:%u:%u: error: ", mistake->line, mistake->column);
+        const char *told = strstr(errors.text.data, ": error: ");
+        bool is_right = !config && errors.count == 1 && strncmp(errors.text.data, place, strlen(place)) == 0 && told &&
+                        strstr(told, mistake->part) && !strstr(told, "hunter2");
+        if (!is_right) {
+            print_error("in:\n%s\nwant %s... %s ...\ngot  %s\n", mistake->text, place, mistake->part, errors.text.data);
+            failed++;
+        }
+        config_destroy(config);
+        config_errors_deinit(&errors);
+    }
+    assert_int_equal(failed, 0);
+}
+
+static void all_mistakes_are_told_at_once_in_the_order_of_the_file(void **state)
+{
+    (void)state;
+    struct config_errors errors;
+    config_errors_init(&errors, "f");
+    const char *text = "sinks: {k: {nothing: {}}}\n"
+                       "pipelines:\n"
+                       "  p: {from: x, window: {tumbling: 1}, aggregates: {n: count()}, wher: 1}\n"
+                       "sources: {s: {http: {}, on_bad: x}}\n"
+                       "engine: {shards: x, batch_size: 0}\n";
+    assert_null(config_load("f", text, NULL, 0, &errors));
+    assert_int_equal(errors.count, 8);
+    buffer_append_char(&errors.text, '\0');
+    unsigned last = 0;
+    unsigned lines[8] = {1, 1, 3, 3, 3, 4, 5, 5};
+    const char *at = errors.text.data;
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned line, column;
+        assert_int_equal(sscanf(at, "f:%u:%u: error: ", &line, &column), 2);
+        assert_int_equal(line, lines[i]);
+        assert_true(line * 1000 + column >= last);
+        last = line * 1000 + column;
+        at = strchr(at, '\n') + 1;
+    }
+    assert_int_equal(*at, '\0');
+    config_errors_deinit(&errors);
+}
+
+static void no_more_than_20_errors_are_told_and_all_are_counted(void **state)
+{
+    (void)state;
+    struct buffer text = {0};
+    struct config_errors errors;
+    config_errors_init(&errors, "f");
+    buffer_append_text(&text, SOURCE);
+    for (int i = 0; i < 50; i++)
+        buffer_format(&text, "wrong%d: 1\n", i);
+    buffer_append_char(&text, '\0');
+    assert_null(config_load("f", text.data, NULL, 0, &errors));
+    assert_int_equal(errors.count, 50);
+    assert_int_equal(errors.line_count, CONFIG_MAX_ERRORS);
+    buffer_append_char(&errors.text, '\0');
+    assert_non_null(strstr(errors.text.data, "f:21:1: error: unknown key `wrong19`"));
+    assert_null(strstr(errors.text.data, "wrong20"));
+    buffer_deinit(&text);
+    config_errors_deinit(&errors);
+}
+
+static void missing_file_is_an_error_that_names_it(void **state)
+{
+    (void)state;
+    struct config_errors errors;
+    config_errors_init(&errors, "no/such.yaml");
+    assert_null(config_load("no/such.yaml", NULL, NULL, 0, &errors));
+    buffer_append_char(&errors.text, '\0');
+    assert_non_null(strstr(errors.text.data, "no/such.yaml: error: cannot be read: No such file"));
+    config_errors_deinit(&errors);
+}
+
+static void file_that_is_too_large_or_too_deep_or_too_wide_is_refused(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"# comment\n", "[", "a,"};
+    static const char *const wanted[] = {"too large", "too deep", "more than 1024"};
+    static const unsigned counts[] = {200000, 100, 5000};
+    for (unsigned i = 0; i < 3; i++) {
+        struct buffer text = {0};
+        struct config_errors errors;
+        config_errors_init(&errors, "f");
+        buffer_append_text(&text, i == 2 ? "[" : "");
+        for (unsigned n = 0; n < counts[i]; n++)
+            buffer_append_text(&text, pieces[i]);
+        buffer_append_char(&text, '\0');
+        assert_null(config_load("f", text.data, NULL, 0, &errors));
+        buffer_append_char(&errors.text, '\0');
+        if (!strstr(errors.text.data, wanted[i]))
+            fail_msg("want %s, got %s", wanted[i], errors.text.data);
+        buffer_deinit(&text);
+        config_errors_deinit(&errors);
+    }
+}
+
+static void message_stays_one_line_without_control_characters(void **state)
+{
+    (void)state;
+    struct config_errors errors;
+    config_errors_init(&errors, "f");
+    assert_null(config_load("f", SOURCE "engine: {shards: \"a\\nb\\e[31m\"}\n", NULL, 0, &errors));
+    buffer_append_char(&errors.text, '\0');
+    assert_ptr_equal(strchr(errors.text.data, '\n') + 1, errors.text.data + errors.text.size - 1);
+    assert_null(strchr(errors.text.data, '\033'));
+    config_errors_deinit(&errors);
+}
+
+static void later_errors_are_put_between_earlier_ones_by_place(void **state)
+{
+    (void)state;
+    struct config_errors errors;
+    config_errors_init(&errors, "f");
+    config_error_add(&errors, (struct config_place){.line = 9, .column = 1}, "last");
+    config_error_add(&errors, (struct config_place){.line = 2, .column = 7}, "%s", "first");
+    config_warning_add(&errors, (struct config_place){.line = 2, .column = 8}, "second");
+    config_error_add(&errors, (struct config_place){.line = 9, .column = 1}, "very last");
+    buffer_append_char(&errors.text, '\0');
+    assert_string_equal(errors.text.data, "f:2:7: error: first\nf:2:8: warning: second\nf:9:1: error: last\n"
+                                          "f:9:1: error: very last\n");
+    config_errors_deinit(&errors);
+}
+
+int main(void)
+{
+    unsetenv("CONFIG_TEST_UNSET");
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_mistake_is_told_at_its_place_and_alone),
+        cmocka_unit_test(all_mistakes_are_told_at_once_in_the_order_of_the_file),
+        cmocka_unit_test(no_more_than_20_errors_are_told_and_all_are_counted),
+        cmocka_unit_test(missing_file_is_an_error_that_names_it),
+        cmocka_unit_test(file_that_is_too_large_or_too_deep_or_too_wide_is_refused),
+        cmocka_unit_test(message_stays_one_line_without_control_characters),
+        cmocka_unit_test(later_errors_are_put_between_earlier_ones_by_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
