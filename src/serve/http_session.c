@@ -59,8 +59,12 @@ void http_session_destroy(struct connection *connection)
 {
     struct http_session *session = connection->http;
     uncount_body(connection);
-    if (session->pending)
-        session->pending->connection = NULL;
+    struct pending_answer *pending = session->pending;
+    if (pending) {
+        pending->connection = NULL;
+        if (pending->client_gone)
+            pending->client_gone(pending);
+    }
     http_reader_deinit(&session->reader);
     buffer_deinit(&session->leftover);
     free(session);

@@ -37,8 +37,23 @@ void hub_bridge_note_latency(struct server *server)
     server->latency_note_count = 0;
 }
 
+static void write_metrics(void *context, struct buffer *out)
+{
+    struct server *server = context;
+    api_write_metrics(server->api, out);
+}
+
+static void write_system_status(void *context, struct buffer *out)
+{
+    struct server *server = context;
+    api_write_system_status(server->api, out);
+}
+
 static const struct hub_server_operations operations = {
     .want_events = want_events,
+    .write_metrics = write_metrics,
+    .write_system_status = write_system_status,
+    .read_history = hub_history_read,
     .results_sent = results_sent,
 };
 

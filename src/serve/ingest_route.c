@@ -14,7 +14,7 @@ struct ingest_job {
 
 bool ingest_route_matches(const struct http_request *request)
 {
-    return request->segment_count == 5 && slice_equal_text(request->segments[0], "api") &&
+    return request->method == HTTP_POST && request->segment_count == 5 && slice_equal_text(request->segments[0], "api") &&
            slice_equal_text(request->segments[1], "v1") && slice_equal_text(request->segments[2], "sources") &&
            slice_equal_text(request->segments[4], "events");
 }
@@ -29,21 +29,12 @@ void ingest_route_answer(struct connection *connection, struct http_request *req
 {
     struct server *server = connection->server;
     const struct config *config = server->config;
-    struct slice name = request->segments[3];
-    uint32_t source = 0;
-    while (source < config->source_count && !slice_equal_text(name, config->sources[source].name))
-        source++;
-    if (source == config->source_count) {
-        http_answer_problem(connection, 404, "there is no source \"%.*s\"", SLICE_ARG(name));
+    uint32_t source = api_bridge_find_source(connection, request->segments[3]);
+    if (source == UINT32_MAX)
         return;
-    }
     if (config->sources[source].kind != SOURCE_HTTP || !server->ingest) {
         http_answer_problem(connection, 409, "source \"%s\" takes no events by HTTP; only sources of kind http do",
                             config->sources[source].name);
-        return;
-    }
-    if (request->method != HTTP_POST) {
-        http_answer_problem_with(connection, 405, "Allow: POST\r\n", "events are sent here by POST");
         return;
     }
     struct ingest_job *job = memory_allocate(sizeof *job);

@@ -4,8 +4,7 @@
 uint64_t routes_body_limit(void *context, const struct http_request *request)
 {
     (void)context;
-    bool is_ingest = request->method == HTTP_POST && ingest_route_matches(request);
-    return is_ingest ? (uint64_t)INGEST_BODY_MAX_SIZE : (uint64_t)SERVER_OTHER_BODY_SIZE_MAX;
+    return ingest_route_matches(request) ? (uint64_t)INGEST_BODY_MAX_SIZE : (uint64_t)SERVER_OTHER_BODY_SIZE_MAX;
 }
 
 void routes_dispatch(struct connection *connection)
@@ -16,6 +15,6 @@ void routes_dispatch(struct connection *connection)
         websocket_session_upgrade(connection, request);
     else if (ingest_route_matches(request))
         ingest_route_answer(connection, request);
-    else if (!static_assets_answer(connection, request))
-        http_answer_problem(connection, 404, "there is nothing at \"%.*s\"", SLICE_ARG(request->path));
+    else if (!api_bridge_answer(connection, request) && !static_assets_answer(connection, request))
+        api_bridge_not_found(connection, request);
 }

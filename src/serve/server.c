@@ -41,6 +41,8 @@ enum status server_create(const struct server_options *options, struct server **
     server->listener_watch.descriptor = descriptor;
     server->waker_watch = (struct loop_watch){.descriptor = server->waker->descriptor, .ready = waker_ready};
     hub_bridge_create(server);
+    hub_history_restore(server);
+    api_bridge_create(server, options->clock);
     *out = server;
     return STATUS_OK;
 }
@@ -78,6 +80,7 @@ static int64_t work(struct server *server)
     if (!server->is_stopping && atomic_load_explicit(&server->stop_wanted, memory_order_acquire))
         begin_stop(server);
     ingest_route_collect(server);
+    query_thread_collect(server->queries);
     int64_t next_us = hub_turn(server->hub, loop->now_us, loop->wall_now_us);
     connections_flush(server);
     hub_bridge_note_latency(server);
@@ -128,6 +131,7 @@ void server_destroy(struct server *server)
     server_stop(server);
     if (server->listener_watch.descriptor >= 0)
         close(server->listener_watch.descriptor);
+    api_bridge_destroy(server);
     hub_bridge_destroy(server);
     loop_deinit(&server->loop);
     free(server->read_buffer);

@@ -14,6 +14,8 @@
 #include "net/websocket.h"
 #include "pipeline/engine.h"
 #include "pipeline/ingest.h"
+#include "serve/api.h"
+#include "serve/query_thread.h"
 #include "serve/server.h"
 
 enum { CONNECTION_ADDRESS_SIZE = 64 };
@@ -21,6 +23,8 @@ enum { CONNECTION_ADDRESS_SIZE = 64 };
 /* An answer that another thread is working on. It outlives its connection if that goes first. */
 struct pending_answer {
     struct connection *connection; /* NULL: gone */
+    /* Called when the connection goes first; may free this. NULL: nothing to do. */
+    void (*client_gone)(struct pending_answer *pending);
 };
 
 struct http_session {
@@ -97,7 +101,9 @@ struct server {
 
     struct hub *hub;
     struct hub_names hub_names;
+    struct query_thread *queries;
     struct api *api;
+    struct timer api_timer;
     struct latency_note latency_notes[SERVER_LATENCY_NOTES_MAX];
     uint32_t latency_note_count;
     char date[HTTP_DATE_SIZE];
@@ -177,7 +183,7 @@ bool static_assets_answer(struct connection *connection, const struct http_reque
 
 /* --- ingest_route.c --- */
 
-/* True for /api/v1/sources/{source}/events. */
+/* True for POST /api/v1/sources/{source}/events. */
 bool ingest_route_matches(const struct http_request *request);
 void ingest_route_answer(struct connection *connection, struct http_request *request);
 /* Answers what the ingest thread has finished. */
@@ -193,6 +199,23 @@ void websocket_session_flushed(struct connection *connection);
 void websocket_session_timeout(struct connection *connection);
 /* Starts the closing handshake. */
 void websocket_session_close(struct connection *connection, uint16_t code, const char *reason);
+
+/* --- api_bridge.c --- */
+
+void api_bridge_create(struct server *server, const struct clock *clock);
+void api_bridge_destroy(struct server *server);
+/* False when the request is none of the API's. */
+bool api_bridge_answer(struct connection *connection, const struct http_request *request);
+void api_bridge_not_found(struct connection *connection, const struct http_request *request);
+/* UINT32_MAX after having answered 404. */
+uint32_t api_bridge_find_source(struct connection *connection, struct slice name);
+
+/* --- hub_history.c --- */
+
+/* hub_server_operations.read_history. */
+bool hub_history_read(void *context, uint64_t ticket, uint64_t boot_id, uint64_t sequence, uint32_t limit);
+/* Gives the hub the newest rows that the store has. Before the first turn. */
+void hub_history_restore(struct server *server);
 
 /* --- hub_bridge.c --- */
 
