@@ -1,5 +1,5 @@
 /* docs/CONFIG.md: what holds for the whole file, then a table per group of the option table. */
-#include <stdio.h>
+#include <ctype.h>
 
 #include "config/options.h"
 
@@ -76,7 +76,7 @@ static void write_row(struct buffer *out, struct arena *arena, const struct opti
     if (option->words)
         write_words(out, option);
     else
-        buffer_append_text(out, option_type_text(option));
+        buffer_append_text(out, option_type_name(option));
     const char *range = range_text(arena, option);
     if (*range)
         buffer_format(out, ", %s", range);
@@ -106,6 +106,13 @@ static void write_table(struct buffer *out, struct arena *arena, enum option_sco
     }
 }
 
+/* Help as a sentence. */
+static void write_sentence(struct buffer *out, const char *help)
+{
+    buffer_append_char(out, (char)toupper((unsigned char)help[0]));
+    buffer_format(out, "%s.\n", help + 1);
+}
+
 static void write_scope(struct buffer *out, struct arena *arena, enum option_scope scope)
 {
     const char *prefix = scope_prefixes[scope];
@@ -119,7 +126,8 @@ static void write_scope(struct buffer *out, struct arena *arena, enum option_sco
     for (uint32_t i = 0; i < option_count; i++) {
         if (options[i].scope != scope || !option_has_members(&options[i]))
             continue;
-        buffer_format(out, "\n### %s%s%s\n\n%s.\n", prefix, *prefix ? "." : "", options[i].path, options[i].help);
+        buffer_format(out, "\n### %s%s%s\n\n", prefix, *prefix ? "." : "", options[i].path);
+        write_sentence(out, options[i].help);
         write_table(out, arena, scope, options[i].path);
     }
 }

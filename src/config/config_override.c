@@ -91,7 +91,7 @@ static const char *choose(const struct target *target, const char *const *candid
     }
     const char *all = "";
     for (size_t i = 0; i < count && i < 20; i++)
-        all = arena_format(loader->arena, "%s%s%s", all, i ? ", " : "", candidates[i]);
+        all = arena_format(loader->arena, "%s%s`%s`", all, i ? ", " : "", candidates[i]);
     problem_add(&loader->problems, target->place, "%s has no %s `%s`; there %s %s", parent, what, segment,
                 count == 1 ? "is" : "are", count ? all : "none");
     return NULL;

@@ -344,38 +344,44 @@ static void parse_time(struct loader *loader, const struct option *option, const
 }
 
 static const struct {
-    const char *text;
+    const char *text, *name;
     void (*parse)(struct loader *, const struct option *, const struct node *, void *);
 } types[OPTION_TYPE_COUNT] = {
-    [OPTION_LATER] = {"nothing in this version", NULL},
-    [OPTION_GROUP] = {"a mapping", NULL},
-    [OPTION_KIND] = {"a mapping", NULL},
-    [OPTION_COLLECTION] = {"a mapping of names", NULL},
-    [OPTION_BOOL] = {"true or false", parse_bool},
-    [OPTION_COUNT32] = {"a whole number", parse_count32},
-    [OPTION_COUNT64] = {"a whole number", parse_count64},
-    [OPTION_SHARE] = {"a share from 0 to 1", parse_share},
-    [OPTION_DURATION] = {"a duration such as 250ms, 10s, 5m, 1h or 30d", parse_duration},
-    [OPTION_SIZE] = {"a size such as 64KiB, 1MiB or 2GiB", parse_size},
-    [OPTION_TEXT] = {"text", parse_text},
-    [OPTION_TEXTS] = {"a list of texts", parse_texts},
-    [OPTION_ENUM] = {"one word", parse_enum},
-    [OPTION_PATH] = {"a path such as properties.amount", parse_expression},
-    [OPTION_EXPRESSION] = {"an expression in text, such as amount > 0", parse_expression},
-    [OPTION_KEYS] = {"a path, a list of paths, or a mapping of names to expressions", parse_keys},
-    [OPTION_AGGREGATES] = {"a mapping such as {orders: count()}", parse_aggregates},
-    [OPTION_SOURCES] = {"the name of a source, or a list of them", parse_sources},
-    [OPTION_DESTINATIONS] = {"a list of store, live and names of sinks", parse_destinations},
-    [OPTION_LISTEN] = {"an address host:port", parse_listen},
-    [OPTION_SHARDS] = {"auto or a whole number", parse_shards},
-    [OPTION_FILE_RATE] = {"max, realtime or a rate such as 5000/s", parse_file_rate},
-    [OPTION_RATE] = {"max or a rate such as 5000/s", parse_rate},
-    [OPTION_TIME] = {"now, a date such as 2024-01-31, or a time such as 2024-01-31T12:00:00Z", parse_time},
+    /* what a value looks like, for messages; its name, for the reference page */
+    [OPTION_LATER] = {"nothing in this version", "nothing in this version", NULL},
+    [OPTION_GROUP] = {"a mapping", "a mapping", NULL},
+    [OPTION_KIND] = {"a mapping", "a mapping", NULL},
+    [OPTION_COLLECTION] = {"a mapping of names", "a mapping of names", NULL},
+    [OPTION_BOOL] = {"true or false", "`true`, `false`", parse_bool},
+    [OPTION_COUNT32] = {"a whole number", "whole number", parse_count32},
+    [OPTION_COUNT64] = {"a whole number", "whole number", parse_count64},
+    [OPTION_SHARE] = {"a share from 0 to 1", "share", parse_share},
+    [OPTION_DURATION] = {"a duration such as 250ms, 10s, 5m, 1h or 30d", "duration", parse_duration},
+    [OPTION_SIZE] = {"a size such as 64KiB, 1MiB or 2GiB", "size", parse_size},
+    [OPTION_TEXT] = {"text", "text", parse_text},
+    [OPTION_TEXTS] = {"a list of texts", "list of texts", parse_texts},
+    [OPTION_ENUM] = {"one word", "one word", parse_enum},
+    [OPTION_PATH] = {"a path such as properties.amount", "path", parse_expression},
+    [OPTION_EXPRESSION] = {"an expression in text, such as amount > 0", "expression", parse_expression},
+    [OPTION_KEYS] = {"a path, a list of paths, or a mapping of names to expressions", "path, list of paths, or mapping of names to expressions", parse_keys},
+    [OPTION_AGGREGATES] = {"a mapping such as {orders: count()}", "mapping of names to calls", parse_aggregates},
+    [OPTION_SOURCES] = {"the name of a source, or a list of them", "name, or list of names", parse_sources},
+    [OPTION_DESTINATIONS] = {"a list of store, live and names of sinks", "list of names", parse_destinations},
+    [OPTION_LISTEN] = {"an address host:port", "host:port", parse_listen},
+    [OPTION_SHARDS] = {"auto or a whole number", "`auto` or whole number", parse_shards},
+    [OPTION_FILE_RATE] = {"max, realtime or a rate such as 5000/s", "`max`, `realtime` or rate", parse_file_rate},
+    [OPTION_RATE] = {"max or a rate such as 5000/s", "`max` or rate", parse_rate},
+    [OPTION_TIME] = {"now, a date such as 2024-01-31, or a time such as 2024-01-31T12:00:00Z", "`now`, date or time", parse_time},
 };
 
 const char *option_type_text(const struct option *option)
 {
     return types[option->type].text;
+}
+
+const char *option_type_name(const struct option *option)
+{
+    return types[option->type].name;
 }
 
 void option_parse(struct loader *loader, const struct option *option, const struct node *node, void *owner)

@@ -81,6 +81,8 @@ struct loader {
 void option_parse(struct loader *loader, const struct option *option, const struct node *node, void *owner);
 /* "a duration such as 250ms, 10s, 5m, 1h or 30d": what a value of this row looks like. */
 const char *option_type_text(const struct option *option);
+/* "duration": the same for a table. */
+const char *option_type_name(const struct option *option);
 
 /* The candidate nearest to `word`, or NULL when none is near enough to be a slip of the pen. */
 const char *suggest(const char *word, const char *const *candidates, size_t candidate_count);
