@@ -32,10 +32,11 @@ enum {
     HUB_CURRENT_SIZE_MAX = 32 * 1024 * 1024, /* bytes of the same */
     HUB_PENDING_ROWS_MAX = 16384,         /* newest rows per key that a group holds for conflation */
     HUB_PENDING_SIZE_MAX = 8 * 1024 * 1024, /* bytes of the same */
+    HUB_PENDING_TOTAL_SIZE_MAX = 64 * 1024 * 1024, /* bytes of the pending rows of all groups */
+    HUB_CATCH_UP_ROWS_MAX = 4096,         /* old rows that one turn looks at for one subscription */
     HUB_HISTORY_PAGE_ROWS = 1000,         /* rows asked of the store at once */
     HUB_BLOCK_SIZE_MAX = 64 * 1024,       /* bytes after which a group's frame is closed and handed out */
     HUB_TURN_SIZE_MAX = 256 * 1024,       /* bytes of records of one turn; the rest waits for the next */
-    HUB_RATE_LIMIT_MAX = 10000,           /* largest rate limit that is counted exactly; above it counts as this */
 };
 
 /* --- producers --- */
