@@ -91,7 +91,7 @@ class Load:
         expected = set(self.accepted)
 
         def found():
-            rows = {r["key"]["request"]: r for r in self.server.results("p", limit=10_000) if r["key"]["request"] != "end"}
+            rows = {r["key"]["request"]: r for r in self.server.results("p", limit=10_000) if isinstance(r["key"]["request"], int)}
             return rows if expected <= set(rows) and all(r["emit"] != "early" for r in rows.values()) else None
         rows = weir.eventually(found, 30, f"{len(expected)} accepted requests in the results", interval_s=0.1)
         for number, row in rows.items():
