@@ -36,10 +36,10 @@ static inline const char *json_skip_plain(const char *text)
     const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' ');
     for (;; text += 16) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)text);
-        /* Signed comparison: bytes from 0x80 on are negative, so "less than a space" finds them as well. */
+        /* Signed and saturating: below a space the difference is negative, and so it is from 0x80 on. */
         __m128i stops =
             _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-                         _mm_cmplt_epi8(bytes, space));
+                         _mm_subs_epi8(bytes, space));
         unsigned mask = (unsigned)_mm_movemask_epi8(stops);
         if (mask)
             return text + __builtin_ctz(mask);

@@ -37,80 +37,23 @@ static inline bool has_literal(const struct shape_member *member, const char *at
            (LIKELY(member->literal_size <= 16) ||
             memcmp(at + 16, member->literal + 16, member->literal_size - 16) == 0);
 #else
-    return memcmp(at, member->literal, member->literal_size) == 0;
+    return member->literal_size && memcmp(at, member->literal, member->literal_size) == 0;
 #endif
 }
 
-/* A key that is not the predicted one. Moves `*at` behind its colon. */
+/* The member whose key begins at `key`, a quote, when it is not the predicted one. */
 static __attribute__((noinline)) struct shape_member *find_member(const struct fast_reader *reader,
                                                                   const struct shape_place *place,
-                                                                  const char **at)
+                                                                  const char *key)
 {
-    if (**at != '"')
+    if (*key++ != '"')
         return NULL;
-    const char *key = *at + 1;
     const char *end = json_skip_plain(key);
     while ((unsigned char)*end >= 0x80) /* a known key is known to be UTF-8 */
         end = json_skip_plain(end + 1);
     if (*end != '"' || end >= reader->end)
         return NULL;
-    struct shape_member *member =
-        shape_find(reader->shape, place, (struct slice){key, (size_t)(end - key)});
-    const char *colon = skip_space(end + 1);
-    *at = colon + 1;
-    return *colon == ':' ? member : NULL;
-}
-
-static const char *read_object(struct fast_reader *reader, struct shape_place *place, const char *at)
-{
-    uint64_t stamp = ++reader->shape->stamp;
-    struct shape_member **likely = &place->first;
-    at = skip_space(at + 1);
-    if (*at == '}')
-        return at + 1;
-    while (at < reader->end) {
-        struct shape_member *member = *likely;
-        if (LIKELY(member && has_literal(member, at))) {
-            at += member->literal_size;
-        } else {
-            member = find_member(reader, place, &at);
-            if (!member)
-                return NULL;
-            *likely = member;
-        }
-        if (member->stamp == stamp)
-            return NULL;
-        member->stamp = stamp;
-        at = read_value(reader, &member->value, skip_space(at));
-        if (!at)
-            return NULL;
-        at = skip_space(at);
-        if (*at != ',')
-            return *at == '}' ? at + 1 : NULL;
-        at = skip_space(at + 1);
-        likely = &member->next;
-    }
-    return NULL;
-}
-
-static const char *read_array(struct fast_reader *reader, struct shape_place *place, const char *at)
-{
-    at = skip_space(at + 1);
-    if (*at == ']')
-        return at + 1;
-    for (uint32_t index = 0; at < reader->end; index++) {
-        struct shape_place *element = shape_element(place, index);
-        if (!element)
-            return NULL;
-        at = read_value(reader, element, at);
-        if (!at)
-            return NULL;
-        at = skip_space(at);
-        if (*at != ',')
-            return *at == ']' ? at + 1 : NULL;
-        at = skip_space(at + 1);
-    }
-    return NULL;
+    return shape_find(reader->shape, place, (struct slice){key, (size_t)(end - key)});
 }
 
 static __attribute__((noinline)) const char *read_odd_string(struct fast_reader *reader,
@@ -143,6 +86,78 @@ static inline const char *read_string(struct fast_reader *reader, const struct s
     return quote + 1;
 }
 
+/* The value behind the key of `member` at `at`, where the colon is not close to the key. NULL when there is none. */
+static __attribute__((noinline)) const char *find_value(const struct shape_member *member, const char *at)
+{
+    at = skip_space(at + member->literal_size - 1);
+    return *at == ':' ? at + 1 : NULL;
+}
+
+static const char *read_object(struct fast_reader *reader, struct shape_place *place, const char *at)
+{
+    uint64_t stamp = ++reader->shape->stamp;
+    struct shape_member **likely = &place->first;
+    at = skip_space(at + 1);
+    if (*at == '}')
+        return at + 1;
+    while (at < reader->end) {
+        struct shape_member *member = *likely;
+        if (LIKELY(has_literal(member, at))) {
+            at += member->literal_size;
+        } else {
+            /* Writers either put no space between tokens or the same everywhere. */
+            at = skip_space(at);
+            if (!has_literal(member, at)) {
+                member = find_member(reader, place, at);
+                if (!member)
+                    return NULL;
+                *likely = member;
+            }
+            at = find_value(member, at);
+            if (!at)
+                return NULL;
+        }
+        if (member->stamp == stamp)
+            return NULL;
+        member->stamp = stamp;
+        likely = &member->next;
+        if (LIKELY(*at == '"')) {
+            at = read_string(reader, &member->value, at);
+        } else {
+            at = read_value(reader, &member->value, skip_space(at));
+        }
+        if (!at)
+            return NULL;
+        if (!LIKELY(*at == ',')) {
+            at = skip_space(at);
+            if (*at != ',')
+                return *at == '}' ? at + 1 : NULL;
+        }
+        at++;
+    }
+    return NULL;
+}
+
+static const char *read_array(struct fast_reader *reader, struct shape_place *place, const char *at)
+{
+    at = skip_space(at + 1);
+    if (*at == ']')
+        return at + 1;
+    for (uint32_t index = 0; at < reader->end; index++) {
+        struct shape_place *element = shape_element(place, index);
+        if (!element)
+            return NULL;
+        at = read_value(reader, element, at);
+        if (!at)
+            return NULL;
+        at = skip_space(at);
+        if (*at != ',')
+            return *at == ']' ? at + 1 : NULL;
+        at = skip_space(at + 1);
+    }
+    return NULL;
+}
+
 static const char *read_word(struct fast_reader *reader, const struct shape_place *place, const char *at)
 {
     bool is_true = memcmp(at, "true", 4) == 0, is_false = memcmp(at, "false", 5) == 0;
@@ -151,6 +166,16 @@ static const char *read_word(struct fast_reader *reader, const struct shape_plac
     if (place->column != COLUMN_NONE)
         row_put(reader->writer, place->column, VALUE_BOOL)->i = is_true;
     return at + (is_true ? 4 : 5);
+}
+
+static __attribute__((noinline)) const char *read_number(struct fast_reader *reader,
+                                                         const struct shape_place *place, const char *at)
+{
+    struct json_number number;
+    const char *end = json_parse_number(at, &number);
+    if (end && place->column != COLUMN_NONE)
+        row_put_number(reader->writer, place->column, &number);
+    return end;
 }
 
 static const char *read_value(struct fast_reader *reader, struct shape_place *place, const char *at)
@@ -167,11 +192,7 @@ static const char *read_value(struct fast_reader *reader, struct shape_place *pl
     }
     if (*at >= 'a')
         return read_word(reader, place, at);
-    struct json_number number;
-    const char *end = json_parse_number(at, &number);
-    if (end && place->column != COLUMN_NONE)
-        row_put_number(reader->writer, place->column, &number);
-    return end;
+    return read_number(reader, place, at);
 }
 
 bool fast_path_read(struct shape *shape, struct row_writer *writer, const char *text, size_t size)

@@ -14,6 +14,7 @@ static void init_place(struct shape *shape, struct shape_place *place, const str
         .id = shape->place_count++,
         .depth = depth,
         .wanted = wanted,
+        .first = &shape->nobody,
     };
     if (wanted && wanted->element_count) {
         size_t size = wanted->element_count * sizeof *place->wanted_elements;
@@ -30,6 +31,7 @@ static void add_root(struct shape *shape)
 void shape_init(struct shape *shape, const struct column_node *columns)
 {
     *shape = (struct shape){.columns = columns, .hash_seed = random_seed_from_system()};
+    shape->nobody.first_mask = 1u << 16;
     arena_init(&shape->arena, 0);
     add_root(shape);
 }
@@ -83,6 +85,7 @@ struct shape_member *shape_add_member(struct shape *shape, struct shape_place *p
     member->literal_size = (uint32_t)key.size + 3;
     member->first_mask = member->literal_size >= 16 ? 0xFFFF : (1u << member->literal_size) - 1;
     member->parent_id = place->id;
+    member->next = &shape->nobody;
     init_place(shape, &member->value, column_node_member(place->wanted, key), place->depth + 1);
     shape->slots[slot] = member;
     return member;

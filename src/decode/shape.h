@@ -21,15 +21,15 @@ struct shape_place {
     uint32_t id;                      /* tells equal keys of different places apart */
     uint32_t depth;                   /* containers around it */
     const struct column_node *wanted; /* NULL when no path leads here */
-    struct shape_member *first;       /* likely first member, when objects have been met here */
+    struct shape_member *first;       /* likely first member */
     struct shape_place *element;      /* of arrays, when elements have been met here */
     struct shape_place **wanted_elements; /* [wanted->element_count] those with columns; NULL entries: not met */
 };
 
 struct shape_member {
     _Alignas(16) char literal[SHAPE_LITERAL_SIZE]; /* "key": and zeros */
-    uint32_t literal_size;
-    uint32_t first_mask; /* a bit for each of the first 16 bytes that count */
+    uint32_t literal_size; /* 0: stands for no member */
+    uint32_t first_mask;   /* a bit for each of the first 16 bytes that count; a further bit: never equal */
     uint32_t parent_id;  /* of the place whose objects have it */
     uint64_t stamp;      /* the object in which it was met last: twice in one is a duplicate */
     struct shape_member *next; /* likely successor */
@@ -40,6 +40,7 @@ struct shape {
     struct arena arena;
     const struct column_node *columns;
     struct shape_place *root;
+    struct shape_member nobody; /* where no member is likely yet; equal to no text */
     uint32_t place_count;
     uint64_t stamp; /* counts objects */
     uint64_t hash_seed;
