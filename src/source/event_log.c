@@ -329,7 +329,6 @@ static enum status reconnect(struct event_log *log, struct error *error)
     if (is_committed)
         adopt(log);
     log->is_in_doubt = log->is_pending_in_doubt = false;
-    log_write(LOG_INFO, "source", "the event log is open again");
     return STATUS_OK;
 }
 

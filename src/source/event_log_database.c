@@ -198,7 +198,7 @@ static enum status check_fewer(struct event_log *log, const struct config_source
 {
     int64_t waiting[2] = {0}, numbers[] = {id, config->partitions};
     enum status status = ask(log,
-                             "SELECT COALESCE(SUM(next_offset - released), 0) FROM partition WHERE source = ?1 AND "
+                             "SELECT COALESCE(SUM(MAX(next_offset - released, 0)), 0) FROM partition WHERE source = ?1 AND "
                              "partition >= ?2",
                              NULL, numbers, 2, waiting, error);
     if (status != STATUS_OK || waiting[0] == 0)

@@ -356,6 +356,7 @@ enum status file_reader_open(const char *path, const struct file_reader_options 
     file->input = input;
     file->chunk = memory_resize(NULL, FILE_CHUNK_SIZE);
     file->skip_to = options->start_offset;
+    file->is_ended = options->is_empty;
     file->allowance_us = INT64_MIN;
     *out = &file->reader;
     return STATUS_OK;

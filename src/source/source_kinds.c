@@ -16,12 +16,10 @@ static enum status open_file(const struct source_reader_request *request, struct
     struct file_reader_options options = {.rate = rates[file->rate],
                                           .rate_per_second = file->rate_per_second,
                                           .loop = file->loop,
+                                          .is_empty = request->partition > 0 && !request->source->partition_by.text,
                                           .start_offset = request->position.offset,
                                           .clock = request->clock};
-    enum status status = file_reader_open(file->path, &options, out, error);
-    if (status != STATUS_OK)
-        error_prefix(error, "source \"%s\"", request->source->name);
-    return status;
+    return file_reader_open(file->path, &options, out, error);
 }
 
 enum status source_reader_open(const struct source_reader_request *request, struct source_reader **out,
@@ -40,8 +38,7 @@ enum status source_reader_open(const struct source_reader_request *request, stru
         return STATUS_OK;
     case SOURCE_KAFKA: break;
     }
-    error_set(error, "source \"%s\": kafka cannot be read by this version; use http, file or generator to run, or `weir replay`",
-              request->source->name);
+    error_set(error, "kafka cannot be read by this version; use http, file or generator to run, or `weir replay`");
     return STATUS_INVALID;
 }
 
