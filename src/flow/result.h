@@ -33,12 +33,12 @@ struct result_column {
 struct result_block {
     atomic_uint reference_count; /* acq_rel on release, relaxed on acquire */
     const struct result_shape *shape;
-    uint32_t row_count;
+    uint32_t row_count, capacity;
     uint64_t first_sequence; /* of row 0; grows by one per row over all pipelines since `boot` */
     int64_t emitted_us;      /* monotonic clock at emission */
     int64_t arrival_us;      /* monotonic arrival of the newest event that caused it; 0 = caused by the clock */
 
-    /* [row_count] each */
+    /* [row_count] each, room for `capacity` */
     int64_t *window_starts_us, *window_ends_us;
     uint8_t *emits;      /* enum emit_kind */
     uint8_t *causes;     /* enum close_cause; meaningless while early */

@@ -1,0 +1,39 @@
+/* max(x): the largest number. See extreme_state.h. */
+#include "window/extreme_state.h"
+
+static inline void add_int(struct extreme_state *state, int64_t value)
+{
+    if (state->kind == VALUE_INT && !(value > state->value.i))
+        return;
+    extreme_take(state, VALUE_INT, (union value){.i = value}, -1);
+}
+
+static inline void add_double(struct extreme_state *state, double value)
+{
+    /* Zeros go the long way, because -0 and 0 are told apart. */
+    if (state->kind == VALUE_DOUBLE && !(value > state->value.d) && value != 0)
+        return;
+    extreme_take(state, VALUE_DOUBLE, (union value){.d = value}, -1);
+}
+
+static void max_add(struct aggregate_input *input)
+{
+    FOR_EACH_NUMBER(input, struct extreme_state, add_int, add_double);
+}
+
+static void max_merge(const struct aggregate_merge *merge)
+{
+    extreme_merge(merge, -1);
+}
+
+const struct aggregate_kind max_aggregate = {
+    .name = "max",
+    .argument_count = 1,
+    .wants_number = true,
+    .state_size = sizeof(struct extreme_state),
+    .add = max_add,
+    .merge = max_merge,
+    .finish = extreme_finish,
+    .save = extreme_save,
+    .load = extreme_load,
+};

@@ -1,0 +1,33 @@
+/* The state that sum and mean share: exact in 128 bits while all values are integers; from the first double on a sum
+ * with the error of every addition carried along (Neumaier's, with Knuth's error term, which needs no branch). */
+#pragma once
+
+#include "window/state_access.h"
+
+enum sum_mode {
+    SUM_INT = 0,
+    SUM_DOUBLE = 1,
+    SUM_SCALED = 2, /* as SUM_DOUBLE, times 2^-SUM_SCALE_BITS: a plain one would have overflowed on the way */
+};
+enum { SUM_SCALE_BITS = 64 };
+
+struct sum_state {
+    union {
+        struct {
+            uint64_t low;
+            int64_t high;
+        };
+        struct {
+            double sum, compensation;
+        };
+    };
+    uint64_t mode : 2;
+    uint64_t count : 62; /* of values */
+};
+
+void sum_add(struct aggregate_input *input);
+void sum_merge(const struct aggregate_merge *merge);
+void sum_save(const char *state, const struct pane *pane, struct buffer *out);
+bool sum_load(char *state, struct pane *pane, struct slice *in);
+/* The sum as a double, times 2^*exponent. */
+double sum_state_double(const struct sum_state *state, int *exponent);

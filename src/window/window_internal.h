@@ -1,0 +1,218 @@
+/* What the files of window/ share: panes, and the operations of an aggregate. For the .c files of window/ alone.
+ *
+ *   pane->slots:  [ hash | row + 1 ] [ 0 ] [ hash | row + 1 ] ...      open addressing, linear, by the hash
+ *   pane->rows:   [ header | key cells | states of the aggregates ] [ ... ] ...    one row per key, in order of appearance
+ *   pane->text:   key text of more than 8 bytes, values of first() and last()
+ *
+ * A row has all that an event of its key touches, so an event costs one or two cache lines of it whatever the number of
+ * aggregates; the kernels still run over a whole batch, one aggregate at a time. (A column of its own per aggregate was
+ * measured: at 100k keys every aggregate then misses the cache for itself.) */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "window/window.h"
+
+enum {
+    PANE_POOL_MAX_LARGE = 4,        /* emptied panes that keep their memory, per operator and per merger */
+    PANE_POOL_MAX_SMALL = 16,       /* the same for those of at most PANE_SMALL_ROWS */
+    PANE_SMALL_ROWS = 1024,
+    PANE_TEXT_MAX_SIZE = 1 << 30,   /* text of one pane; then new keys overflow and first(), last() skip long values */
+    WINDOW_MARKS_MAX = 65536,       /* crossing marks kept; then the latest window ends lose theirs */
+    WINDOW_DROPPED_PANES_MAX = 64,  /* windows whose dropped events are noted between two takes; further ones are not */
+    KEY_INLINE_SIZE = 8,
+};
+
+/* Bit patterns decide equality: numbers are canonical (see key_canonical), short text is padded with zeros. */
+struct key_cell {
+    uint8_t kind;
+    uint8_t unused[3];
+    uint32_t size; /* of text; else 0 */
+    union {
+        int64_t i;
+        double d;
+        char text[KEY_INLINE_SIZE]; /* size <= KEY_INLINE_SIZE */
+        uint32_t offset;            /* longer: in pane->text; the upper half is zero */
+        uint64_t bits;
+    };
+};
+
+struct pane_row {
+    uint32_t hash;
+    uint32_t type_errors;
+    uint64_t is_changed : 1; /* merger: noted in a change list */
+    uint64_t event_count : 63;
+    struct key_cell keys[];
+};
+
+/* --- aggregates ----------------------------------------------------------------------------------------------------- */
+
+/* Rows of a batch and the pane rows they belong to. */
+struct aggregate_input {
+    const struct batch *batch;
+    const struct column *column; /* NULL for count() */
+    const uint32_t *rows;        /* [count] of the batch */
+    char *const *entries;        /* [count] struct pane_row *; the state is at entry + state_offset */
+    uint32_t count;
+    size_t state_offset;
+    struct pane *pane;
+    uint32_t partition;
+    uint32_t type_error_weight; /* aggregates that share this state: a wrong type counts for each of them */
+    uint64_t type_errors;       /* added to, also in the rows */
+};
+
+struct aggregate_merge {
+    char *const *into; /* [count] */
+    const char *const *from;
+    uint32_t count;
+    size_t state_offset;
+    struct pane *into_pane;
+    const struct pane *from_pane;
+};
+
+struct aggregate_finish {
+    const char *const *entries; /* [count] */
+    uint32_t count;
+    size_t state_offset;
+    const struct pane *pane;
+    uint8_t *kinds;        /* out, [count] */
+    union value *values;   /* out */
+    struct buffer *bytes;  /* text of values goes here */
+};
+
+/* State of all zeros is the empty state, so making a row makes its states. Kinds with the same `add` share one state when they
+ * have the same input. */
+struct aggregate_kind {
+    const char *name;
+    uint32_t argument_count;
+    bool wants_number;
+    uint32_t state_size; /* a multiple of 8 */
+    void (*add)(struct aggregate_input *input);
+    void (*merge)(const struct aggregate_merge *merge);
+    void (*finish)(const struct aggregate_finish *finish);
+    /* A state as bytes that do not depend on the machine's memory (snapshots). load: false when the bytes are none of ours. */
+    void (*save)(const char *state, const struct pane *pane, struct buffer *out);
+    bool (*load)(char *state, struct pane *pane, struct slice *in);
+};
+
+extern const struct aggregate_kind count_aggregate, count_value_aggregate, sum_aggregate, mean_aggregate,
+    min_aggregate, max_aggregate, stddev_aggregate, stddev_pop_aggregate, variance_aggregate, first_aggregate,
+    last_aggregate;
+
+static inline void aggregate_type_error(struct aggregate_input *input, uint32_t index)
+{
+    struct pane_row *row = (struct pane_row *)(void *)input->entries[index];
+    row->type_errors += input->type_error_weight;
+    input->type_errors += input->type_error_weight;
+}
+
+/* --- panes ---------------------------------------------------------------------------------------------------------- */
+
+enum pane_kind {
+    PANE_ON_TIME,
+    PANE_LATE,
+    PANE_DROPPED, /* rows count events that were too late; no states */
+    PANE_EARLY,   /* rows in the order of their early results; a key may come again; no table */
+    PANE_MARKS,   /* no rows */
+};
+
+/* Where a row's parts are. */
+struct pane_layout {
+    const struct window_spec *spec;
+    size_t row_size;
+    size_t state_offsets[RESULT_MAX_AGGREGATES];
+    uint32_t sharers[RESULT_MAX_AGGREGATES]; /* aggregates that use this state; 0 = it uses that of an earlier one */
+};
+
+/* Memory of panes that were let go, for those to come. The panes of an operator end at the merger, on another thread, so it has a
+ * lock; it is taken once per pane. Lives until its owner and all its panes have gone. */
+struct pane_pool;
+struct pane_pool *pane_pool_create(const struct window_spec *spec);
+/* The owner goes; panes may live on. */
+void pane_pool_release(struct pane_pool *pool);
+
+/* The first event of a partition in a pane: where reading must begin to build the pane again. */
+struct pane_origin {
+    uint32_t partition;
+    int64_t offset;
+    int64_t watermark_us;
+};
+
+struct pane {
+    struct pane_pool *pool;
+    const struct pane_layout *layout;
+    enum pane_kind kind;
+    bool is_replay; /* every event is from before the restart and was shown then */
+    int64_t start_us, end_us;
+
+    uint64_t *slots; /* hash << 32 | row + 1; 0 = free */
+    uint32_t slot_mask, slot_capacity;
+    char *rows;
+    uint32_t row_count, row_capacity;
+    uint32_t overflow_row; /* index + 1; 0 = none */
+    struct buffer text;
+
+    struct pane_origin *origins;
+    uint32_t origin_count, origin_capacity;
+    int64_t *marks; /* ascending */
+    uint32_t mark_count, mark_capacity;
+
+    uint32_t touch; /* operator: index + 1 among the panes of the current batch */
+};
+
+/* An empty pane. expected_rows: how large the table should be at first. */
+struct pane *pane_create(struct pane_pool *pool, enum pane_kind kind, int64_t start_us, uint32_t expected_rows);
+
+static inline struct pane_row *pane_row_at(const struct pane *pane, uint32_t index)
+{
+    return (struct pane_row *)(void *)(pane->rows + (size_t)index * pane->layout->row_size);
+}
+
+static inline const char *key_cell_text(const struct pane *pane, const struct key_cell *cell)
+{
+    return cell->size <= KEY_INLINE_SIZE ? cell->text : pane->text.data + cell->offset;
+}
+
+/* Room for text; false when the pane is full of it. */
+NODISCARD bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset);
+void pane_note_origin(struct pane *pane, const struct pane_origin *origin);
+void pane_note_mark(struct pane *pane, int64_t watermark_us);
+
+/* Rows for keys; see pane_keys.c. */
+struct key_lookup {
+    const struct batch *batch;
+    const struct column *keys;
+    uint64_t *hashes;      /* scratch, [count] */
+    uint64_t new_row_limit; /* keys that may be added; further ones go to the overflow row */
+    uint64_t overflowed;   /* out: events that did */
+};
+/* Finds or makes the row of each batch row: entries[i] belongs to rows[i]. */
+void pane_find_rows(struct pane *pane, struct key_lookup *lookup, const uint32_t *rows, uint32_t count, char **entries);
+/* The same for the rows of another pane of the same pipeline: [first, first + count). */
+void pane_find_rows_of(struct pane *pane, const struct pane *from, const uint32_t *indices, uint32_t count,
+                       struct key_lookup *lookup, char **entries);
+/* The row with the key of `row` of pane `from`; NULL when there is none, or no pane. */
+struct pane_row *pane_find(const struct pane *pane, const struct pane *from, const struct pane_row *row);
+/* A row at the end, outside the table, with the key of `row`. */
+struct pane_row *pane_append_row(struct pane *pane, const struct pane *from, const struct pane_row *row);
+
+/* Adds the states and counts of from's rows to `into` rows. */
+void pane_merge_rows(struct pane *into_pane, char *const *into, const struct pane *from_pane, const char *const *from,
+                     uint32_t count);
+
+static inline int64_t window_start(const struct window_spec *spec, int64_t time_us)
+{
+    int64_t remainder = (time_us - spec->offset_us) % spec->size_us;
+    return time_us - (remainder < 0 ? remainder + spec->size_us : remainder);
+}
+
+/* A list of panes ordered by start. */
+struct pane_list {
+    struct pane **panes;
+    uint32_t count, capacity;
+};
+/* Index of the pane that starts at start_us; else where it would be put, and *found is false. */
+uint32_t pane_list_search(const struct pane_list *list, int64_t start_us, bool *found);
+void pane_list_insert(struct pane_list *list, uint32_t index, struct pane *pane);
+struct pane *pane_list_remove(struct pane_list *list, uint32_t index);
+void pane_list_deinit(struct pane_list *list);
