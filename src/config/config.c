@@ -90,6 +90,7 @@ static void replace_control_characters(char *text)
             *text = '?';
 }
 
+PRINTF_LIKE(4, 0)
 static void add_line(struct config_errors *errors, struct config_place place, const char *word, const char *format,
                      va_list arguments)
 {

@@ -20,11 +20,12 @@ static void write_pattern(struct json_writer *writer, const char *pattern)
     json_close(writer, '}');
 }
 
-/* A value that is text with a pattern, but may be written as the number 0 too. */
-static void write_measure(struct json_writer *writer, const char *pattern)
+/* A value that is text with a pattern, but may be written as the number 0 too where 0 is in the range. */
+static void write_measure(struct json_writer *writer, const struct option *option, const char *pattern)
 {
     json_open(writer, "anyOf", '[');
-    json_raw(writer, NULL, "{\"const\": 0}");
+    if (option->least <= 0)
+        json_raw(writer, NULL, "{\"const\": 0}");
     write_pattern(writer, pattern);
     write_pattern(writer, variable_pattern);
     json_close(writer, ']');
@@ -76,7 +77,7 @@ static void write_scalar_type(struct json_writer *writer)
 static const char *const scalar_schema = "{\"type\": [\"string\", \"number\", \"boolean\"], \"minLength\": 1}";
 
 /* One scalar or a list of them. */
-static void write_list(struct json_writer *writer, unsigned least, const char *map)
+static void write_list(struct json_writer *writer, unsigned least, bool is_unique, const char *map)
 {
     json_open(writer, "anyOf", '[');
     json_raw(writer, NULL, scalar_schema);
@@ -84,6 +85,8 @@ static void write_list(struct json_writer *writer, unsigned least, const char *m
     json_text(writer, "type", "array");
     json_number(writer, "minItems", least);
     json_raw(writer, "items", scalar_schema);
+    if (is_unique)
+        json_raw(writer, "uniqueItems", "true");
     json_close(writer, '}');
     if (map)
         json_raw(writer, NULL, map);
@@ -92,10 +95,11 @@ static void write_list(struct json_writer *writer, unsigned least, const char *m
 
 static void write_value_type(struct json_writer *writer, const struct option *option)
 {
-    static const char *const duration = "^(0|-?([0-9]+(\\.[0-9]*)?(us|ms|s|m|h|d))+)$";
+    static const char *const duration = "^(0|([0-9]+(\\.[0-9]*)?(us|ms|s|m|h|d))+)$";
+    static const char *const signed_duration = "^(0|-?([0-9]+(\\.[0-9]*)?(us|ms|s|m|h|d))+)$";
     static const char *const size = "^(0|([0-9]+(\\.[0-9]*)?(B|KiB|MiB|GiB|TiB))+)$";
     static const char *const pattern_of[OPTION_TYPE_COUNT] = {
-        [OPTION_LISTEN] = ":[0-9]{1,6}$|\\$\\{",
+        [OPTION_LISTEN] = "^(127\\.[0-9.]+|localhost|\\[::1\\]):[0-9]{1,6}$|\\$\\{",
         [OPTION_FILE_RATE] = "^(max|realtime|[0-9]+(\\.[0-9]*)?/s)$|\\$\\{",
         [OPTION_RATE] = "^(max|[0-9]+(\\.[0-9]*)?/s)$|\\$\\{",
         [OPTION_TIME] = "^(now|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(T[0-9:]+Z)?)$|\\$\\{",
@@ -111,8 +115,8 @@ static void write_value_type(struct json_writer *writer, const struct option *op
         json_raw(writer, "anyOf",
                  "[{\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}, {\"type\": \"string\", \"pattern\": \"^[0-9]|\\\\$\\\\{\"}]");
         break;
-    case OPTION_DURATION: write_measure(writer, duration); break;
-    case OPTION_SIZE: write_measure(writer, size); break;
+    case OPTION_DURATION: write_measure(writer, option, option->least < 0 ? signed_duration : duration); break;
+    case OPTION_SIZE: write_measure(writer, option, size); break;
     case OPTION_ENUM: write_words(writer, option); break;
     case OPTION_TEXT:
         if (option->words)
@@ -120,11 +124,12 @@ static void write_value_type(struct json_writer *writer, const struct option *op
         else
             write_scalar_type(writer);
         break;
-    case OPTION_TEXTS: write_list(writer, option->flags & OPTION_REQUIRED ? 1 : 0, NULL); break;
+    case OPTION_TEXTS: write_list(writer, option->flags & OPTION_REQUIRED ? 1 : 0, false, NULL); break;
     case OPTION_SOURCES:
-    case OPTION_DESTINATIONS: write_list(writer, 1, NULL); break;
+    case OPTION_DESTINATIONS: write_list(writer, 1, true, NULL); break;
     case OPTION_KEYS:
-        write_list(writer, 0, "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", \"boolean\"]}}");
+        write_list(writer, 0, false,
+                   "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", \"boolean\"]}}");
         break;
     case OPTION_AGGREGATES:
         json_text(writer, "type", "object");

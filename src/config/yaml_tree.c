@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 
+PRINTF_LIKE(4, 0)
 static void add(struct problems *problems, struct config_place place, bool is_warning, const char *format,
                 va_list arguments)
 {
