@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/histogram.h"
 #include "flow/batch.h"
 
@@ -68,6 +69,12 @@ struct stats_snapshot {
     uint32_t clients, subscriptions;
     uint64_t deliveries, delivered_bytes, slow_consumers, events_dropped;
 };
+
+/* The smallest watermark of partitions that are neither idle nor ended, or of the idle ones when there are no others. TIME_NONE
+ * while one of them has seen no event, and when all have ended. */
+int64_t stats_source_watermark_us(const struct source_stats *source);
+/* Records of all partitions behind the end of their logs; -1 when one of them does not know. */
+int64_t stats_source_lag(const struct source_stats *source);
 
 void stats_snapshot_init(struct stats_snapshot *snapshot);
 void stats_snapshot_deinit(struct stats_snapshot *snapshot);
