@@ -387,7 +387,8 @@ static void serve_ready(struct hub *hub)
             hub_subscription_catch_up(client->subscriptions[s]);
     }
     hub->ready.count -= count;
-    memmove(hub->ready.items, hub->ready.items + count, hub->ready.count * sizeof *hub->ready.items);
+    if (hub->ready.count > 0)
+        memmove(hub->ready.items, hub->ready.items + count, hub->ready.count * sizeof *hub->ready.items);
 }
 
 static void flush_dirty(struct hub *hub)

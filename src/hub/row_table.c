@@ -115,8 +115,10 @@ static void copy_record(struct row_table *table, struct row *row, const struct h
         table->size += row_size(row);
     }
     char *key_text = row->text + record->json.size;
-    memcpy(row->text, record->json.data, record->json.size);
-    memcpy(key_text, record->key_json.data, record->key_json.size);
+    if (record->json.size)
+        memcpy(row->text, record->json.data, record->json.size);
+    if (record->key_json.size)
+        memcpy(key_text, record->key_json.data, record->key_json.size);
     row->record = *record;
     row->record.json.data = row->text;
     row->record.key_json.data = key_text;
