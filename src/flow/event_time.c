@@ -57,6 +57,9 @@ enum status event_time_from_double(double value, enum time_unit unit, int64_t *t
 {
     if (!isfinite(value))
         return STATUS_INVALID;
+    /* 1700000000.0 is the integer, also where the product below would not be exact any more. */
+    if (fabs(value) < 0x1p53 && value == rint(value))
+        return event_time_from_int((int64_t)value, unit, time_us);
     if (unit == TIME_UNIT_AUTO)
         unit = unit_by_magnitude(fabs(value));
     double value_us = value;
