@@ -21,6 +21,7 @@ static enum status add_boot(struct store *store, struct error *error)
     if (!add || sqlite3_step(add) != SQLITE_ROW)
         return store_fail(connection, "write", error);
     store->boot_id = (uint64_t)sqlite3_column_int64(add, 0);
+    store->base = sqlite3_column_int64(add, 1);
     enum status status = store_run(connection, add, "write", error);
     sqlite3_stmt *forget = store_prepare(connection, STORE_FORGET_BOOTS);
     if (status != STATUS_OK || !forget)

@@ -11,7 +11,7 @@
 #include "store/store.h"
 
 enum {
-    STORE_ROWS_PER_UPSERT = 32,               /* rows of one statement: 10 parameters each */
+    STORE_ROWS_PER_UPSERT = 32,               /* rows of one statement: 9 parameters each */
     STORE_MAX_PIPELINES = 4096,               /* names that one store knows at once in memory */
     STORE_PAGE_MAX_SIZE = 16 * 1024 * 1024,   /* bytes of rows that one page holds, give or take a row */
     STORE_PAGE_MAX_SCAN = 250 * 1000,         /* rows that one page looks at to find those that pass its filter */
@@ -47,7 +47,8 @@ enum store_statement {
     STORE_READ_WINDOW_REST, /* the window that the page before ended in, behind its last key */
     STORE_READ_WINDOWS,
     STORE_READ_SINCE,
-    STORE_COUNT_GAPS,
+    STORE_BASES_FROM,
+    STORE_EXPIRED_ID,
     STORE_READ_DEAD_LETTERS,
     STORE_STATEMENT_COUNT
 };
@@ -64,6 +65,7 @@ struct store {
     char *path;
     int lock_descriptor;
     uint64_t boot_id;
+    int64_t base; /* ids of this life are base + 1 + sequence */
     bool is_in_transaction;
     bool has_rows;  /* in this transaction: the crash point behind the rows is still to come */
     bool is_broken; /* an fsync failed: nothing that this connection believes can be trusted */

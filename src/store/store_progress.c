@@ -74,17 +74,16 @@ enum status store_load_progress(struct store *store, struct arena *arena, struct
     return status;
 }
 
-static enum status note_expired(struct store *store, int64_t boot, int64_t sequence, struct error *error)
+static enum status note_expired(struct store *store, int64_t id, struct error *error)
 {
     sqlite3_stmt *note = store_prepare(&store->connection, STORE_NOTE_EXPIRED);
     if (!note)
         return store_fail(&store->connection, "write to", error);
-    sqlite3_bind_int64(note, 1, boot);
-    sqlite3_bind_int64(note, 2, sequence);
+    sqlite3_bind_int64(note, 1, id);
     return store_run(&store->connection, note, "write to", error);
 }
 
-/* Deletes up to `*room` old rows of one pipeline. Of the rows of a boot in a row only the newest sequence is noted. */
+/* Deletes up to `*room` old rows of one pipeline, and notes up to where positions have lost rows. */
 static enum status expire_pipeline(struct store *store, int64_t pipeline_id, int64_t before_us, int64_t *room,
                                    struct error *error)
 {
@@ -94,21 +93,14 @@ static enum status expire_pipeline(struct store *store, int64_t pipeline_id, int
     sqlite3_bind_int64(expire, 1, pipeline_id);
     sqlite3_bind_int64(expire, 2, before_us);
     sqlite3_bind_int64(expire, 3, *room);
-    enum status status = STATUS_OK;
-    int64_t boot = -1, newest = -1;
+    int64_t newest_id = 0;
     int code;
-    while (status == STATUS_OK && (code = sqlite3_step(expire)) == SQLITE_ROW) {
-        (*room)--;
-        int64_t row_boot = sqlite3_column_int64(expire, 0), sequence = sqlite3_column_int64(expire, 1);
-        if (row_boot != boot && newest >= 0)
-            status = note_expired(store, boot, newest, error);
-        newest = row_boot == boot && newest > sequence ? newest : sequence;
-        boot = row_boot;
-    }
-    if (status == STATUS_OK && code != SQLITE_DONE)
-        status = store_fail(&store->connection, "write to", error);
+    for (; (code = sqlite3_step(expire)) == SQLITE_ROW; (*room)--)
+        if (sqlite3_column_int64(expire, 0) > newest_id)
+            newest_id = sqlite3_column_int64(expire, 0);
+    enum status status = code == SQLITE_DONE ? STATUS_OK : store_fail(&store->connection, "write to", error);
     sqlite3_reset(expire);
-    return status == STATUS_OK && newest >= 0 ? note_expired(store, boot, newest, error) : status;
+    return status == STATUS_OK && newest_id ? note_expired(store, newest_id, error) : status;
 }
 
 static enum status expire_results(struct store *store, int64_t before_us, int64_t *room, struct error *error)

@@ -77,8 +77,9 @@ static struct store_result read_row(sqlite3_stmt *statement, struct slice pipeli
                                  .pipeline = pipeline,
                                  .key_json = store_column_text(statement, 1),
                                  .window_start_us = sqlite3_column_int64(statement, 0),
-                                 .boot_id = (uint64_t)sqlite3_column_int64(statement, 3),
-                                 .sequence = (uint64_t)sqlite3_column_int64(statement, 4)};
+                                 .boot_id = (uint64_t)sqlite3_column_int64(statement, 4),
+                                 .sequence = (uint64_t)(sqlite3_column_int64(statement, 3) -
+                                                        sqlite3_column_int64(statement, 5) - 1)};
 }
 
 /* Rows of a statement, until the page is full; one more step then tells whether there is more. */
@@ -196,37 +197,51 @@ enum status store_read_newest(struct store_reader *reader, const char *pipeline,
     return status;
 }
 
-/* STATUS_NOT_FOUND unless every row behind the position is still there. */
-static enum status check_gap(struct store_reader *reader, int64_t boot, int64_t sequence, struct error *error)
+/* The id that a position stands for. A position may lie beyond what its boot got to store; the next boot begins there. */
+static enum status find_position(struct store_reader *reader, int64_t boot, int64_t sequence, int64_t *id, struct error *error)
 {
-    sqlite3_stmt *count = store_prepare(&reader->connection, STORE_COUNT_GAPS);
-    if (!count)
+    sqlite3_stmt *bases = store_prepare(&reader->connection, STORE_BASES_FROM);
+    if (!bases)
         return store_fail(&reader->connection, "read", error);
-    sqlite3_bind_int64(count, 1, boot);
-    sqlite3_bind_int64(count, 2, sequence);
-    enum status status = STATUS_OK;
-    if (sqlite3_step(count) != SQLITE_ROW) {
-        status = store_fail(&reader->connection, "read", error);
-    } else if (sqlite3_column_int64(count, 0) == 0 || sqlite3_column_int64(count, 1) > 0) {
-        error_set(error, "the position is unknown, or rows behind it are no longer kept");
-        status = STATUS_NOT_FOUND;
+    sqlite3_bind_int64(bases, 1, boot);
+    int code = sqlite3_step(bases);
+    bool is_known = code == SQLITE_ROW && sqlite3_column_int64(bases, 0) == boot;
+    if (is_known) {
+        if (__builtin_add_overflow(sqlite3_column_int64(bases, 1) + 1, sequence, id))
+            *id = INT64_MAX;
+        code = sqlite3_step(bases);
+        if (code == SQLITE_ROW && sqlite3_column_int64(bases, 1) < *id)
+            *id = sqlite3_column_int64(bases, 1);
     }
-    sqlite3_reset(count);
+    enum status status = code != SQLITE_ROW && code != SQLITE_DONE ? store_fail(&reader->connection, "read", error)
+                         : is_known                                ? STATUS_OK
+                                                                   : STATUS_NOT_FOUND;
+    sqlite3_reset(bases);
     return status;
 }
 
-static enum status visit_since(struct store_reader *reader, int64_t boot, int64_t sequence, uint32_t limit,
-                               store_result_visitor *visit, void *context, struct error *error)
+/* STATUS_NOT_FOUND unless every row behind the id is still there. */
+static enum status check_gap(struct store_reader *reader, int64_t id, struct error *error)
+{
+    sqlite3_stmt *expired = store_prepare(&reader->connection, STORE_EXPIRED_ID);
+    if (!expired || sqlite3_step(expired) != SQLITE_ROW)
+        return store_fail(&reader->connection, "read", error);
+    bool has_gap = sqlite3_column_int64(expired, 0) > id;
+    sqlite3_reset(expired);
+    return has_gap ? STATUS_NOT_FOUND : STATUS_OK;
+}
+
+static enum status visit_since(struct store_reader *reader, int64_t id, uint32_t limit, store_result_visitor *visit,
+                               void *context, struct error *error)
 {
     sqlite3_stmt *since = store_prepare(&reader->connection, STORE_READ_SINCE);
     if (!since)
         return store_fail(&reader->connection, "read", error);
-    sqlite3_bind_int64(since, 1, boot);
-    sqlite3_bind_int64(since, 2, sequence);
-    sqlite3_bind_int64(since, 3, limit);
+    sqlite3_bind_int64(since, 1, id);
+    sqlite3_bind_int64(since, 2, limit);
     int code;
     while ((code = sqlite3_step(since)) == SQLITE_ROW) {
-        struct store_result row = read_row(since, store_column_text(since, 5));
+        struct store_result row = read_row(since, store_column_text(since, 6));
         if (!visit(context, &row))
             break;
     }
@@ -238,6 +253,7 @@ static enum status visit_since(struct store_reader *reader, int64_t boot, int64_
 enum status store_read_since(struct store_reader *reader, uint64_t boot_id, uint64_t sequence, uint32_t limit,
                              store_result_visitor *visit, void *context, struct error *error)
 {
+    int64_t id = 0;
     if (boot_id > INT64_MAX || sequence > INT64_MAX) {
         error_set(error, "the position is unknown");
         return STATUS_NOT_FOUND;
@@ -245,9 +261,13 @@ enum status store_read_since(struct store_reader *reader, uint64_t boot_id, uint
     enum status status = store_read_begin(reader, error);
     if (status != STATUS_OK)
         return status;
-    status = check_gap(reader, (int64_t)boot_id, (int64_t)sequence, error);
+    status = find_position(reader, (int64_t)boot_id, (int64_t)sequence, &id, error);
     if (status == STATUS_OK)
-        status = visit_since(reader, (int64_t)boot_id, (int64_t)sequence, limit, visit, context, error);
+        status = check_gap(reader, id, error);
+    if (status == STATUS_NOT_FOUND)
+        error_set(error, "the position is unknown, or rows behind it are no longer kept");
+    if (status == STATUS_OK)
+        status = visit_since(reader, id, limit, visit, context, error);
     store_read_end(reader);
     return status;
 }

@@ -5,21 +5,23 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define RESULT_ROW "(?,?,?,?,?,?,?,?,?,?)"
+#define RESULT_ROW "(?,?,?,?,?,?,?,?,?)"
 #define RESULT_ROW_4 RESULT_ROW "," RESULT_ROW "," RESULT_ROW "," RESULT_ROW
 #define RESULT_ROW_16 RESULT_ROW_4 "," RESULT_ROW_4 "," RESULT_ROW_4 "," RESULT_ROW_4
 #define RESULT_ROW_32 RESULT_ROW_16 "," RESULT_ROW_16
 _Static_assert(STORE_ROWS_PER_UPSERT == 32, "the statement below has as many rows");
 
 /* The order in which a record replaces another is the row value (closed, revision, event_count). */
-#define UPSERT_HEAD                                                                                              \
-    "INSERT INTO results(pipeline_id, window_start, key_json, window_end, closed, revision, event_count, boot, " \
-    "sequence, json) VALUES "
-#define UPSERT_TAIL                                                                                          \
-    " ON CONFLICT(pipeline_id, window_start, key_json) DO UPDATE SET window_end = excluded.window_end, "     \
-    "closed = excluded.closed, revision = excluded.revision, event_count = excluded.event_count, "           \
-    "boot = excluded.boot, sequence = excluded.sequence, json = excluded.json "                              \
+#define UPSERT_HEAD                                                                                         \
+    "INSERT INTO results(id, pipeline_id, window_start, key_json, window_end, closed, revision, event_count, json) VALUES "
+#define UPSERT_TAIL                                                                                                \
+    " ON CONFLICT(pipeline_id, window_start, key_json) DO UPDATE SET id = excluded.id, window_end = excluded.window_end, " \
+    "closed = excluded.closed, revision = excluded.revision, event_count = excluded.event_count, json = excluded.json "    \
     "WHERE (excluded.closed, excluded.revision, excluded.event_count) > (closed, revision, event_count)"
+
+#define BOOT_OF_ROW "(SELECT boot FROM boots WHERE base < results.id ORDER BY base DESC LIMIT 1)"
+#define BASE_OF_ROW "(SELECT base FROM boots WHERE base < results.id ORDER BY base DESC LIMIT 1)"
+#define RESULT_COLUMNS "window_start, key_json, json, results.id, " BOOT_OF_ROW ", " BASE_OF_ROW
 
 static const char *const texts[STORE_STATEMENT_COUNT] = {
     [STORE_BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -42,24 +44,24 @@ static const char *const texts[STORE_STATEMENT_COUNT] = {
                             "FROM positions ORDER BY source, partition",
     [STORE_GET_PIPELINE_PROGRESS] = "SELECT pipeline, definition_hash, closed_through, count(*) OVER () "
                                     "FROM pipeline_progress ORDER BY pipeline",
-    [STORE_ADD_BOOT] = "INSERT INTO boots(boot) SELECT coalesce(max(boot), 0) + 1 FROM boots RETURNING boot",
+    [STORE_ADD_BOOT] = "INSERT INTO boots(boot, base) SELECT coalesce(max(boot), 0) + 1, max(coalesce(max(base) + 1, 0), "
+                       "(SELECT coalesce(max(id), 0) FROM results), (SELECT max(result_id) FROM expired)) FROM boots "
+                       "RETURNING boot, base",
     [STORE_FORGET_BOOTS] = "DELETE FROM boots WHERE boot <= ?1",
     [STORE_PIPELINE_IDS] = "SELECT id FROM pipelines WHERE id > ?1 ORDER BY id LIMIT 1",
-    [STORE_EXPIRE_RESULTS] =
-        "DELETE FROM results WHERE (pipeline_id, window_start, key_json) IN (SELECT pipeline_id, window_start, key_json "
-        "FROM results WHERE pipeline_id = ?1 AND window_start < ?2 AND window_end < ?2 ORDER BY window_start LIMIT ?3) "
-        "RETURNING boot, sequence",
+    [STORE_EXPIRE_RESULTS] = "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE pipeline_id = ?1 AND "
+                             "window_start < ?2 AND window_end < ?2 ORDER BY window_start LIMIT ?3) RETURNING id",
     [STORE_EXPIRE_DEAD_LETTERS] = "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE time < ?1 "
                                   "ORDER BY time LIMIT ?2)",
-    [STORE_NOTE_EXPIRED] = "UPDATE boots SET expired_sequence = max(expired_sequence, ?2) WHERE boot = ?1",
-    [STORE_READ_WINDOW_REST] = "SELECT window_start, key_json, json, boot, sequence FROM results WHERE pipeline_id = ?1 "
-                               "AND window_start = ?2 AND key_json > ?3 ORDER BY key_json",
-    [STORE_READ_WINDOWS] = "SELECT window_start, key_json, json, boot, sequence FROM results WHERE pipeline_id = ?1 "
-                           "AND window_start >= ?2 AND window_start < ?3 ORDER BY window_start DESC, key_json",
-    [STORE_READ_SINCE] = "SELECT window_start, key_json, json, boot, sequence, name FROM results JOIN pipelines "
-                         "ON id = pipeline_id WHERE (boot, sequence) > (?1, ?2) ORDER BY boot, sequence LIMIT ?3",
-    [STORE_COUNT_GAPS] = "SELECT count(*) FILTER (WHERE boot = ?1), count(*) FILTER (WHERE (boot, expired_sequence) > (?1, ?2) "
-                         "AND expired_sequence >= 0) FROM boots WHERE boot >= ?1",
+    [STORE_NOTE_EXPIRED] = "UPDATE expired SET result_id = max(result_id, ?1)",
+    [STORE_READ_WINDOW_REST] = "SELECT " RESULT_COLUMNS " FROM results WHERE pipeline_id = ?1 AND window_start = ?2 "
+                               "AND key_json > ?3 ORDER BY key_json",
+    [STORE_READ_WINDOWS] = "SELECT " RESULT_COLUMNS " FROM results WHERE pipeline_id = ?1 AND window_start >= ?2 "
+                           "AND window_start < ?3 ORDER BY window_start DESC, key_json",
+    [STORE_READ_SINCE] = "SELECT " RESULT_COLUMNS ", name FROM results JOIN pipelines ON pipelines.id = pipeline_id "
+                         "WHERE results.id > ?1 ORDER BY results.id LIMIT ?2",
+    [STORE_BASES_FROM] = "SELECT boot, base FROM boots WHERE boot >= ?1 ORDER BY boot LIMIT 2",
+    [STORE_EXPIRED_ID] = "SELECT result_id FROM expired",
     [STORE_READ_DEAD_LETTERS] = "SELECT id, source, partition, offset, time, reason, detail, raw FROM dead_letters "
                                 "WHERE id < ?1 ORDER BY id DESC",
 };

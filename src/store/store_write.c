@@ -44,24 +44,23 @@ static enum status find_pipeline(struct store *store, const char *name, int64_t 
     return STATUS_OK;
 }
 
-static void bind_row(sqlite3_stmt *statement, int first, int64_t pipeline_id, uint64_t boot_id,
+static void bind_row(sqlite3_stmt *statement, int first, const struct store *store, int64_t pipeline_id,
                      const struct result_block *block, uint32_t row)
 {
-    sqlite3_bind_int64(statement, first, pipeline_id);
-    sqlite3_bind_int64(statement, first + 1, block->window_starts_us[row]);
-    store_bind_text(statement, first + 2, result_block_key_json(block, row));
-    sqlite3_bind_int64(statement, first + 3, block->window_ends_us[row]);
-    sqlite3_bind_int64(statement, first + 4, block->emits[row] != EMIT_EARLY);
-    sqlite3_bind_int64(statement, first + 5, block->revisions[row]);
-    sqlite3_bind_int64(statement, first + 6, (int64_t)result_block_event_count(block, row));
-    sqlite3_bind_int64(statement, first + 7, (int64_t)boot_id);
-    sqlite3_bind_int64(statement, first + 8, (int64_t)(block->first_sequence + row));
-    store_bind_text(statement, first + 9, result_block_json(block, row));
+    sqlite3_bind_int64(statement, first, store->base + 1 + (int64_t)(block->first_sequence + row));
+    sqlite3_bind_int64(statement, first + 1, pipeline_id);
+    sqlite3_bind_int64(statement, first + 2, block->window_starts_us[row]);
+    store_bind_text(statement, first + 3, result_block_key_json(block, row));
+    sqlite3_bind_int64(statement, first + 4, block->window_ends_us[row]);
+    sqlite3_bind_int64(statement, first + 5, block->emits[row] != EMIT_EARLY);
+    sqlite3_bind_int64(statement, first + 6, block->revisions[row]);
+    sqlite3_bind_int64(statement, first + 7, (int64_t)result_block_event_count(block, row));
+    store_bind_text(statement, first + 8, result_block_json(block, row));
 }
 
 enum status store_put_results(struct store *store, const struct result_block *block, struct error *error)
 {
-    enum { PARAMETER_COUNT = 10 };
+    enum { PARAMETER_COUNT = 9 };
     assert(store->is_in_transaction && (block->json_offsets || !block->row_count));
     int64_t pipeline_id = 0;
     enum status status = find_pipeline(store, block->shape->pipeline, &pipeline_id, error);
@@ -72,7 +71,7 @@ enum status store_put_results(struct store *store, const struct result_block *bl
         if (!upsert)
             return store_fail(&store->connection, "write to", error);
         for (uint32_t i = 0; i < count; i++)
-            bind_row(upsert, 1 + (int)i * PARAMETER_COUNT, pipeline_id, store->boot_id, block, row + i);
+            bind_row(upsert, 1 + (int)i * PARAMETER_COUNT, store, pipeline_id, block, row + i);
         status = store_run(&store->connection, upsert, "write to", error);
         row += count;
     }
