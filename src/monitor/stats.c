@@ -34,6 +34,8 @@ int64_t stats_source_watermark_us(const struct source_stats *source)
     for (uint32_t i = 0; i < source->partition_count; i++) {
         const struct partition_stats *partition = &source->partitions[i];
         int64_t *smallest_us = partition->idle ? &idle_us : &active_us;
+        if (partition->idle && partition->watermark_us == TIME_NONE)
+            continue;
         if (partition->watermark_us < *smallest_us)
             *smallest_us = partition->watermark_us;
     }

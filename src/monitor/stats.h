@@ -70,8 +70,8 @@ struct stats_snapshot {
     uint64_t deliveries, delivered_bytes, slow_consumers, events_dropped;
 };
 
-/* The smallest watermark of partitions that are neither idle nor ended, or of the idle ones when there are no others. TIME_NONE
- * while one of them has seen no event, and when all have ended. */
+/* The smallest watermark of partitions that are neither idle nor ended: TIME_NONE while one of them has seen no event. Of the
+ * idle ones that have seen an event when there are no others; else TIME_NONE. */
 int64_t stats_source_watermark_us(const struct source_stats *source);
 /* Records of all partitions behind the end of their logs; -1 when one of them does not know. */
 int64_t stats_source_lag(const struct source_stats *source);
