@@ -2,13 +2,13 @@
  *
  *   I/O thread ──submitted──▶ ingest thread: split, judge, log ── one commit for all that waited ──finished──▶ I/O thread
  *
- * It takes all requests that wait (up to a size), puts their records into the log's pending group and commits once: under load the
- * number of requests per fsync grows by itself. While the log cannot be written the group is kept and tried again, and only when that
- * has gone on for INGEST_RETRY_MAX_US are its requests refused; from then on a group gets one try, so that nobody waits in
- * a queue that does not move.
+ * It takes all requests that wait (up to a size), puts their records into the log's pending group and commits
+ * once: under load the number of requests per fsync grows by itself. While the log cannot be written the group
+ * is kept and tried again, and only when that has gone on for INGEST_RETRY_MAX_US are its requests refused; from
+ * then on a group gets one try, so that nobody waits in a queue that does not move.
  *
- * Records are judged here by the same rules as later in the shard, so that the answer can name the bad ones. They are logged all the same: there
- * they have an offset, and the shard counts and dead-letters them. */
+ * Records are judged here by the same rules as later in the shard, so that the answer can name the bad ones.
+ * They are logged all the same: there they have an offset, and the shard counts and dead-letters them. */
 #include "pipeline/ingest.h"
 
 #include <assert.h>
@@ -71,8 +71,8 @@ static void reject(struct ingest_request *request, uint32_t index, enum bad_reas
         request->errors[request->error_count++] = (struct ingest_error){index, bad_reason_name(reason)};
 }
 
-/* Decodes the batch, whose offsets are indices of the request, and logs its records in their order. A bad record has no key, so it
- * goes where a missing key goes. */
+/* Decodes the batch, whose offsets are indices of the request, and logs its records in their order. A bad record
+ * has no key, so it goes where a missing key goes. */
 static void log_batch(struct ingest *ingest, struct ingest_request *request, uint32_t request_partition)
 {
     struct ingest_source *source = &ingest->sources[request->source_index];

@@ -1,5 +1,5 @@
-/* HTTP ingest: bodies in, durable records out. The I/O thread submits; the ingest thread splits, judges, partitions and logs many
- * requests under one fsync; the I/O thread collects the finished ones and answers. */
+/* HTTP ingest: bodies in, durable records out. The I/O thread submits; the ingest thread splits, judges,
+ * partitions and logs many requests under one fsync; the I/O thread collects the finished ones and answers. */
 #pragma once
 
 #include "base/histogram.h"
@@ -45,8 +45,8 @@ struct ingest;
 /* Which partition a source has for a record is config's; the schema is built inside. Starts the thread. */
 struct ingest *ingest_create(const struct config *config, struct event_log *log, struct health *health,
                              struct histogram *accept_latency, struct waker *io_waker);
-/* Finishes what is queued, then ends the thread. What is finished can still be collected; nothing can be submitted. Control thread, while
- * the I/O thread does not submit. */
+/* Finishes what is queued, then ends the thread. What is finished can still be collected; nothing can be
+ * submitted. Control thread, while the I/O thread does not submit. */
 void ingest_stop(struct ingest *ingest);
 /* Stops it if that has not been done. Requests that were not collected are the caller's to free. */
 void ingest_destroy(struct ingest *ingest);

@@ -1,7 +1,7 @@
 /* Bodies into records. See ingest_split.h.
  *
- * A bad element is rejected alone, so an array is not parsed here but cut at the commas of its own level: brackets are counted and
- * strings are stepped over. What lies between two commas is the decoder's to judge. */
+ * A bad element is rejected alone, so an array is not parsed here but cut at the commas of its own level:
+ * brackets are counted and strings are stepped over. What lies between two commas is the decoder's to judge. */
 #include "pipeline/ingest_split.h"
 
 static bool is_space(char c)

@@ -1,4 +1,5 @@
-/* Takes everything and keeps nothing, for measuring what the way to a sink costs. Blocks need not be encoded for it. */
+/* Takes everything and keeps nothing, for measuring what the way to a sink costs. Blocks need not be encoded for
+ * it. */
 #include <stdlib.h>
 
 #include "base/log.h"

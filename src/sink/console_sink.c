@@ -1,5 +1,5 @@
-/* Records on standard output, one per line, for people and for pipes. Standard output is the command's data; logs go elsewhere. What a reader
- * of the pipe has not taken is lost with it: there is nothing to make durable. */
+/* Records on standard output, one per line, for people and for pipes. Standard output is the command's data;
+ * logs go elsewhere. What a reader of the pipe has not taken is lost with it: there is nothing to make durable. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,8 @@ struct console_sink {
     bool is_torn; /* the last write broke off in the middle of a line */
 };
 
-/* A block that was offered again begins with the lines that are out already, which does no harm, but never in the middle of one: a broken
- * line is ended first. */
+/* A block that was offered again begins with the lines that are out already, which does no harm, but never in
+ * the middle of one: a broken line is ended first. */
 static enum status console_write(struct sink *sink, const struct result_block *block, struct error *error)
 {
     struct console_sink *console = (struct console_sink *)sink;

@@ -1,7 +1,8 @@
 /* Records appended to a file, one per line.
  *
- * A line is whole or not there: a write that fails is taken back by truncating to the size before it, and a line without its
- * newline, which a crash left at the end, is cut when the file is opened. What is not a regular file (a pipe, a terminal) is only written to. */
+ * A line is whole or not there: a write that fails is taken back by truncating to the size before it, and a line
+ * without its newline, which a crash left at the end, is cut when the file is opened. What is not a regular file
+ * (a pipe, a terminal) is only written to. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

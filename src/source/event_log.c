@@ -1,8 +1,8 @@
 /* The writer of the event log. See event_log.h.
  *
- * Records are gathered in blocks, one chain per partition. A commit writes each block as a row, in one transaction, and then hands the very
- * same blocks to the readers, so that a reader that keeps up never touches the database. Offsets are given at commit: a group
- * that fails leaves no gap. */
+ * Records are gathered in blocks, one chain per partition. A commit writes each block as a row, in one
+ * transaction, and then hands the very same blocks to the readers, so that a reader that keeps up never touches
+ * the database. Offsets are given at commit: a group that fails leaves no gap. */
 #include "source/event_log.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* The event log's database: connection, schema, and what it knows of sources and partitions. See event_log.h.
  *
- * `commit_id` counts transactions. When a COMMIT fails it is not known whether it took hold; the number tells, once the database
- * has been opened again. */
+ * `commit_id` counts transactions. When a COMMIT fails it is not known whether it took hold; the number tells,
+ * once the database has been opened again. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -158,7 +158,8 @@ static enum status prepare_statements(struct event_log *log, struct error *error
 
 /* --- sources ------------------------------------------------------------------------------------------------------ */
 
-/* Runs `sql` with a number or text and numbers bound, and gives the first row's first two columns. STATUS_NOT_FOUND: no row. */
+/* Runs `sql` with a number or text and numbers bound, and gives the first row's first two columns.
+ * STATUS_NOT_FOUND: no row. */
 static enum status ask(struct event_log *log, const char *sql, const char *text, const int64_t *numbers, int count,
                        int64_t answer[2], struct error *error)
 {

@@ -1,5 +1,5 @@
-/* What the parts of the event log share: the database, the partitions and the blocks that travel from the writer to the
- * readers. Only the event log's own sources include it. */
+/* What the parts of the event log share: the database, the partitions and the blocks that travel from the writer
+ * to the readers. Only the event log's own sources include it. */
 #pragma once
 
 #include <pthread.h>

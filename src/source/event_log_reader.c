@@ -1,7 +1,8 @@
 /* The readers of the event log. See event_log.h.
  *
- * A reader takes blocks from its partition's tail as the writer left them. Where the tail has a gap, or begins behind the reader's place, the row
- * is read from the database, through one connection that all readers share: only those who are behind meet there. */
+ * A reader takes blocks from its partition's tail as the writer left them. Where the tail has a gap, or begins
+ * behind the reader's place, the row is read from the database, through one connection that all readers share:
+ * only those who are behind meet there. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /* Lines of a file as records. See file.h.
  *
- * Bytes are read into a chunk of the reader's own. The lines found in it are copied to the batch in one piece, newlines
- * included, and the records point into that: one memcpy per batch instead of one per line. Only a line that does not fit a chunk is
- * put together in the batch bit by bit.
+ * Bytes are read into a chunk of the reader's own. The lines found in it are copied to the batch in one piece,
+ * newlines included, and the records point into that: one memcpy per batch instead of one per line. Only a line
+ * that does not fit a chunk is put together in the batch bit by bit.
  *
  *   chunk:  [ used | complete lines ... | start of a line | free ]
- *                  next                                   size                                                    */
+ *                  next                                   size */
 #include "source/file.h"
 
 #include <stdlib.h>
@@ -255,8 +255,9 @@ static enum status take_chunk(struct file_reader *file, struct batch *batch, con
 
 /* --- the rate ----------------------------------------------------------------------------------------------------- */
 
-/* Whole lines that may be delivered now; `*next_us` says when there is more. An unused allowance is kept for a second, so that a
- * reader that was held up for a moment catches up and one that was paused for long does not flood. */
+/* Whole lines that may be delivered now; `*next_us` says when there is more. An unused allowance is kept for a
+ * second, so that a reader that was held up for a moment catches up and one that was paused for long does not
+ * flood. */
 static uint32_t allowed_lines(struct file_reader *file, int64_t now_us, int64_t *next_us)
 {
     double rate = file->options.rate_per_second;

@@ -1,8 +1,10 @@
-/* Reads a file of one JSON object per line: plain, gzip or zstd (told by its first bytes), `-` = standard input. The offset of a record
- * is the number of its line, from 0; blank lines count and are not delivered. A CR before the newline is dropped. The last line
- * needs no newline. Of a line longer than RECORD_MAX_SIZE the rest is skipped (record.cut_size). Records have no time of their own.
+/* Reads a file of one JSON object per line: plain, gzip or zstd (told by its first bytes), `-` = standard input.
+ * The offset of a record is the number of its line, from 0; blank lines count and are not delivered. A CR before
+ * the newline is dropped. The last line needs no newline. Of a line longer than RECORD_MAX_SIZE the rest is
+ * skipped (record.cut_size). Records have no time of their own.
  *
- * Every partition of a partitioned file has a reader of its own that delivers all lines; the shard keeps its partition's. */
+ * Every partition of a partitioned file has a reader of its own that delivers all lines; the shard keeps its
+ * partition's. */
 #pragma once
 
 #include "flow/source.h"
@@ -27,7 +29,8 @@ struct file_reader_options {
     const struct clock *clock;
 };
 
-/* Opens the file. STATUS_NOT_FOUND or STATUS_IO with an error that names the path. read() gives STATUS_IO for damaged
- * compressed data and STATUS_INVALID for a file that is shorter than start_offset. Any thread; then the shard's. */
+/* Opens the file. STATUS_NOT_FOUND or STATUS_IO with an error that names the path. read() gives STATUS_IO for
+ * damaged compressed data and STATUS_INVALID for a file that is shorter than start_offset. Any thread; then the
+ * shard's. */
 NODISCARD enum status file_reader_open(const char *path, const struct file_reader_options *options,
                                        struct source_reader **out, struct error *error);

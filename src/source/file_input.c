@@ -1,7 +1,8 @@
 /* Unpacking behind read(2). See file_input.h.
  *
- * The packing is told by the first bytes and not by the name, so that standard input may be packed as well; no JSON text begins
- * with either magic number. Both libraries keep their state over refills of one buffer of packed bytes. */
+ * The packing is told by the first bytes and not by the name, so that standard input may be packed as well; no
+ * JSON text begins with either magic number. Both libraries keep their state over refills of one buffer of
+ * packed bytes. */
 #include "source/file_input.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* The bytes of a file, whatever it is packed with: plain, gzip (several members too) or zstd (several frames too), told by its first
- * bytes; `-` is standard input. One thread at a time. */
+/* The bytes of a file, whatever it is packed with: plain, gzip (several members too) or zstd (several frames
+ * too), told by its first bytes; `-` is standard input. One thread at a time. */
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +11,8 @@ enum { FILE_INPUT_PACKED_SIZE = 128 * 1024 }; /* packed bytes that are read at a
 struct file_input;
 
 NODISCARD enum status file_input_open(const char *path, struct file_input **out, struct error *error);
-/* STATUS_OK: 1..size bytes in `data`. STATUS_END. STATUS_IO: the file cannot be read, or its packing is damaged or cut short. */
+/* STATUS_OK: 1..size bytes in `data`. STATUS_END. STATUS_IO: the file cannot be read, or its packing is damaged
+ * or cut short. */
 NODISCARD enum status file_input_read(struct file_input *input, char *data, size_t size, size_t *got,
                                       struct error *error);
 /* The next read gives the first byte again. STATUS_IO for what has no beginning (a pipe). */

@@ -1,7 +1,8 @@
 /* Seeded events. See generator.h.
  *
- * The randomness of an event comes from (seed, partition, offset) alone, so a reader may begin anywhere. Events are written straight
- * into the batch by copying pieces; nothing is allocated, and the calendar is reckoned once per second of event time. */
+ * The randomness of an event comes from (seed, partition, offset) alone, so a reader may begin anywhere. Events
+ * are written straight into the batch by copying pieces; nothing is allocated, and the calendar is reckoned once
+ * per second of event time. */
 #include "source/generator.h"
 
 #include <assert.h>
