@@ -1,0 +1,218 @@
+/* `weir bench window`: what windows cost alone, CPU time per event from columns in memory to result blocks: count, sum, min, max and
+ * mean of one field by one key, in windows that follow one another. bench/duckdb_groupby.py is the same job by DuckDB. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/arguments.h"
+#include "app/commands.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "window/window.h"
+
+enum { GROUP_EVENTS = 64 * 1024, KEY_TEXT_SIZE = 16 };
+
+struct window_job {
+    uint64_t key_count, event_count, window_count, batch_size, seed;
+    const char *format;
+    bool has_text_keys, writes_json;
+    struct window_spec spec;
+    struct result_shape shape;
+    uint64_t result_count, counted_events, json_size;
+    int64_t cpu_us;
+};
+
+static void take_block(void *context, struct result_block *block)
+{
+    struct window_job *job = context;
+    job->result_count += block->row_count;
+    for (uint32_t i = 0; i < block->row_count; i++)
+        job->counted_events += block->on_time[i];
+    if (job->writes_json) {
+        result_block_encode(block);
+        job->json_size += block->json.size;
+    }
+    result_block_release(block);
+}
+
+static void describe(struct window_job *job)
+{
+    static const char *const names[] = {"n", "total", "low", "high", "mean"};
+    static const char *const kinds[] = {"count", "sum", "min", "max", "mean"};
+    job->shape = (struct result_shape){.pipeline = "bench", .key_count = 1, .key_names = {"k"}, .value_count = 5};
+    job->spec = (struct window_spec){
+        .shape = &job->shape,
+        .size_us = (int64_t)(job->event_count / job->window_count + 1),
+        .allowed_lateness_us = 0,
+        .key_limit = UINT64_MAX,
+        .aggregate_count = 5,
+        .input_count = 1,
+        .partition_count = 1,
+        .hash_seed = job->seed,
+    };
+    for (uint32_t i = 0; i < 5; i++) {
+        struct error error;
+        job->shape.value_names[i] = names[i];
+        job->spec.aggregates[i].kind = aggregate_kind_find(slice_of(kinds[i]), i > 0, &error);
+        job->spec.aggregates[i].input = i > 0 ? 0 : -1;
+    }
+}
+
+static struct batch *make_batch(uint32_t row_count)
+{
+    struct batch *batch = batch_create();
+    for (uint32_t i = 0; i < row_count; i++)
+        batch_add_record(batch, (struct record){.offset = i});
+    batch_prepare_columns(batch, 2);
+    return batch;
+}
+
+/* One event per microsecond of event time; keys evenly spread, amounts with two decimals. */
+static void fill_batch(const struct window_job *job, struct batch *batch, struct random *random, uint64_t first,
+                       uint32_t row_count)
+{
+    batch->row_count = row_count;
+    batch->side_size = 0;
+    uint32_t text = job->has_text_keys ? batch_reserve_side(batch, (size_t)row_count * KEY_TEXT_SIZE) : 0;
+    struct column *key = &batch->columns[0], *amount = &batch->columns[1];
+    key->kind_mask = value_kind_bit(job->has_text_keys ? VALUE_STRING : VALUE_INT);
+    amount->kind_mask = value_kind_bit(VALUE_DOUBLE);
+    for (uint32_t i = 0; i < row_count; i++) {
+        uint64_t number = random_next(random) % job->key_count;
+        batch->event_times_us[i] = (int64_t)(first + i);
+        batch->offsets[i] = (int64_t)(first + i);
+        key->kinds[i] = job->has_text_keys ? VALUE_STRING : VALUE_INT;
+        if (job->has_text_keys) {
+            char *place = batch->bytes + text + (size_t)i * KEY_TEXT_SIZE;
+            int size = snprintf(place, KEY_TEXT_SIZE, "user_%" PRIu64, number);
+            key->values[i].s = (struct text_reference){text + i * KEY_TEXT_SIZE, (uint32_t)size};
+        } else {
+            key->values[i].i = (int64_t)number;
+        }
+        amount->kinds[i] = VALUE_DOUBLE;
+        amount->values[i].d = (double)(random_next(random) % 100000) / 100.0;
+    }
+}
+
+struct window_stage {
+    struct window_operator *op;
+    struct window_merger *merger;
+    uint32_t *rows, *too_late;
+    int64_t *watermarks_us;
+};
+
+static void run_batch(struct window_stage *stage, const struct batch *batch)
+{
+    struct window_rows rows = {
+        .batch = batch,
+        .rows = stage->rows,
+        .row_count = batch->row_count,
+        .watermarks_us = stage->watermarks_us,
+        .watermark_after_us = batch->event_times_us[batch->row_count - 1],
+        .keys = &batch->columns[0],
+        .inputs = &batch->columns[1],
+    };
+    stage->watermarks_us[0] = batch->event_times_us[0] - 1;
+    memcpy(stage->watermarks_us + 1, batch->event_times_us, (batch->row_count - 1) * sizeof(int64_t));
+    struct window_counts counts = {0};
+    uint32_t too_late_count;
+    window_operator_add(stage->op, &rows, &counts, stage->too_late, &too_late_count);
+    for (struct pane *pane; (pane = window_operator_take(stage->op, rows.watermark_after_us, false));)
+        window_merger_add(stage->merger, pane, 0);
+    window_merger_advance(stage->merger, rows.watermark_after_us, CLOSED_BY_WATERMARK, &clock_system);
+}
+
+/* Batches are filled outside of the time that is measured, a group of them at once. */
+static void run_groups(struct window_job *job, struct window_stage *stage, struct batch **batches, uint32_t batch_count)
+{
+    struct random random = random_seeded(job->seed);
+    for (uint64_t done = 0; done < job->event_count;) {
+        uint32_t used = 0;
+        for (; used < batch_count && done < job->event_count; used++) {
+            uint64_t left = job->event_count - done;
+            uint32_t size = (uint32_t)(left < job->batch_size ? left : job->batch_size);
+            fill_batch(job, batches[used], &random, done, size);
+            done += size;
+        }
+        int64_t start_us = clock_thread_cpu_us();
+        for (uint32_t i = 0; i < used; i++)
+            run_batch(stage, batches[i]);
+        job->cpu_us += clock_thread_cpu_us() - start_us;
+    }
+    int64_t start_us = clock_thread_cpu_us();
+    for (struct pane *pane; (pane = window_operator_take(stage->op, TIME_MAX, false));)
+        window_merger_add(stage->merger, pane, 0);
+    window_merger_advance(stage->merger, TIME_MAX, CLOSED_BY_END_OF_INPUT, &clock_system);
+    job->cpu_us += clock_thread_cpu_us() - start_us;
+}
+
+static void run_job(struct window_job *job)
+{
+    describe(job);
+    uint32_t batch_size = (uint32_t)job->batch_size, batch_count = GROUP_EVENTS / batch_size + 1;
+    struct window_stage stage = {
+        .op = window_operator_create(&job->spec),
+        .merger = window_merger_create(&job->spec, take_block, job),
+        .rows = memory_allocate_array(batch_size, sizeof(uint32_t)),
+        .too_late = memory_allocate_array(batch_size, sizeof(uint32_t)),
+        .watermarks_us = memory_allocate_array(batch_size, sizeof(int64_t)),
+    };
+    for (uint32_t i = 0; i < batch_size; i++)
+        stage.rows[i] = i;
+    struct batch **batches = memory_allocate_array(batch_count, sizeof(struct batch *));
+    for (uint32_t i = 0; i < batch_count; i++)
+        batches[i] = make_batch(batch_size);
+    run_groups(job, &stage, batches, batch_count);
+    for (uint32_t i = 0; i < batch_count; i++)
+        batch_destroy(batches[i]);
+    free(batches);
+    window_merger_destroy(stage.merger);
+    window_operator_destroy(stage.op);
+    free(stage.rows);
+    free(stage.too_late);
+    free(stage.watermarks_us);
+}
+
+static void print_job(const struct window_job *job)
+{
+    double ns = (double)job->cpu_us * 1000.0 / (double)job->event_count;
+    if (strcmp(job->format, "json") == 0) {
+        printf("{\"ns_per_event\":%.3f,\"events\":%" PRIu64 ",\"keys\":%" PRIu64 ",\"results\":%" PRIu64
+               ",\"cpu_seconds\":%.6f}\n",
+               ns, job->event_count, job->key_count, job->result_count, (double)job->cpu_us / 1e6);
+        return;
+    }
+    printf("%" PRIu64 " events, %" PRIu64 " keys, %" PRIu64 " results: %.1f ns of CPU per event, %.1f million events/s\n",
+           job->event_count, job->key_count, job->result_count, ns, 1000.0 / ns);
+}
+
+int bench_window(int argc, char **argv)
+{
+    struct window_job job = {
+        .key_count = 100000, .event_count = 10000000, .window_count = 12, .batch_size = 1024, .seed = 1, .format = "text"};
+    const struct argument arguments[] = {
+        {"--keys", "N", "different keys, evenly spread; default 100000", ARGUMENT_NUMBER, &job.key_count, NULL},
+        {"--events", "N", "events; default 10000000", ARGUMENT_NUMBER, &job.event_count, NULL},
+        {"--windows", "N", "windows that they fill one after the other; default 12", ARGUMENT_NUMBER, &job.window_count, NULL},
+        {"--batch-size", "N", "events per batch, 1 to 8192; default 1024", ARGUMENT_NUMBER, &job.batch_size, NULL},
+        {"--text-keys", NULL, "keys are text (user_123), not integers", ARGUMENT_FLAG, &job.has_text_keys, NULL},
+        {"--json-records", NULL, "write the JSON of every result, too", ARGUMENT_FLAG, &job.writes_json, NULL},
+        {"--seed", "N", "of the keys and amounts; default 1", ARGUMENT_NUMBER, &job.seed, NULL},
+        {"--format", "text|json", "how the result is printed; default text", ARGUMENT_CHOICE, &job.format, "text|json"},
+    };
+    const struct usage usage = {"weir bench window",
+                                "Measures windows alone: count, sum, min, max and mean by one key, from columns in memory.", NULL,
+                                arguments, sizeof arguments / sizeof arguments[0]};
+    int exit_code = EXIT_OK;
+    if (!arguments_parse(&usage, argc, argv, &exit_code))
+        return exit_code;
+    if (!job.key_count || !job.event_count || !job.window_count || !job.batch_size || job.batch_size > BATCH_MAX_ROWS)
+        return usage_error(usage.command, "numbers must be at least 1, and --batch-size at most %d", BATCH_MAX_ROWS);
+    run_job(&job);
+    if (job.counted_events != job.event_count)
+        return command_error("%" PRIu64 " of %" PRIu64 " events are in the results", job.counted_events, job.event_count);
+    print_job(&job);
+    return EXIT_OK;
+}
