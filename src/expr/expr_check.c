@@ -209,7 +209,7 @@ static bool compile_regex(struct expr_compilation *compilation, struct expr_node
         return expr_reject(compilation, pattern->offset, "the pattern of matches must be a string literal");
     if (pattern->constant.text.size > EXPR_MAX_REGEX_SIZE)
         return expr_reject(compilation, pattern->offset, "the pattern has more than %d bytes", EXPR_MAX_REGEX_SIZE);
-    node->regex = regex_create(pattern->constant.text, message, sizeof message);
+    node->regex = regex_create(pattern->constant.text.data, pattern->constant.text.size, message, sizeof message);
     if (!node->regex)
         return expr_reject(compilation, pattern->offset, "bad pattern: %s", message);
     struct expr *expr = compilation->expr;

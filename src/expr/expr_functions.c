@@ -98,7 +98,7 @@ static void apply_contains(const struct expr_node *node, const struct scalar *ar
 static void apply_matches(const struct expr_node *node, const struct scalar *arguments, struct scalar *out)
 {
     if (arguments->kind == VALUE_STRING)
-        set_bool(out, regex_search(node->regex, arguments->text));
+        set_bool(out, regex_search(node->regex, arguments->text.data, arguments->text.size));
     else
         set_null(out);
 }

@@ -1,4 +1,4 @@
-/* What the parts of src/expr share: the tree, single values, columns on the way. Only src/expr/*.c include this.
+/* What the parts of src/expr share: the tree, single values, columns on the way. Only the sources of src/expr include this.
  *
  *   text --expr_lexer--> tokens --expr_parser--> nodes --expr_check--> typed, folded, bound to columns
  *   nodes + batch --expr_evaluate / expr_select--> columns / rows */
@@ -139,6 +139,8 @@ struct operand {
 /* `rows` NULL: all rows 0..row_count-1. */
 struct operand expr_evaluate_node(const struct expr_node *node, struct batch *batch, const uint32_t *rows,
                                   uint32_t row_count);
+/* The constant in every row of the batch; its text is copied to the side area. */
+struct column expr_repeat(const struct scalar *constant, struct batch *batch);
 /* Rows for which the node is true; `selected` may be `rows` itself. */
 uint32_t expr_select_node(const struct expr_node *node, struct batch *batch, const uint32_t *rows, uint32_t row_count,
                           uint32_t *selected);

@@ -67,7 +67,7 @@ static bool read_escape(struct lexer *lexer, char *out, size_t *out_size)
     if (!digits)
         return expr_reject(lexer->compilation, start - 1,
                          "unknown escape in the string; a backslash itself is written \\\\, or use r\"...\"");
-    uint32_t code_point;
+    uint32_t code_point = 0;
     if (!read_code_point(lexer, digits, &code_point))
         return false;
     *out_size += utf8_encode(code_point, out + *out_size);
