@@ -97,6 +97,11 @@ void hub_add_input(struct hub *hub, struct hub_input *input)
 bool hub_group_wants(const struct hub_group *group)
 {
     struct hub *hub = group->hub;
+    /* Nobody could ever be given it, so it must not look like a client that is too slow. */
+    if (hub->record.source.size > hub->options.client_queue_size / 2) {
+        hub->statistics.oversized++;
+        return false;
+    }
     return group->is_trivial || hub_filter_match(group->filter, &hub->record, hub->scratch);
 }
 
@@ -231,6 +236,11 @@ void hub_client_drained(struct hub_client *client)
     if (client->not_live_count > 0 && !client->is_ready &&
         hub_client_queued(client) <= client->hub->options.client_queue_size / 4)
         hub_client_mark_ready(client);
+}
+
+bool hub_wants_turn(const struct hub *hub)
+{
+    return hub->ready.count > 0;
 }
 
 void hub_client_describe(const struct hub_client *client, struct buffer *out)

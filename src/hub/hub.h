@@ -145,6 +145,9 @@ void hub_client_destroy(struct hub_client *client);
 void hub_client_message(struct hub_client *client, struct slice text, int64_t now_us, int64_t wall_now_us);
 /* The connection has written some of its queue: the hub may have more for it in the next hub_turn(). Cheap. */
 void hub_client_drained(struct hub_client *client);
+/* Clients have drained since the last turn and can be given more: do not sleep before the next one. For servers that
+ * flush behind hub_turn(). */
+bool hub_wants_turn(const struct hub *hub);
 /* Stable, unique in this life; a short text that lives as long as the client. */
 const char *hub_client_id(const struct hub_client *client);
 /* Members of a JSON object without braces: "client_id":…,"queued_bytes":…,"deliveries":…,"subscriptions":[…]. For
@@ -158,5 +161,6 @@ struct hub_statistics {
     uint64_t slow_consumers;  /* clients closed with 1013 */
     uint64_t conflated;       /* times that a slow client was switched to the newest row per key */
     uint64_t events_dropped;  /* by full rings */
+    uint64_t oversized;       /* deliveries left out: the record is larger than half of a client's queue */
 };
 struct hub_statistics hub_statistics(const struct hub *hub);

@@ -1,0 +1,659 @@
+/* Positions, snapshots and slow clients: what a client has after it was away, joined late or could not keep up. */
+#include "hub_fixture.h"
+
+#include "base/random.h"
+#include "hub/row_table.h"
+
+#define FIXTURE                                                                                                       \
+    struct hub_fixture fixture;                                                                                       \
+    struct fake_connection one;                                                                                       \
+    fixture_open(&fixture, 3, 0);                                                                                     \
+    fake_open(&fixture, &one)
+#define CLOSE_FIXTURE                                                                                                 \
+    fake_leave(&one);                                                                                                 \
+    fixture_close(&fixture)
+
+static int64_t number_of(const struct fake_connection *fake, const char *name)
+{
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\":", name);
+    const char *at = strstr(fake->message.data, quoted);
+    if (!at)
+        fail_msg("no %s in %s", name, fake->message.data);
+    return atoll(at + strlen(quoted));
+}
+
+static void expect_rows(struct fake_connection *fake, const int64_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fake_expect(fake, "\"result\":");
+        assert_int_equal(number_of(fake, "n"), numbers[i]);
+    }
+    fake_expect_none(fake);
+}
+
+static void answer(struct hub_fixture *fixture, enum status status, const struct store_result *rows, uint32_t count)
+{
+    assert_true(fixture->asked_count > 0);
+    struct asked_history asked = fixture->asked[0];
+    fixture->asked_count--;
+    memmove(fixture->asked, fixture->asked + 1, fixture->asked_count * sizeof asked);
+    hub_history_answer(fixture->hub, asked.ticket, status, rows, count);
+}
+
+static struct store_result stored(const char *json, const char *pipeline, const char *key, int64_t window,
+                                  uint64_t boot_id, uint64_t sequence)
+{
+    return (struct store_result){.json = slice_of(json),
+                                 .pipeline = slice_of(pipeline),
+                                 .key_json = slice_of(key),
+                                 .window_start_us = window * SECOND,
+                                 .boot_id = boot_id,
+                                 .sequence = sequence};
+}
+
+/* --- snapshots --- */
+
+static void a_snapshot_is_the_newest_row_of_each_key_in_order_after_the_confirmation(void **state)
+{
+    (void)state;
+    FIXTURE;
+    struct store_result old[] = {
+        stored("{\"values\":{\"n\":11},\"emit\":\"final\"}", "revenue", "[\"FR\"]", 1, 2, 90),
+        stored("{\"values\":{\"n\":12},\"emit\":\"final\"}", "revenue", "[\"ES\"]", 1, 2, 80),
+        stored("{\"values\":{\"n\":13},\"emit\":\"final\"}", "gone", "[\"ES\"]", 1, 2, 81),
+        stored("{\"values\":{\"n\":14},\"emit\":\"early\"}", "revenue", "[\"ES\"]", 2, 1, 70),
+    };
+    for (size_t i = 0; i < 4; i++)
+        hub_restore_row(fixture.hub, &old[i]);
+    fixture_emit(&fixture, "FR", 5, 1);
+    fixture_emit(&fixture, "DE", 5, 2);
+    fixture_emit(&fixture, "FR", 6, 3);
+    struct fixture_row late = {.key = "FR", .window = 5, .n = 4, .emit = EMIT_UPDATE, .revision = 1};
+    fixture_emit_rows(&fixture, &late, 1);
+    fixture_turn(&fixture, 0);
+    fake_subscribe(&fixture, &one, "aggregations", ",\"snapshot\":true");
+    expect_rows(&one, (int64_t[]){14, 12, 2, 3}, 4);
+    fixture_emit(&fixture, "DE", 6, 5);
+    fixture_turn(&fixture, 0);
+    expect_rows(&one, (int64_t[]){5}, 1);
+    CLOSE_FIXTURE;
+}
+
+static void a_snapshot_shows_only_what_the_filter_wants(void **state)
+{
+    (void)state;
+    FIXTURE;
+    fixture_emit(&fixture, "FR", 5, 1);
+    fixture_emit(&fixture, "DE", 5, 7);
+    struct fixture_row early = {.key = "DE", .window = 6, .n = 9, .emit = EMIT_EARLY}, other = {.pipeline = 1, .key = "DE", .n = 8};
+    fixture_emit_rows(&fixture, &early, 1);
+    fixture_emit_rows(&fixture, &other, 1);
+    fixture_turn(&fixture, 0);
+    fake_subscribe(&fixture, &one, "aggregations",
+                   ",\"snapshot\":true,\"where\":\"values.n > 5\",\"filters\":{\"pipeline\":\"revenue\",\"emit\":\"final\"}");
+    expect_rows(&one, (int64_t[]){7}, 1);
+    CLOSE_FIXTURE;
+}
+
+static void the_position_of_a_snapshot_row_is_good_for_since(void **state)
+{
+    (void)state;
+    FIXTURE;
+    for (int i = 0; i < 5; i++)
+        fixture_emit(&fixture, i % 2 ? "FR" : "DE", i, i);
+    fixture_turn(&fixture, 0);
+    fake_subscribe(&fixture, &one, "aggregations", ",\"snapshot\":true");
+    expect_rows(&one, (int64_t[]){3, 4}, 2);
+    char position[64], options[200];
+    fake_member(&one, "position", position, sizeof position);
+    fixture_emit(&fixture, "DE", 9, 9);
+    snprintf(options, sizeof options, ",\"since\":\"%s\"", position);
+    fixture_turn(&fixture, 0);
+    expect_rows(&one, (int64_t[]){9}, 1);
+    fake_subscribe(&fixture, &one, "aggregations", options);
+    assert_non_null(strstr(one.message.data, "\"recovered\":true"));
+    expect_rows(&one, (int64_t[]){9}, 1);
+    CLOSE_FIXTURE;
+}
+
+static void a_snapshot_larger_than_the_queue_leaves_as_the_queue_drains(void **state)
+{
+    (void)state;
+    enum { KEYS = 6000 };
+    FIXTURE;
+    for (int i = 0; i < KEYS; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "key%d", i);
+        fixture_emit(&fixture, key, 1, i);
+        if (i % 500 == 0)
+            fixture_turn(&fixture, 0);
+    }
+    fixture_turn(&fixture, 0);
+    one.is_stalled = true;
+    fake_subscribe(&fixture, &one, "aggregations", ",\"snapshot\":true");
+    fixture_emit(&fixture, "key3", 2, KEYS);
+    fixture_emit(&fixture, "key3", 3, KEYS + 1);
+    for (int i = 0; i < 200; i++) {
+        fake_drain(&one, 32 * 1024);
+        fixture_turn(&fixture, 0);
+    }
+    assert_in_range(one.most_queued, 64 * 1024, FAKE_QUEUE);
+    assert_int_equal(one.close_code, 0);
+    int64_t previous = -1, count = 0;
+    for (; fake_next(&one); count++) {
+        assert_true(number_of(&one, "n") > previous);
+        previous = number_of(&one, "n");
+    }
+    assert_int_equal(previous, KEYS + 1);
+    assert_int_equal(count, KEYS + 1);
+    CLOSE_FIXTURE;
+}
+
+/* --- since --- */
+
+static void missed_rows_come_from_memory_without_a_gap(void **state)
+{
+    (void)state;
+    FIXTURE;
+    for (int i = 0; i < 10; i++)
+        fixture_emit(&fixture, i % 3 ? "FR" : "DE", i, i);
+    fixture_turn(&fixture, 0);
+    fake_subscribe(&fixture, &one, "aggregations", ",\"since\":\"3-5\"");
+    assert_non_null(strstr(one.message.data, "\"recovered\":true"));
+    expect_rows(&one, (int64_t[]){6, 7, 8, 9}, 4);
+    fake_subscribe(&fixture, &one, "aggregations", ",\"since\":\"3-2\",\"filters\":{\"key.country\":\"DE\"}");
+    expect_rows(&one, (int64_t[]){3, 6, 9}, 3);
+    fake_subscribe(&fixture, &one, "aggregations", ",\"since\":\"3-9\",\"snapshot\":true");
+    assert_non_null(strstr(one.message.data, "\"recovered\":true"));
+    fake_expect_none(&one);
+    assert_int_equal(fixture.asked_count, 0);
+    CLOSE_FIXTURE;
+}
+
+static void an_unknown_position_is_confirmed_as_not_recovered(void **state)
+{
+    (void)state;
+    static const char *const positions[] = {"", "nonsense", "AAAA", "3-", "-3", "3-1 ", "3-10", "4-0", "3-e1", "+3-1",
+                                            "99999999999999999999-1", "3-18446744073709551616", "3-1-1", "0x3-1"};
+    FIXTURE;
+    fixture_emit(&fixture, "FR", 1, 1);
+    for (int i = 0; i < 9; i++)
+        fixture_emit(&fixture, "DE", i, 20 + i);
+    fixture_turn(&fixture, 0);
+    for (size_t i = 0; i < sizeof positions / sizeof *positions; i++) {
+        char options[200];
+        snprintf(options, sizeof options, ",\"snapshot\":true,\"since\":\"%s\"", positions[i]);
+        fake_subscribe(&fixture, &one, "aggregations", options);
+        assert_non_null(strstr(one.message.data, "\"recovered\":false"));
+        expect_rows(&one, (int64_t[]){1, 28}, 2);
+    }
+    fake_subscribe(&fixture, &one, "events", ",\"since\":\"3-1\"");
+    assert_non_null(strstr(one.message.data, "\"recovered\":false"));
+    CLOSE_FIXTURE;
+}
+
+static void missed_rows_of_an_earlier_life_come_from_the_store_before_those_of_this_one(void **state)
+{
+    (void)state;
+    FIXTURE;
+    fixture_emit(&fixture, "FR", 8, 8);
+    fixture_turn(&fixture, 0);
+    fake_say(&fixture, &one, "{\"type\":\"subscribe\",\"data\":{\"type\":\"aggregations\",\"since\":\"2-40\",\"filters\":{\"key.country\":\"FR\"}}}");
+    fake_expect_none(&one);
+    assert_int_equal(fixture.asked[0].boot_id, 2);
+    assert_int_equal(fixture.asked[0].sequence, 40);
+    fixture_emit(&fixture, "FR", 9, 9);
+    fixture_turn(&fixture, 0);
+    fake_expect_none(&one);
+    struct store_result rows[] = {
+        stored("{\"key\":{\"country\":\"FR\"},\"values\":{\"n\":5}}", "revenue", "[\"FR\"]", 5, 2, 41),
+        stored("{\"key\":{\"country\":\"DE\"},\"values\":{\"n\":6}}", "revenue", "[\"DE\"]", 5, 2, 44),
+        stored("{\"key\":{\"country\":\"FR\"},\"values\":{\"n\":7}}", "revenue", "[\"FR\"]", 6, 2, 45),
+        stored("{\"key\":{\"country\":\"FR\"},\"values\":{\"n\":7}}", "unknown", "[\"FR\"]", 6, 2, 46),
+        stored("{\"key\":{\"country\":\"FR\"},\"values\":{\"n\":8}}", "revenue", "[\"FR\"]", 8, 3, 0),
+    };
+    answer(&fixture, STATUS_OK, rows, 5);
+    fake_expect(&one, "\"recovered\":true");
+    expect_rows(&one, (int64_t[]){5, 7, 8, 9}, 4);
+    fixture_emit(&fixture, "FR", 10, 10);
+    fixture_turn(&fixture, 0);
+    expect_rows(&one, (int64_t[]){10}, 1);
+    CLOSE_FIXTURE;
+}
+
+static void what_the_store_cannot_fill_is_not_recovered(void **state)
+{
+    (void)state;
+    FIXTURE;
+    fixture_emit(&fixture, "FR", 8, 8);
+    fixture_turn(&fixture, 0);
+    const char *text = "{\"type\":\"subscribe\",\"data\":{\"type\":\"aggregations\",\"since\":\"2-40\",\"snapshot\":true}}";
+    fake_say(&fixture, &one, text);
+    answer(&fixture, STATUS_NOT_FOUND, NULL, 0);
+    fake_expect(&one, "\"recovered\":false");
+    expect_rows(&one, (int64_t[]){8}, 1);
+    fixture.is_stored[1] = false;
+    fake_say(&fixture, &one, text);
+    fake_expect(&one, "\"recovered\":false");
+    expect_rows(&one, (int64_t[]){8}, 1);
+    assert_int_equal(fixture.asked_count, 0);
+    fixture.is_stored[1] = true;
+    fixture.has_store = false;
+    fake_say(&fixture, &one, text);
+    fake_expect(&one, "\"recovered\":false");
+    CLOSE_FIXTURE;
+}
+
+static void an_answer_for_a_client_that_has_gone_is_ignored(void **state)
+{
+    (void)state;
+    FIXTURE;
+    struct fake_connection two;
+    fake_open(&fixture, &two);
+    fake_say(&fixture, &two, "{\"type\":\"subscribe\",\"data\":{\"type\":\"aggregations\",\"since\":\"2-40\"}}");
+    fake_leave(&two);
+    answer(&fixture, STATUS_OK, NULL, 0);
+    fake_say(&fixture, &one, "{\"type\":\"subscribe\",\"data\":{\"type\":\"aggregations\",\"since\":\"2-40\"}}");
+    fake_say(&fixture, &one, "{\"type\":\"subscribe\",\"data\":{\"type\":\"aggregations\",\"since\":\"2-40\"}}");
+    answer(&fixture, STATUS_OK, NULL, 0);
+    fake_expect(&one, "\"recovered\":true");
+    CLOSE_FIXTURE;
+}
+
+static void a_long_gap_is_read_by_pages_as_the_queue_drains(void **state)
+{
+    (void)state;
+    enum { ROWS = 2 * HUB_HISTORY_PAGE_ROWS + 500 };
+    FIXTURE;
+    static char texts[ROWS][200];
+    struct store_result *rows = calloc(ROWS, sizeof *rows);
+    for (int i = 0; i < ROWS; i++) {
+        snprintf(texts[i], sizeof texts[i], "{\"values\":{\"n\":%d},\"pad\":\"%0100d\"}", i, i);
+        rows[i] = stored(texts[i], "revenue", "[\"FR\"]", i, 2, 100 + (uint64_t)i);
+    }
+    one.is_stalled = true;
+    fake_say(&fixture, &one, "{\"type\":\"subscribe\",\"data\":{\"type\":\"aggregations\",\"since\":\"2-99\"}}");
+    unsigned pages = 0;
+    for (int i = 0; i < 200; i++) {
+        if (fixture.asked_count > 0) {
+            uint64_t first = fixture.asked[0].sequence - 99;
+            uint32_t left = (uint32_t)(ROWS - first);
+            answer(&fixture, STATUS_OK, rows + first, left < fixture.asked[0].limit ? left : fixture.asked[0].limit);
+            pages++;
+        }
+        fixture_turn(&fixture, 0);
+        fake_drain(&one, 16 * 1024);
+    }
+    assert_int_equal(pages, 3);
+    fake_expect(&one, "\"recovered\":true");
+    for (int i = 0; i < ROWS; i++) {
+        fake_expect(&one, "\"result\":");
+        assert_int_equal(number_of(&one, "n"), i);
+    }
+    fake_expect_none(&one);
+    assert_in_range(one.most_queued, 0, FAKE_QUEUE);
+    free(rows);
+    CLOSE_FIXTURE;
+}
+
+/* --- slow clients --- */
+
+static void a_slow_client_gets_the_newest_row_per_key_and_is_live_again(void **state)
+{
+    (void)state;
+    FIXTURE;
+    struct fake_connection fast;
+    fake_open(&fixture, &fast);
+    fake_subscribe(&fixture, &one, "aggregations", "");
+    fake_subscribe(&fixture, &fast, "aggregations", "");
+    one.is_stalled = true;
+    for (int i = 0; i < 5000; i++) {
+        fixture_emit(&fixture, i % 2 ? "FR" : "DE", i, i);
+        if (i % 100 == 0)
+            fixture_turn(&fixture, 0);
+    }
+    fixture_turn(&fixture, 0);
+    assert_int_equal(one.close_code, 0);
+    assert_in_range(one.most_queued, FAKE_QUEUE / 2, FAKE_QUEUE);
+    assert_int_equal(hub_statistics(fixture.hub).conflated, 1);
+    one.is_stalled = false;
+    fake_drain(&one, SIZE_MAX);
+    assert_true(hub_wants_turn(fixture.hub));
+    fixture_turn(&fixture, 0);
+    int64_t previous = -1, count = 0, conflated = 0;
+    for (; fake_next(&one); count++) {
+        assert_true(number_of(&one, "n") > previous);
+        previous = number_of(&one, "n");
+        conflated += strstr(one.message.data, "\"conflated\":true") != NULL;
+    }
+    assert_int_equal(previous, 4999);
+    assert_int_equal(conflated, 2);
+    assert_in_range(count, 100, 4000);
+    for (int i = 0; i < 5000; i++) {
+        fake_expect(&fast, "\"result\":");
+        assert_int_equal(number_of(&fast, "n"), i);
+    }
+    fixture_emit(&fixture, "FR", 6000, 6000);
+    fixture_turn(&fixture, 0);
+    assert_ptr_equal(one.last_frame, fast.last_frame);
+    fake_leave(&fast);
+    CLOSE_FIXTURE;
+}
+
+static void a_slow_client_of_events_is_closed_1013(void **state)
+{
+    (void)state;
+    FIXTURE;
+    fake_subscribe(&fixture, &one, "events", "");
+    one.is_stalled = true;
+    for (int i = 0; i < 4000 && !one.close_code; i++) {
+        fixture_event(&fixture, 0, "{\"text\":\"one hundred bytes or so of an event that nobody takes, again and again and again\"}");
+        fixture_turn(&fixture, 0);
+    }
+    assert_int_equal(one.close_code, 1013);
+    assert_string_equal(one.close_reason, "slow consumer");
+    assert_in_range(one.most_queued, FAKE_QUEUE / 2, FAKE_QUEUE);
+    assert_int_equal(hub_statistics(fixture.hub).slow_consumers, 1);
+    assert_int_equal(hub_statistics(fixture.hub).subscriptions, 0);
+    assert_false(fixture.wanted[0]);
+    CLOSE_FIXTURE;
+}
+
+static void a_slow_client_with_more_keys_than_its_queue_holds_is_closed_1013(void **state)
+{
+    (void)state;
+    FIXTURE;
+    fake_subscribe(&fixture, &one, "aggregations", "");
+    one.is_stalled = true;
+    for (int i = 0; i < 20000 && !one.close_code; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "key%d", i);
+        fixture_emit(&fixture, key, 1, i);
+        fixture_turn(&fixture, 0);
+    }
+    assert_int_equal(one.close_code, 1013);
+    assert_in_range(one.most_queued, FAKE_QUEUE / 2, FAKE_QUEUE);
+    CLOSE_FIXTURE;
+}
+
+static void a_client_that_asks_without_reading_is_closed_1013(void **state)
+{
+    (void)state;
+    FIXTURE;
+    one.is_stalled = true;
+    for (int i = 0; i < 10000 && !one.close_code; i++)
+        fake_say(&fixture, &one, "{\"type\":\"ping\"}");
+    assert_int_equal(one.close_code, 1013);
+    assert_in_range(one.most_queued, FAKE_QUEUE / 2, FAKE_QUEUE);
+    fake_say(&fixture, &one, "{\"type\":\"ping\"}");
+    CLOSE_FIXTURE;
+}
+
+static void a_record_too_large_for_any_queue_is_left_out_and_counted(void **state)
+{
+    (void)state;
+    FIXTURE;
+    fake_subscribe(&fixture, &one, "events", "");
+    char *text = malloc(FAKE_QUEUE);
+    snprintf(text, FAKE_QUEUE, "{\"pad\":\"%0*d\"}", FAKE_QUEUE / 2, 0);
+    fixture_event(&fixture, 0, text);
+    fixture_event(&fixture, 0, "{\"small\":1}");
+    fixture_turn(&fixture, 0);
+    fake_expect(&one, "small");
+    fake_expect_none(&one);
+    assert_int_equal(hub_statistics(fixture.hub).oversized, 1);
+    free(text);
+    CLOSE_FIXTURE;
+}
+
+/* --- a long random run --- */
+
+enum { KEY_COUNT = 8, WINDOW_COUNT = 4000, ROUND_COUNT = 1500, PAD_SIZE = 900 };
+
+/* The state of one window of one key, as the engine has it, the store has it, the client has it. */
+struct cell {
+    uint32_t revision;
+    uint64_t boot_id, sequence;
+    bool is_there;
+};
+
+struct world {
+    struct hub_fixture fixture;
+    struct random random;
+    struct cell truth[KEY_COUNT][WINDOW_COUNT], store[KEY_COUNT][WINDOW_COUNT], view[KEY_COUNT][WINDOW_COUNT];
+    int64_t next_window[KEY_COUNT];
+    struct fake_connection fake;
+    bool is_connected, was_conflated;
+    char position[64];
+    uint64_t last_boot_id, last_sequence;
+    uint32_t recovered_count, lost_count;
+};
+
+static void emit_some(struct world *world)
+{
+    uint64_t count = 1 + random_below(&world->random, 40);
+    struct result_block *block = result_block_create(&fixture_shapes[0], (uint32_t)count);
+    block->first_sequence = world->fixture.next_sequence;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t key = random_below(&world->random, KEY_COUNT);
+        int64_t window = world->next_window[key];
+        bool is_update = window > 0 && random_below(&world->random, 4) == 0;
+        if (is_update)
+            window -= 1 + (int64_t)random_below(&world->random, window < 5 ? (uint64_t)window : 5);
+        else if (window < WINDOW_COUNT - 1)
+            world->next_window[key]++;
+        struct cell *cell = &world->truth[key][window];
+        uint32_t revision = cell->is_there ? cell->revision + 1 : 0;
+        *cell = (struct cell){revision, world->fixture.boot_id, world->fixture.next_sequence + i, true};
+        char text[PAD_SIZE + 20];
+        snprintf(text, sizeof text, "%llu-%0*d", (unsigned long long)key, PAD_SIZE, 0);
+        struct fixture_row row = {.key = text, .window = window, .n = 1, .emit = revision ? EMIT_UPDATE : EMIT_FINAL, .revision = revision};
+        fixture_fill_row(block, &row);
+    }
+    world->fixture.next_sequence += count;
+    result_block_encode(block);
+    assert_true(ring_push(&world->fixture.input.results, block));
+}
+
+static int compare_stored(const void *left, const void *right)
+{
+    const struct store_result *a = left, *b = right;
+    if (a->boot_id != b->boot_id)
+        return a->boot_id < b->boot_id ? -1 : 1;
+    return (a->sequence > b->sequence) - (a->sequence < b->sequence);
+}
+
+/* What store_read_since would say. */
+static void answer_from_store(struct world *world)
+{
+    struct asked_history asked = world->fixture.asked[0];
+    struct store_result *rows = calloc(KEY_COUNT * WINDOW_COUNT, sizeof *rows);
+    struct buffer texts = {0};
+    buffer_reserve(&texts, (size_t)KEY_COUNT * WINDOW_COUNT * 160);
+    uint32_t count = 0;
+    for (int key = 0; key < KEY_COUNT; key++) {
+        for (int window = 0; window < WINDOW_COUNT; window++) {
+            const struct cell *cell = &world->store[key][window];
+            bool is_after = cell->boot_id > asked.boot_id || (cell->boot_id == asked.boot_id && cell->sequence > asked.sequence);
+            if (!cell->is_there || !is_after)
+                continue;
+            size_t begin = texts.size;
+            buffer_format(&texts, "{\"pipeline\":\"revenue\",\"window_start\":%d000,\"key\":{\"country\":\"%d-0\"},\"emit\":\"final\",\"revision\":%u}",
+                          window, key, cell->revision);
+            rows[count] = stored("", "revenue", "[\"x\"]", window, cell->boot_id, cell->sequence);
+            rows[count++].json = (struct slice){texts.data + begin, texts.size - begin};
+        }
+    }
+    qsort(rows, count, sizeof *rows, compare_stored);
+    answer(&world->fixture, STATUS_OK, rows, count < asked.limit ? count : asked.limit);
+    free(rows);
+    buffer_deinit(&texts);
+}
+
+static void read_messages(struct world *world)
+{
+    while (fake_next(&world->fake)) {
+        const char *message = world->fake.message.data;
+        if (strstr(message, "\"status\":\"subscribed\"")) {
+            bool is_lost = strstr(message, "\"recovered\":false") != NULL;
+            world->lost_count += is_lost;
+            world->recovered_count += strstr(message, "\"recovered\":true") != NULL;
+            if (is_lost)
+                world->was_conflated = true;
+            continue;
+        }
+        if (strstr(message, "\"conflated\":true"))
+            world->was_conflated = true;
+        fake_member(&world->fake, "position", world->position, sizeof world->position);
+        char *end;
+        uint64_t boot_id = strtoull(world->position, &end, 10), sequence = strtoull(end + 1, NULL, 10);
+        bool is_later = boot_id > world->last_boot_id || (boot_id == world->last_boot_id && sequence > world->last_sequence);
+        assert_true(is_later);
+        world->last_boot_id = boot_id;
+        world->last_sequence = sequence;
+        int key = atoi(strstr(message, "\"country\":\"") + 11);
+        int64_t window = number_of(&world->fake, "window_start") / 1000;
+        uint32_t revision = (uint32_t)number_of(&world->fake, "revision");
+        struct cell *cell = &world->view[key][window];
+        assert_true(!cell->is_there || revision > cell->revision);
+        *cell = (struct cell){revision, boot_id, sequence, true};
+    }
+}
+
+static void connect_client(struct world *world)
+{
+    char text[300];
+    fake_open(&world->fixture, &world->fake);
+    snprintf(text, sizeof text, "{\"type\":\"subscribe\",\"data\":{\"type\":\"aggregations\"%s%s%s}}",
+             world->position[0] ? ",\"since\":\"" : "", world->position, world->position[0] ? "\"" : "");
+    fake_say(&world->fixture, &world->fake, text);
+    world->is_connected = true;
+}
+
+static void disconnect_client(struct world *world)
+{
+    read_messages(world);
+    fake_leave(&world->fake);
+    world->is_connected = false;
+}
+
+/* The store has what was emitted up to some moment ago; a crash loses nothing of that. */
+static void commit(struct world *world)
+{
+    memcpy(world->store, world->truth, sizeof world->store);
+}
+
+static void restart(struct world *world)
+{
+    uint64_t boot_id = world->fixture.boot_id + 1;
+    if (world->is_connected)
+        disconnect_client(world);
+    commit(world);
+    fixture_close(&world->fixture);
+    fixture_open(&world->fixture, boot_id, 0);
+}
+
+static void step(struct world *world)
+{
+    uint64_t dice = random_below(&world->random, 1000);
+    if (dice < 2)
+        restart(world);
+    else if (dice < 40 && !world->is_connected)
+        connect_client(world);
+    else if (dice < 70 && world->is_connected)
+        disconnect_client(world);
+    else if (dice < 100)
+        world->fake.is_stalled = world->is_connected && random_below(&world->random, 3) == 0;
+    if (random_below(&world->random, 3) == 0)
+        commit(world);
+    emit_some(world);
+    fixture_turn(&world->fixture, MS);
+    while (world->fixture.asked_count > 0 && random_below(&world->random, 2) == 0)
+        answer_from_store(world);
+    if (world->is_connected) {
+        fake_drain(&world->fake, world->fake.is_stalled ? random_below(&world->random, 20000) : SIZE_MAX);
+        assert_true(world->fake.most_queued <= FAKE_QUEUE);
+        read_messages(world);
+        if (world->fake.close_code)
+            disconnect_client(world);
+    }
+}
+
+static void check_view(struct world *world)
+{
+    world->fake.is_stalled = false;
+    for (int i = 0; i < 100; i++) {
+        if (world->is_connected && world->fake.close_code)
+            disconnect_client(world);
+        if (!world->is_connected)
+            connect_client(world);
+        commit(world);
+        fixture_turn(&world->fixture, MS);
+        while (world->fixture.asked_count > 0)
+            answer_from_store(world);
+        fake_drain(&world->fake, SIZE_MAX);
+        read_messages(world);
+    }
+    for (int key = 0; key < KEY_COUNT; key++) {
+        for (int window = 0; window < WINDOW_COUNT; window++) {
+            const struct cell *truth = &world->truth[key][window], *view = &world->view[key][window];
+            if (truth->is_there && (!view->is_there || view->revision != truth->revision) && !world->was_conflated)
+                fail_msg("key %d, window %d: revision %u, client has %d", key, window, truth->revision,
+                         view->is_there ? (int)view->revision : -1);
+        }
+    }
+}
+
+static void resumed_clients_miss_nothing_and_never_go_back(void **state)
+{
+    (void)state;
+    struct world *world = malloc(sizeof *world);
+    uint32_t recovered_count = 0, exact_count = 0;
+    const char *given = getenv("WEIR_TEST_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : random_seed_from_system() % 1000000;
+    print_message("seed %llu\n", (unsigned long long)seed);
+    for (uint64_t run = 0; run < 6; run++) {
+        memset(world, 0, sizeof *world);
+        world->random = random_seeded(seed + run);
+        fixture_open(&world->fixture, 1, 0);
+        connect_client(world);
+        for (int i = 0; i < ROUND_COUNT; i++) {
+            step(world);
+            /* Half of the runs have no slow client and no lost position: theirs must be exact. */
+            if (run % 2)
+                world->fake.is_stalled = false;
+        }
+        check_view(world);
+        recovered_count += world->recovered_count;
+        exact_count += !world->was_conflated;
+        disconnect_client(world);
+        fixture_close(&world->fixture);
+    }
+    assert_true(recovered_count > 20);
+    assert_true(exact_count > 0);
+    free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_snapshot_is_the_newest_row_of_each_key_in_order_after_the_confirmation),
+        cmocka_unit_test(a_snapshot_shows_only_what_the_filter_wants),
+        cmocka_unit_test(the_position_of_a_snapshot_row_is_good_for_since),
+        cmocka_unit_test(a_snapshot_larger_than_the_queue_leaves_as_the_queue_drains),
+        cmocka_unit_test(missed_rows_come_from_memory_without_a_gap),
+        cmocka_unit_test(an_unknown_position_is_confirmed_as_not_recovered),
+        cmocka_unit_test(missed_rows_of_an_earlier_life_come_from_the_store_before_those_of_this_one),
+        cmocka_unit_test(what_the_store_cannot_fill_is_not_recovered),
+        cmocka_unit_test(an_answer_for_a_client_that_has_gone_is_ignored),
+        cmocka_unit_test(a_long_gap_is_read_by_pages_as_the_queue_drains),
+        cmocka_unit_test(a_slow_client_gets_the_newest_row_per_key_and_is_live_again),
+        cmocka_unit_test(a_slow_client_of_events_is_closed_1013),
+        cmocka_unit_test(a_slow_client_with_more_keys_than_its_queue_holds_is_closed_1013),
+        cmocka_unit_test(a_client_that_asks_without_reading_is_closed_1013),
+        cmocka_unit_test(a_record_too_large_for_any_queue_is_left_out_and_counted),
+        cmocka_unit_test(resumed_clients_miss_nothing_and_never_go_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
