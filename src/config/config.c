@@ -91,8 +91,8 @@ static void replace_control_characters(char *text)
 }
 
 PRINTF_LIKE(4, 0)
-static void add_line(struct config_errors *errors, struct config_place place, const char *word, const char *format,
-                     va_list arguments)
+static void add_line(struct config_errors *errors, struct config_place place, const char *word,
+                     const char *format, va_list arguments)
 {
     char message[ERROR_TEXT_SIZE];
     struct buffer line = {0};

@@ -63,8 +63,8 @@ struct config_generator_source {
     double rate_per_second; /* 0 = as fast as it can */
     uint64_t count;         /* events in all; 0 = endless */
     uint32_t users;
-    int64_t start_us;       /* event time of the first event; TIME_NONE (INT64_MIN) = now */
-    int64_t disorder_us;    /* events are out of order by up to this */
+    int64_t start_us;    /* event time of the first event; TIME_NONE (INT64_MIN) = now */
+    int64_t disorder_us; /* events are out of order by up to this */
     double disorder_share, late_share, bad_share, future_share;
 };
 
@@ -75,9 +75,9 @@ struct config_source {
     struct config_kafka_source kafka;
     struct config_file_source file;
     struct config_generator_source generator;
-    uint32_t partitions;               /* file, http, generator; default 1 */
-    struct config_text partition_by;   /* path; absent = round robin by request (http), partition 0 (file) */
-    struct config_text time;           /* path of the event time; absent = the message's own time */
+    uint32_t partitions;             /* file, http, generator; default 1 */
+    struct config_text partition_by; /* path; absent = round robin by request (http), partition 0 (file) */
+    struct config_text time;         /* path of the event time; absent = the message's own time */
     enum config_time_unit time_unit;
     int64_t max_out_of_orderness_us, idle_timeout_us, max_future_skew_us;
     enum on_bad on_bad;
@@ -102,10 +102,10 @@ struct config_pipeline {
     struct config_window window;
     int64_t allowed_lateness_us;
     enum late_policy late;
-    int64_t emit_every_us;     /* 0 = no early results by time */
-    uint64_t emit_count;       /* 0 = no early results by count */
-    int64_t close_after_us;    /* 0 = never by the wall clock */
-    uint64_t key_limit;        /* default 10,000,000 */
+    int64_t emit_every_us;                /* 0 = no early results by time */
+    uint64_t emit_count;                  /* 0 = no early results by count */
+    int64_t close_after_us;               /* 0 = never by the wall clock */
+    uint64_t key_limit;                   /* default 10,000,000 */
     struct config_named_text *aggregates; /* "revenue" → "sum(properties.amount)" */
     uint32_t aggregate_count;
     bool to_store, to_live;
@@ -128,9 +128,9 @@ struct config_server {
     struct config_place listen_place;
     const char **allowed_origins;
     uint32_t allowed_origin_count;
-    uint32_t max_connections;        /* WebSockets */
-    uint64_t client_queue_size;      /* bytes */
-    uint32_t rate_limit_per_minute;  /* client messages; 0 = off */
+    uint32_t max_connections;       /* WebSockets */
+    uint64_t client_queue_size;     /* bytes */
+    uint32_t rate_limit_per_minute; /* client messages; 0 = off */
 };
 
 struct config_store {
@@ -143,12 +143,12 @@ struct node;
 struct config {
     struct arena arena;
     const struct node *tree; /* what it was read from; for config_show */
-    const char *file; /* as given; "(built-in)" for the demo */
+    const char *file;        /* as given; "(built-in)" for the demo */
     struct config_server server;
     const char *data_dir;
-    uint32_t shards;          /* engine.shards; auto is resolved to a number */
-    uint32_t batch_size;      /* engine.batch_size, rows per batch */
-    uint64_t memory_limit;    /* bytes */
+    uint32_t shards;       /* engine.shards; auto is resolved to a number */
+    uint32_t batch_size;   /* engine.batch_size, rows per batch */
+    uint64_t memory_limit; /* bytes */
     struct config_store store;
     struct config_source *sources;
     uint32_t source_count;
@@ -196,7 +196,8 @@ void config_warning_add(struct config_errors *errors, struct config_place place,
 struct config_place config_text_place(const struct config_text *text, size_t offset);
 
 /* `weir config show|schema|docs`. show: effective YAML, each value with its origin (default, file:line, WEIR_X, flag), secrets as "***". */
-NODISCARD enum status config_show(const char *file, const struct config_override *overrides, uint32_t override_count,
-                                  bool as_json, struct buffer *out, struct config_errors *errors);
+NODISCARD
+enum status config_show(const char *file, const struct config_override *overrides, uint32_t override_count,
+                        bool as_json, struct buffer *out, struct config_errors *errors);
 void config_write_schema(struct buffer *out); /* JSON Schema draft 2020-12 */
 void config_write_docs(struct buffer *out);   /* docs/CONFIG.md */

@@ -7,12 +7,14 @@ static const struct option *find_elsewhere(enum option_scope scope, const char *
 {
     const struct option *found = NULL;
     for (uint32_t i = 0; i < option_count; i++)
-        if (options[i].type != OPTION_LATER && strcmp(option_name(&options[i]), key) == 0 && (!found || options[i].scope == scope))
+        if (options[i].type != OPTION_LATER && strcmp(option_name(&options[i]), key) == 0 &&
+            (!found || options[i].scope == scope))
             found = &options[i];
     return found;
 }
 
-static void refuse_key(struct loader *loader, enum option_scope scope, const char *group, const struct node *node)
+static void refuse_key(struct loader *loader, enum option_scope scope, const char *group,
+                       const struct node *node)
 {
     static const char *const scope_names[] = {"", "sources.NAME.", "pipelines.NAME.", "sinks.NAME."};
     const char *path = node_path(loader->arena, node);
@@ -23,15 +25,17 @@ static void refuse_key(struct loader *loader, enum option_scope scope, const cha
             names[count++] = option_name(&options[i]);
     size_t word_size = strcspn(node->key, " {[");
     const char *word = arena_copy(loader->arena, (struct slice){node->key, word_size}).data;
-    if (node->key[word_size] != '\0' && option_find(scope, *group ? arena_format(loader->arena, "%s.%s", group, word) : word)) {
-        problem_add(&loader->problems, node->key_place, "a colon is missing behind `%s`, as in `key: value`", word);
+    if (node->key[word_size] != '\0' &&
+        option_find(scope, *group ? arena_format(loader->arena, "%s.%s", group, word) : word)) {
+        problem_add(&loader->problems, node->key_place, "a colon is missing behind `%s`, as in `key: value`",
+                    word);
         return;
     }
     const char *near = suggest(node->key, names, count);
     const struct option *elsewhere = find_elsewhere(scope, node->key);
     if (elsewhere)
-        problem_add(&loader->problems, node->key_place, "unknown key `%s`; `%s` belongs in `%s%s`", path, node->key,
-                    scope_names[elsewhere->scope], elsewhere->path);
+        problem_add(&loader->problems, node->key_place, "unknown key `%s`; `%s` belongs in `%s%s`", path,
+                    node->key, scope_names[elsewhere->scope], elsewhere->path);
     else if (near)
         problem_add(&loader->problems, node->key_place, "unknown key `%s`; did you mean `%s`?", path, near);
     else {
@@ -61,7 +65,8 @@ static bool has_later_key(enum option_scope scope, const char *group, const stru
 }
 
 /* An unknown key that was probably meant to be `name` has been told; the name is then not missing as well. */
-static bool is_misspelled(enum option_scope scope, const char *group, const struct node *map, const char *name)
+static bool is_misspelled(enum option_scope scope, const char *group, const struct node *map,
+                          const char *name)
 {
     for (const struct node *child = map->first; child; child = child->next) {
         size_t size = strcspn(child->key, " {[");
@@ -72,7 +77,8 @@ static bool is_misspelled(enum option_scope scope, const char *group, const stru
     return false;
 }
 
-static void check_missing(struct loader *loader, enum option_scope scope, const char *group, const struct node *map)
+static void check_missing(struct loader *loader, enum option_scope scope, const char *group,
+                          const struct node *map)
 {
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &options[i];
@@ -90,15 +96,16 @@ static bool is_usable_map(struct loader *loader, const struct option *option, co
     if (node->kind == NODE_MAP || (option->type == OPTION_KIND && node_is_null(node)))
         return true;
     if (node->kind == NODE_SCALAR && node_is_null(node))
-        problem_add(&loader->problems, node->key_place, "%s: nothing follows; indent its keys below it, or remove it",
+        problem_add(&loader->problems, node->key_place,
+                    "%s: nothing follows; indent its keys below it, or remove it",
                     node_path(loader->arena, node));
     else
         value_problem(loader, node, "expected a mapping of keys (%s)", option->help);
     return false;
 }
 
-static void check_map(struct loader *loader, enum option_scope scope, const char *group, const struct node *map,
-                      void *owner)
+static void check_map(struct loader *loader, enum option_scope scope, const char *group,
+                      const struct node *map, void *owner)
 {
     for (const struct node *child = map->first; child; child = child->next) {
         const char *path = *group ? arena_format(loader->arena, "%s.%s", group, child->key) : child->key;
@@ -106,7 +113,8 @@ static void check_map(struct loader *loader, enum option_scope scope, const char
         if (!option)
             refuse_key(loader, scope, group, child);
         else if (option->type == OPTION_LATER)
-            problem_add(&loader->problems, child->key_place, "`%s` (%s) is not available in this version yet; remove it",
+            problem_add(&loader->problems, child->key_place,
+                        "`%s` (%s) is not available in this version yet; remove it",
                         node_path(loader->arena, child), option->help);
         else if (option->type == OPTION_COLLECTION)
             continue;
@@ -149,7 +157,8 @@ static void check_kind(struct loader *loader, enum option_scope scope, const str
         const struct node *child = node_find(map, option->path);
         all = arena_format(loader->arena, "%s%s%s", all, *all ? ", " : "", option->path);
         if (child && chosen)
-            problem_add(&loader->problems, child->key_place, "%s has two kinds, `%s` and `%s`; keep one, or make two of it",
+            problem_add(&loader->problems, child->key_place,
+                        "%s has two kinds, `%s` and `%s`; keep one, or make two of it",
                         node_path(loader->arena, map), chosen->key, child->key);
         if (!child || chosen)
             continue;
@@ -164,7 +173,8 @@ static void check_kind(struct loader *loader, enum option_scope scope, const str
 /* The children of a collection, each into its struct of the array; those with unusable values are kept, so that
  * references to them are not errors too. Returns how many. */
 static uint32_t check_collection(struct loader *loader, const struct option *option, const struct node *root,
-                                 uint32_t most, size_t size, void *(*set_name)(void *, const struct node *), void **out)
+                                 uint32_t most, size_t size, void *(*set_name)(void *, const struct node *),
+                                 void **out)
 {
     const struct node *map = node_find(root, option->path);
     enum option_scope scope = (enum option_scope)option->least;
@@ -185,7 +195,8 @@ static uint32_t check_collection(struct loader *loader, const struct option *opt
         if (!name_is_valid(loader, child))
             continue;
         if (child->kind != NODE_MAP) {
-            problem_add(&loader->problems, child->key_place, "%s: nothing usable follows; indent its keys below it",
+            problem_add(&loader->problems, child->key_place,
+                        "%s: nothing usable follows; indent its keys below it",
                         node_path(loader->arena, child));
             continue;
         }
@@ -228,8 +239,8 @@ static void check_sink_names(struct loader *loader)
     for (uint32_t i = 0; i < config->sink_count; i++) {
         const struct config_sink *sink = &config->sinks[i];
         if (strcmp(sink->name, "store") == 0 || strcmp(sink->name, "live") == 0)
-            problem_add(&loader->problems, sink->place, "a sink cannot be named `%s`; that name has a meaning in `to`",
-                        sink->name);
+            problem_add(&loader->problems, sink->place,
+                        "a sink cannot be named `%s`; that name has a meaning in `to`", sink->name);
     }
 }
 
@@ -269,25 +280,28 @@ static void warn_of_meaning(struct loader *loader)
     for (uint32_t i = 0; i < config->source_count; i++) {
         const struct config_source *source = &config->sources[i];
         if (source->kind == SOURCE_FILE && !source->time.text)
-            problem_add_warning(&loader->problems, source->place,
-                                "source `%s` has no `time`, and lines of a file have no time of their own: every event "
-                                "will be bad; give the path of the event time",
-                                source->name);
+            problem_add_warning(
+                &loader->problems, source->place,
+                "source `%s` has no `time`, and lines of a file have no time of their own: every event "
+                "will be bad; give the path of the event time",
+                source->name);
         if (source->partition_by.text && source->partitions == 1)
             problem_add_warning(&loader->problems, source->partition_by.place,
                                 "`partition_by` does nothing with one partition; give `partitions` too");
         if (source->kind == SOURCE_FILE && source->partitions > 1 && !source->partition_by.text)
-            problem_add_warning(&loader->problems, source->place,
-                                "source `%s` has %u partitions and no `partition_by`: all lines go to the first",
-                                source->name, source->partitions);
+            problem_add_warning(
+                &loader->problems, source->place,
+                "source `%s` has %u partitions and no `partition_by`: all lines go to the first",
+                source->name, source->partitions);
     }
     for (uint32_t i = 0; i < config->pipeline_count; i++) {
         const struct config_pipeline *pipeline = &config->pipelines[i];
         if (pipeline->window.offset_us >= pipeline->window.size_us ||
             pipeline->window.offset_us <= -pipeline->window.size_us)
-            problem_add_warning(&loader->problems, pipeline->place,
-                                "the window offset of `%s` is not smaller than its size; only the rest counts",
-                                pipeline->name);
+            problem_add_warning(
+                &loader->problems, pipeline->place,
+                "the window offset of `%s` is not smaller than its size; only the rest counts",
+                pipeline->name);
     }
 }
 
@@ -296,22 +310,25 @@ void config_check(struct loader *loader, const struct node *root)
     struct config *config = loader->config;
     set_defaults(loader, SCOPE_ROOT, config);
     if (root->kind != NODE_MAP) {
-        problem_add(&loader->problems, root->place, "a config is a mapping of keys such as `sources:`, not %s",
+        problem_add(&loader->problems, root->place,
+                    "a config is a mapping of keys such as `sources:`, not %s",
                     root->kind == NODE_LIST ? "a list" : "one text");
         return;
     }
     check_map(loader, SCOPE_ROOT, "", root, config);
     void *structs = NULL;
-    config->source_count = check_collection(loader, option_find(SCOPE_ROOT, "sources"), root, CONFIG_MAX_SOURCES,
-                                            sizeof *config->sources, set_source_name, &structs);
+    config->source_count =
+        check_collection(loader, option_find(SCOPE_ROOT, "sources"), root, CONFIG_MAX_SOURCES,
+                         sizeof *config->sources, set_source_name, &structs);
     config->sources = structs;
     structs = NULL;
     config->sink_count = check_collection(loader, option_find(SCOPE_ROOT, "sinks"), root, CONFIG_MAX_SINKS,
                                           sizeof *config->sinks, set_sink_name, &structs);
     config->sinks = structs;
     structs = NULL;
-    config->pipeline_count = check_collection(loader, option_find(SCOPE_ROOT, "pipelines"), root, CONFIG_MAX_PIPELINES,
-                                              sizeof *config->pipelines, set_pipeline_name, &structs);
+    config->pipeline_count =
+        check_collection(loader, option_find(SCOPE_ROOT, "pipelines"), root, CONFIG_MAX_PIPELINES,
+                         sizeof *config->pipelines, set_pipeline_name, &structs);
     config->pipelines = structs;
     check_sink_names(loader);
     if (loader->problems.count > 0)

@@ -51,9 +51,11 @@ static const char *range_text(struct arena *arena, const struct option *option)
         return "";
     switch (option->type) {
     case OPTION_DURATION:
-        return arena_format(arena, "%s to %s", duration_text(arena, option->least), duration_text(arena, option->most));
+        return arena_format(arena, "%s to %s", duration_text(arena, option->least),
+                            duration_text(arena, option->most));
     case OPTION_SIZE:
-        return arena_format(arena, "%s to %s", size_text(arena, option->least), size_text(arena, option->most));
+        return arena_format(arena, "%s to %s", size_text(arena, option->least),
+                            size_text(arena, option->most));
     case OPTION_COUNT32:
     case OPTION_COUNT64:
     case OPTION_SHARDS:
@@ -134,12 +136,14 @@ static void write_scope(struct buffer *out, struct arena *arena, enum option_sco
 
 static void write_later(struct buffer *out)
 {
-    buffer_append_text(out, "\n## Not in this version\n\nThese keys have a meaning that this version does not have yet; "
-                            "they are refused with an error that says so.\n\n| key | for |\n|---|---|\n");
+    buffer_append_text(
+        out, "\n## Not in this version\n\nThese keys have a meaning that this version does not have yet; "
+             "they are refused with an error that says so.\n\n| key | for |\n|---|---|\n");
     for (uint32_t i = 0; i < option_count; i++) {
         const char *prefix = scope_prefixes[options[i].scope];
         if (options[i].type == OPTION_LATER)
-            buffer_format(out, "| `%s%s%s` | %s |\n", prefix, *prefix ? "." : "", options[i].path, options[i].help);
+            buffer_format(out, "| `%s%s%s` | %s |\n", prefix, *prefix ? "." : "", options[i].path,
+                          options[i].help);
     }
 }
 

@@ -8,7 +8,8 @@
 
 /* Variables of this prefix that are no options; a `*` stands for any rest. They belong to tests and builds. */
 static const char *const reserved_variables[] = {
-    "WEIR_CRASH_AT", "WEIR_TEST_*", "WEIR_BIN", "WEIR_BUILD_DIR", "WEIR_SANITIZE", "WEIR_BENCH_*", "WEIR_SEED", NULL,
+    "WEIR_CRASH_AT", "WEIR_TEST_*",   "WEIR_BENCH_*", "WEIR_BIN",  "WEIR_BUILD_DIR",
+    "WEIR_SANITIZE", "WEIR_CHROMIUM", "WEIR_SEED",    "WEIR_LONG", NULL,
 };
 
 static bool is_reserved(const char *name, size_t size)
@@ -46,8 +47,9 @@ static size_t match(const struct target *target, const char *candidate)
         char given = target->rest[i], wanted = candidate[i];
         if (given == '\0')
             return 0;
-        if (is_exact ? given != wanted
-                     : toupper((unsigned char)given) != (wanted == '-' ? '_' : toupper((unsigned char)wanted)))
+        if (is_exact
+                ? given != wanted
+                : toupper((unsigned char)given) != (wanted == '-' ? '_' : toupper((unsigned char)wanted)))
             return 0;
     }
     const char *behind = target->rest + size;
@@ -62,7 +64,8 @@ static const char *first_segment(const struct target *target)
 }
 
 /* The longest candidate that matches; NULL after a problem. `what` is "option" or "source". */
-static const char *choose(const struct target *target, const char *const *candidates, size_t count, const char *what)
+static const char *choose(const struct target *target, const char *const *candidates, size_t count,
+                          const char *what)
 {
     const char *best = NULL;
     bool is_ambiguous = false;
@@ -79,14 +82,15 @@ static const char *choose(const struct target *target, const char *const *candid
     if (best && !is_ambiguous)
         return best;
     if (best) {
-        problem_add(&loader->problems, target->place, "%s has more than one %s of that name; rename one", parent, what);
+        problem_add(&loader->problems, target->place, "%s has more than one %s of that name; rename one",
+                    parent, what);
         return NULL;
     }
     const char *segment = first_segment(target);
     const char *near = suggest(segment, candidates, count);
     if (near) {
-        problem_add(&loader->problems, target->place, "%s has no %s `%s`; did you mean `%s`?", parent, what, segment,
-                    near);
+        problem_add(&loader->problems, target->place, "%s has no %s `%s`; did you mean `%s`?", parent, what,
+                    segment, near);
         return NULL;
     }
     const char *all = "";
@@ -108,7 +112,8 @@ static void set_place(struct node *node, struct config_place place)
 static struct node *value_node(const struct target *target, const struct option *option)
 {
     struct loader *loader = target->loader;
-    bool is_structure = (target->value[0] == '[' || target->value[0] == '{') && option && !option_is_scalar(option);
+    bool is_structure =
+        (target->value[0] == '[' || target->value[0] == '{') && option && !option_is_scalar(option);
     struct node *node = NULL;
     if (is_structure) {
         struct problems problems = {.arena = loader->arena};
@@ -174,8 +179,8 @@ static bool enter_member(struct target *target, const struct option *collection,
     target->scope = (enum option_scope)collection->least;
     target->group = "";
     if (!skip(target, name)) {
-        problem_add(&target->loader->problems, target->place, "this names all of `%s`; name one value below it",
-                    collection->path);
+        problem_add(&target->loader->problems, target->place,
+                    "this names all of `%s`; name one value below it", collection->path);
         return false;
     }
     return target->map != NULL;
@@ -190,12 +195,13 @@ static void put_named(struct target *target, const char *key, const struct optio
     }
     struct node *child = node_find(target->map, key);
     if (option->type != OPTION_KEYS && option->type != OPTION_AGGREGATES) {
-        problem_add(&target->loader->problems, target->place, "`%s` is one value; there is nothing below it as in `%s`",
-                    option->path, target->rest);
+        problem_add(&target->loader->problems, target->place,
+                    "`%s` is one value; there is nothing below it as in `%s`", option->path, target->rest);
         return;
     }
     if (!child || child->kind != NODE_MAP) {
-        problem_add(&target->loader->problems, target->place, "`%s` has no named entries to override", option->path);
+        problem_add(&target->loader->problems, target->place, "`%s` has no named entries to override",
+                    option->path);
         return;
     }
     target->map = child;
@@ -242,9 +248,11 @@ void config_apply_overrides(struct loader *loader, struct node *root, const stru
 {
     for (char **variable = environ; variable && *variable; variable++) {
         const char *equals = strchr(*variable, '=');
-        if (!equals || strncmp(*variable, "WEIR_", 5) != 0 || is_reserved(*variable, (size_t)(equals - *variable)))
+        if (!equals || strncmp(*variable, "WEIR_", 5) != 0 ||
+            is_reserved(*variable, (size_t)(equals - *variable)))
             continue;
-        const char *name = arena_copy(loader->arena, (struct slice){*variable, (size_t)(equals - *variable)}).data;
+        const char *name =
+            arena_copy(loader->arena, (struct slice){*variable, (size_t)(equals - *variable)}).data;
         override(&(struct target){.loader = loader,
                                   .rest = name + 5,
                                   .separator = "__",
@@ -254,11 +262,12 @@ void config_apply_overrides(struct loader *loader, struct node *root, const stru
                                   .map = root});
     }
     for (uint32_t i = 0; i < override_count; i++)
-        override(&(struct target){.loader = loader,
-                                  .rest = overrides[i].path,
-                                  .separator = ".",
-                                  .place = {.variable = arena_format(loader->arena, "--set %s", overrides[i].path)},
-                                  .value = overrides[i].value,
-                                  .group = "",
-                                  .map = root});
+        override(&(struct target){
+            .loader = loader,
+            .rest = overrides[i].path,
+            .separator = ".",
+            .place = {.variable = arena_format(loader->arena, "--set %s", overrides[i].path)},
+            .value = overrides[i].value,
+            .group = "",
+            .map = root});
 }

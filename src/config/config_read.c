@@ -32,7 +32,8 @@ static bool is_name_character(char c)
 }
 
 /* One ${...} at `at`, appended to `out`. Returns what is behind it, or NULL after a problem. */
-static const char *substitute_one(struct loader *loader, const struct node *node, const char *at, struct buffer *out)
+static const char *substitute_one(struct loader *loader, const struct node *node, const char *at,
+                                  struct buffer *out)
 {
     struct config_text text = {node->text, node->place};
     struct config_place place = config_text_place(&text, (size_t)(at - node->text));

@@ -74,7 +74,8 @@ static void write_scalar_type(struct json_writer *writer)
     json_raw(writer, "type", "[\"string\", \"number\", \"boolean\"]");
 }
 
-static const char *const scalar_schema = "{\"type\": [\"string\", \"number\", \"boolean\"], \"minLength\": 1}";
+static const char *const scalar_schema =
+    "{\"type\": [\"string\", \"number\", \"boolean\"], \"minLength\": 1}";
 
 /* One scalar or a list of them. */
 static void write_list(struct json_writer *writer, unsigned least, bool is_unique, const char *map)
@@ -106,16 +107,21 @@ static void write_value_type(struct json_writer *writer, const struct option *op
     };
     switch (option->type) {
     case OPTION_BOOL:
-        json_raw(writer, "anyOf", "[{\"type\": \"boolean\"}, {\"type\": \"string\", \"pattern\": \"^(true|false)$|\\\\$\\\\{\"}]");
+        json_raw(
+            writer, "anyOf",
+            "[{\"type\": \"boolean\"}, {\"type\": \"string\", \"pattern\": \"^(true|false)$|\\\\$\\\\{\"}]");
         break;
     case OPTION_COUNT32:
     case OPTION_COUNT64: write_integer(writer, option, NULL); break;
     case OPTION_SHARDS: write_integer(writer, option, "auto"); break;
     case OPTION_SHARE:
-        json_raw(writer, "anyOf",
-                 "[{\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}, {\"type\": \"string\", \"pattern\": \"^[0-9]|\\\\$\\\\{\"}]");
+        json_raw(
+            writer, "anyOf",
+            "[{\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}, {\"type\": \"string\", \"pattern\": \"^[0-9]|\\\\$\\\\{\"}]");
         break;
-    case OPTION_DURATION: write_measure(writer, option, option->least < 0 ? signed_duration : duration); break;
+    case OPTION_DURATION:
+        write_measure(writer, option, option->least < 0 ? signed_duration : duration);
+        break;
     case OPTION_SIZE: write_measure(writer, option, size); break;
     case OPTION_ENUM: write_words(writer, option); break;
     case OPTION_TEXT:
@@ -128,14 +134,16 @@ static void write_value_type(struct json_writer *writer, const struct option *op
     case OPTION_SOURCES:
     case OPTION_DESTINATIONS: write_list(writer, 1, true, NULL); break;
     case OPTION_KEYS:
-        write_list(writer, 0, false,
-                   "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", \"boolean\"]}}");
+        write_list(
+            writer, 0, false,
+            "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", \"boolean\"]}}");
         break;
     case OPTION_AGGREGATES:
         json_text(writer, "type", "object");
         json_number(writer, "minProperties", 1);
         json_number(writer, "maxProperties", CONFIG_MAX_AGGREGATES);
-        json_raw(writer, "additionalProperties", "{\"type\": [\"string\", \"number\", \"boolean\"], \"minLength\": 1}");
+        json_raw(writer, "additionalProperties",
+                 "{\"type\": [\"string\", \"number\", \"boolean\"], \"minLength\": 1}");
         break;
     default:
         if (pattern_of[option->type]) {
@@ -182,7 +190,8 @@ static uint32_t required_count(enum option_scope scope, const char *group)
 }
 
 /* type, required and the kinds of a mapping: everything but its properties. */
-static void write_mapping_rules(struct json_writer *writer, enum option_scope scope, const char *group, bool is_kind)
+static void write_mapping_rules(struct json_writer *writer, enum option_scope scope, const char *group,
+                                bool is_kind)
 {
     uint32_t required = required_count(scope, group);
     if (is_kind && required == 0)
@@ -214,7 +223,8 @@ static void write_mapping_rules(struct json_writer *writer, enum option_scope sc
 }
 
 /* The inside of a mapping's schema. As deep as groups nest in the table, which is three. */
-static void write_mapping(struct json_writer *writer, enum option_scope scope, const char *group, bool is_kind)
+static void write_mapping(struct json_writer *writer, enum option_scope scope, const char *group,
+                          bool is_kind)
 {
     write_mapping_rules(writer, scope, group, is_kind);
     json_open(writer, "properties", '{');

@@ -151,7 +151,8 @@ static void show_named(struct shower *shower, const char *key, const char *path,
     open_mapping(shower, key);
     size_t size = shower->json.out->size;
     for (const struct node *child = map->first; child; child = child->next)
-        show_value(shower, NULL, child->key, arena_format(shower->arena, "%s.%s", path, child->key), child, child);
+        show_value(shower, NULL, child->key, arena_format(shower->arena, "%s.%s", path, child->key), child,
+                   child);
     close_mapping(shower, size);
 }
 
@@ -183,8 +184,8 @@ static void show_collection(struct shower *shower, const struct option *option, 
 static void show_default(struct shower *shower, const struct option *option, const char *path)
 {
     struct problems problems = {.arena = shower->arena};
-    struct node *value = option->fallback[0] == '[' ? yaml_parse(&problems, option->fallback, strlen(option->fallback))
-                                                    : NULL;
+    struct node *value =
+        option->fallback[0] == '[' ? yaml_parse(&problems, option->fallback, strlen(option->fallback)) : NULL;
     if (!value) {
         value = node_create(shower->arena, NODE_SCALAR, (struct config_place){0});
         value->text = option->fallback;
@@ -192,7 +193,8 @@ static void show_default(struct shower *shower, const struct option *option, con
     show_value(shower, option, option_name(option), path, NULL, value);
 }
 
-static void show_option(struct shower *shower, const struct option *option, const char *prefix, const struct node *node)
+static void show_option(struct shower *shower, const struct option *option, const char *prefix,
+                        const struct node *node)
 {
     const char *path = arena_format(shower->arena, "%s%s", prefix, option->path);
     if (option->type == OPTION_COLLECTION) {
@@ -244,8 +246,8 @@ static void show_tree(struct config *config, const struct node *root, bool as_js
     json_close(&shower.json, '}');
 }
 
-enum status config_show(const char *file, const struct config_override *overrides, uint32_t override_count, bool as_json,
-                        struct buffer *out, struct config_errors *errors)
+enum status config_show(const char *file, const struct config_override *overrides, uint32_t override_count,
+                        bool as_json, struct buffer *out, struct config_errors *errors)
 {
     struct config *config = config_load(file, NULL, overrides, override_count, errors);
     if (!config)

@@ -52,7 +52,8 @@ const char *config_key_name(struct arena *arena, const char *path)
         if (at[0] == '[' && !first) {
             bool is_quoted = at[1] == '"' || at[1] == '\'';
             const char *start = at + 1 + is_quoted;
-            size_t size = is_quoted ? strcspn(start, (char[]){at[1], '\\', '\0'}) : strspn(start, "0123456789");
+            size_t size =
+                is_quoted ? strcspn(start, (char[]){at[1], '\\', '\0'}) : strspn(start, "0123456789");
             if (size == 0 || (is_quoted && start[size] != at[1]) || start[size + is_quoted] != ']')
                 return NULL;
             if (is_quoted)
@@ -80,8 +81,8 @@ static bool member_name_is_valid(struct loader *loader, struct config_place plac
     for (size_t i = 0; i < size; i++)
         valid = valid && (unsigned char)name[i] >= ' ' && name[i] != 0x7f;
     if (!valid)
-        problem_add(&loader->problems, place, "`%s` is not a usable name; give 1 to %d printable characters", name,
-                    CONFIG_MAX_NAME_SIZE);
+        problem_add(&loader->problems, place, "`%s` is not a usable name; give 1 to %d printable characters",
+                    name, CONFIG_MAX_NAME_SIZE);
     return valid;
 }
 
@@ -93,21 +94,23 @@ static bool name_is_taken(const struct config_named_text *taken, uint32_t count,
     return false;
 }
 
-static bool take_key(struct loader *loader, const struct option *option, const struct node *element, bool from_map,
-                     struct config_named_text *keys, uint32_t count)
+static bool take_key(struct loader *loader, const struct option *option, const struct node *element,
+                     bool from_map, struct config_named_text *keys, uint32_t count)
 {
     const char *text = value_text(loader, option, element);
     if (!text)
         return false;
     const char *name = from_map ? element->key : config_key_name(loader->arena, text);
     if (!name) {
-        value_problem(loader, element, "`%s` is more than a path, so its key needs a name: `key: {name: ...}`", text);
+        value_problem(loader, element,
+                      "`%s` is more than a path, so its key needs a name: `key: {name: ...}`", text);
         return false;
     }
     if (!member_name_is_valid(loader, from_map ? element->key_place : element->place, name))
         return false;
     if (name_is_taken(keys, count, name)) {
-        value_problem(loader, element, "two keys are named `%s`; name them: `key: {%s: ..., other: ...}`", name, name);
+        value_problem(loader, element, "two keys are named `%s`; name them: `key: {%s: ..., other: ...}`",
+                      name, name);
         return false;
     }
     keys[count] = (struct config_named_text){name, {text, element->place}};
@@ -129,7 +132,8 @@ void parse_keys(struct loader *loader, const struct option *option, const struct
     pipeline->key_count = count;
 }
 
-void parse_aggregates(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+void parse_aggregates(struct loader *loader, const struct option *option, const struct node *node,
+                      void *owner)
 {
     struct config_pipeline *pipeline = owner;
     if (node->kind != NODE_MAP) {
@@ -137,7 +141,8 @@ void parse_aggregates(struct loader *loader, const struct option *option, const 
         return;
     }
     if (node->child_count == 0 || node->child_count > CONFIG_MAX_AGGREGATES) {
-        value_problem(loader, node, "has %u aggregates; give 1 to %d", node->child_count, CONFIG_MAX_AGGREGATES);
+        value_problem(loader, node, "has %u aggregates; give 1 to %d", node->child_count,
+                      CONFIG_MAX_AGGREGATES);
         return;
     }
     pipeline->aggregates = arena_allocate(loader->arena, node->child_count * sizeof *pipeline->aggregates);
@@ -151,8 +156,8 @@ void parse_aggregates(struct loader *loader, const struct option *option, const 
 }
 
 /* Says that `name` is none of `names`. */
-static void refuse_name(struct loader *loader, const struct node *node, const char *what, const char *const *names,
-                        uint32_t count)
+static void refuse_name(struct loader *loader, const struct node *node, const char *what,
+                        const char *const *names, uint32_t count)
 {
     const char *near = suggest(node->text, names, count);
     if (near) {
@@ -162,8 +167,8 @@ static void refuse_name(struct loader *loader, const struct node *node, const ch
     const char *all = "";
     for (uint32_t i = 0; i < count && i < 10; i++)
         all = arena_format(loader->arena, "%s%s`%s`", all, i ? ", " : "", names[i]);
-    value_problem(loader, node, "there is no %s `%s`; there %s %s", what, node->text, count == 1 ? "is" : "are",
-                  count ? all : "none");
+    value_problem(loader, node, "there is no %s `%s`; there %s %s", what, node->text,
+                  count == 1 ? "is" : "are", count ? all : "none");
 }
 
 static bool contains(const uint32_t *indices, uint32_t count, uint32_t index)
@@ -208,7 +213,8 @@ void parse_sources(struct loader *loader, const struct option *option, const str
     }
 }
 
-void parse_destinations(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+void parse_destinations(struct loader *loader, const struct option *option, const struct node *node,
+                        void *owner)
 {
     struct config_pipeline *pipeline = owner;
     const struct config *config = loader->config;
@@ -216,7 +222,8 @@ void parse_destinations(struct loader *loader, const struct option *option, cons
     for (uint32_t i = 0; i < config->sink_count; i++)
         names[i + 2] = config->sinks[i].name;
     if (node->kind == NODE_MAP || (node->kind == NODE_LIST && node->child_count == 0)) {
-        value_problem(loader, node, "expected %s; a sink `blackhole` drops results", option_type_text(option));
+        value_problem(loader, node, "expected %s; a sink `blackhole` drops results",
+                      option_type_text(option));
         return;
     }
     pipeline->sinks = arena_allocate(loader->arena, element_count(node) * sizeof *pipeline->sinks);

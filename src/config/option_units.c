@@ -23,12 +23,8 @@ static const struct unit duration_units[] = {
 };
 
 static const struct unit size_units[] = {
-    {"B", 1, "|byte|bytes|"},
-    {"KiB", 0x1p10, "|k|kb|ki|"},
-    {"MiB", 0x1p20, "|m|mb|mi|"},
-    {"GiB", 0x1p30, "|g|gb|gi|"},
-    {"TiB", 0x1p40, "|t|tb|ti|"},
-    {NULL, 0, NULL},
+    {"B", 1, "|byte|bytes|"},     {"KiB", 0x1p10, "|k|kb|ki|"}, {"MiB", 0x1p20, "|m|mb|mi|"},
+    {"GiB", 0x1p30, "|g|gb|gi|"}, {"TiB", 0x1p40, "|t|tb|ti|"}, {NULL, 0, NULL},
 };
 
 static const struct unit *find_unit(const struct unit *units, const char *text, size_t size)
@@ -67,14 +63,16 @@ static bool explain_unit(const struct unit *units, const char *all, const char *
     else if (exact)
         error_set(reason, "`%s` has a space in it; write `%.*s%s`", text, number_size, number, exact->name);
     else if (meant)
-        error_set(reason, "`%s` has no unit that is known here; write `%.*s%s`", text, number_size, number, meant->name);
+        error_set(reason, "`%s` has no unit that is known here; write `%.*s%s`", text, number_size, number,
+                  meant->name);
     else
         error_set(reason, "`%s` has an unknown unit `%.*s`; units are %s", text, (int)unit_size, unit, all);
     return false;
 }
 
 /* One or more of number and unit; the parts add up. */
-static bool parse_units(const struct unit *units, const char *all, const char *text, int64_t *out, struct error *reason)
+static bool parse_units(const struct unit *units, const char *all, const char *text, int64_t *out,
+                        struct error *reason)
 {
     bool is_negative = text[0] == '-';
     const char *at = text + is_negative;

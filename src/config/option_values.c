@@ -24,6 +24,15 @@ void value_problem(struct loader *loader, const struct node *node, const char *f
     problem_add(&loader->problems, node->place, "%s: %s", node_path(loader->arena, node), text);
 }
 
+enum { SHORT_VALUE_SIZE = 200 };
+
+/* Types with no long values: what is longer is not quoted in full, or the message would lose its end. */
+static bool is_short_type(enum option_type type)
+{
+    return type != OPTION_TEXT && type != OPTION_TEXTS && type != OPTION_PATH && type != OPTION_EXPRESSION &&
+           type != OPTION_KEYS && type != OPTION_AGGREGATES;
+}
+
 const char *value_text(struct loader *loader, const struct option *option, const struct node *node)
 {
     if (node->is_broken)
@@ -33,6 +42,8 @@ const char *value_text(struct loader *loader, const struct option *option, const
                       node->kind == NODE_MAP ? "mapping" : "list");
     else if (node_is_null(node) || node->text[0] == '\0')
         value_problem(loader, node, "has no value; expected %s", option_type_text(option));
+    else if (is_short_type(option->type) && strlen(node->text) > SHORT_VALUE_SIZE)
+        value_problem(loader, node, "`%.40s...` is not %s", node->text, option_type_text(option));
     else
         return node->text;
     return NULL;
@@ -55,7 +66,8 @@ static void *field(const struct option *option, void *owner)
     return (char *)owner + option->offset;
 }
 
-static bool in_range(struct loader *loader, const struct option *option, const struct node *node, int64_t value)
+static bool in_range(struct loader *loader, const struct option *option, const struct node *node,
+                     int64_t value)
 {
     if ((option->least == 0 && option->most == 0) || (value >= option->least && value <= option->most))
         return true;
@@ -74,7 +86,8 @@ static bool in_range(struct loader *loader, const struct option *option, const s
     return false;
 }
 
-static void parse_bool(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_bool(struct loader *loader, const struct option *option, const struct node *node,
+                       void *owner)
 {
     const char *text = value_text(loader, option, node);
     if (!text)
@@ -86,7 +99,8 @@ static void parse_bool(struct loader *loader, const struct option *option, const
 }
 
 /* Digits only; false after a problem. */
-static bool parse_integer(struct loader *loader, const struct option *option, const struct node *node, uint64_t *out)
+static bool parse_integer(struct loader *loader, const struct option *option, const struct node *node,
+                          uint64_t *out)
 {
     const char *text = value_text(loader, option, node);
     if (!text)
@@ -107,7 +121,8 @@ static bool parse_integer(struct loader *loader, const struct option *option, co
     return in_range(loader, option, node, value > INT64_MAX ? INT64_MAX : (int64_t)value);
 }
 
-static void parse_count32(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_count32(struct loader *loader, const struct option *option, const struct node *node,
+                          void *owner)
 {
     uint64_t value;
     if (!parse_integer(loader, option, node, &value))
@@ -118,7 +133,8 @@ static void parse_count32(struct loader *loader, const struct option *option, co
         *(uint32_t *)field(option, owner) = (uint32_t)value;
 }
 
-static void parse_count64(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_count64(struct loader *loader, const struct option *option, const struct node *node,
+                          void *owner)
 {
     uint64_t value;
     if (parse_integer(loader, option, node, &value))
@@ -135,7 +151,8 @@ static bool decimal_parse(const char *text, const char **end, double *out)
     return size > 0 && text[0] != '.' && number_end == text + size;
 }
 
-static void parse_share(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_share(struct loader *loader, const struct option *option, const struct node *node,
+                        void *owner)
 {
     const char *text = value_text(loader, option, node);
     if (!text)
@@ -148,7 +165,8 @@ static void parse_share(struct loader *loader, const struct option *option, cons
         *(double *)field(option, owner) = value;
 }
 
-static void parse_duration(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_duration(struct loader *loader, const struct option *option, const struct node *node,
+                           void *owner)
 {
     struct error reason;
     int64_t value = 0;
@@ -161,7 +179,8 @@ static void parse_duration(struct loader *loader, const struct option *option, c
         *(int64_t *)field(option, owner) = value;
 }
 
-static void parse_size(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_size(struct loader *loader, const struct option *option, const struct node *node,
+                       void *owner)
 {
     struct error reason;
     int64_t value = 0;
@@ -205,14 +224,16 @@ static uint32_t parse_word(struct loader *loader, const struct option *option, c
     return UINT32_MAX;
 }
 
-static void parse_text(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_text(struct loader *loader, const struct option *option, const struct node *node,
+                       void *owner)
 {
     const char *text = value_text(loader, option, node);
     if (text && (!option->words || parse_word(loader, option, node) != UINT32_MAX))
         *(const char **)field(option, owner) = text;
 }
 
-static void parse_enum(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_enum(struct loader *loader, const struct option *option, const struct node *node,
+                       void *owner)
 {
     uint32_t index = parse_word(loader, option, node);
     if (index != UINT32_MAX && option->offset != OPTION_NO_FIELD)
@@ -220,7 +241,8 @@ static void parse_enum(struct loader *loader, const struct option *option, const
 }
 
 /* A path or expression is only kept here, with its place; expr/ and decode/ judge it. */
-static void parse_expression(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_expression(struct loader *loader, const struct option *option, const struct node *node,
+                             void *owner)
 {
     const char *text = value_text(loader, option, node);
     if (text)
@@ -235,7 +257,8 @@ static bool host_is_loopback(const char *host)
     return strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
 }
 
-static void parse_listen(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_listen(struct loader *loader, const struct option *option, const struct node *node,
+                         void *owner)
 {
     struct config_server *server = field(option, owner);
     const char *text = value_text(loader, option, node);
@@ -258,10 +281,11 @@ static void parse_listen(struct loader *loader, const struct option *option, con
                                                                 (size_t)(colon - text) - 2 * is_bracketed})
                            .data;
     if (!host_is_loopback(host)) {
-        value_problem(loader, node,
-                      "`%s` is not a loopback address: other machines could connect, and with `auth: {mode: none}` "
-                      "nobody is asked who they are; listen on 127.0.0.1:%lu, behind a proxy that authenticates",
-                      text, port);
+        value_problem(
+            loader, node,
+            "`%s` is not a loopback address: other machines could connect, and with `auth: {mode: none}` "
+            "nobody is asked who they are; listen on 127.0.0.1:%lu, behind a proxy that authenticates",
+            text, port);
         return;
     }
     server->listen_host = host;
@@ -269,7 +293,8 @@ static void parse_listen(struct loader *loader, const struct option *option, con
     server->listen_place = node->place;
 }
 
-static void parse_shards(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_shards(struct loader *loader, const struct option *option, const struct node *node,
+                         void *owner)
 {
     uint32_t *shards = field(option, owner);
     uint64_t value;
@@ -282,7 +307,8 @@ static void parse_shards(struct loader *loader, const struct option *option, con
 }
 
 /* "5000/s"; false after a problem. */
-static bool parse_per_second(struct loader *loader, const struct option *option, const struct node *node, double *out)
+static bool parse_per_second(struct loader *loader, const struct option *option, const struct node *node,
+                             double *out)
 {
     const char *end;
     double value;
@@ -298,7 +324,8 @@ static bool parse_per_second(struct loader *loader, const struct option *option,
     return false;
 }
 
-static void parse_file_rate(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_file_rate(struct loader *loader, const struct option *option, const struct node *node,
+                            void *owner)
 {
     struct config_file_source *file = field(option, owner);
     const char *text = value_text(loader, option, node);
@@ -312,7 +339,8 @@ static void parse_file_rate(struct loader *loader, const struct option *option, 
         file->rate = FILE_RATE_PER_SECOND;
 }
 
-static void parse_rate(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_rate(struct loader *loader, const struct option *option, const struct node *node,
+                       void *owner)
 {
     const char *text = value_text(loader, option, node);
     if (text && strcmp(text, "max") == 0)
@@ -322,7 +350,8 @@ static void parse_rate(struct loader *loader, const struct option *option, const
 }
 
 /* now, or a date, or a date and time in UTC: what the start of made-up traffic needs, not what events may hold. */
-static void parse_time(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+static void parse_time(struct loader *loader, const struct option *option, const struct node *node,
+                       void *owner)
 {
     static const char *const formats[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"};
     const char *text = value_text(loader, option, node);
@@ -363,15 +392,19 @@ static const struct {
     [OPTION_ENUM] = {"one word", "one word", parse_enum},
     [OPTION_PATH] = {"a path such as properties.amount", "path", parse_expression},
     [OPTION_EXPRESSION] = {"an expression in text, such as amount > 0", "expression", parse_expression},
-    [OPTION_KEYS] = {"a path, a list of paths, or a mapping of names to expressions", "path, list of paths, or mapping of names to expressions", parse_keys},
-    [OPTION_AGGREGATES] = {"a mapping such as {orders: count()}", "mapping of names to calls", parse_aggregates},
+    [OPTION_KEYS] = {"a path, a list of paths, or a mapping of names to expressions",
+                     "path, list of paths, or mapping of names to expressions", parse_keys},
+    [OPTION_AGGREGATES] = {"a mapping such as {orders: count()}", "mapping of names to calls",
+                           parse_aggregates},
     [OPTION_SOURCES] = {"the name of a source, or a list of them", "name, or list of names", parse_sources},
     [OPTION_DESTINATIONS] = {"a list of store, live and names of sinks", "list of names", parse_destinations},
     [OPTION_LISTEN] = {"an address host:port", "host:port", parse_listen},
     [OPTION_SHARDS] = {"auto or a whole number", "`auto` or whole number", parse_shards},
-    [OPTION_FILE_RATE] = {"max, realtime or a rate such as 5000/s", "`max`, `realtime` or rate", parse_file_rate},
+    [OPTION_FILE_RATE] = {"max, realtime or a rate such as 5000/s", "`max`, `realtime` or rate",
+                          parse_file_rate},
     [OPTION_RATE] = {"max or a rate such as 5000/s", "`max` or rate", parse_rate},
-    [OPTION_TIME] = {"now, a date such as 2024-01-31, or a time such as 2024-01-31T12:00:00Z", "`now`, date or time", parse_time},
+    [OPTION_TIME] = {"now, a date such as 2024-01-31, or a time such as 2024-01-31T12:00:00Z",
+                     "`now`, date or time", parse_time},
 };
 
 const char *option_type_text(const struct option *option)

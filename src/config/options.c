@@ -3,17 +3,17 @@
 
 #include <stddef.h>
 
-#define ROOT(field) offsetof(struct config, field)
-#define SOURCE(field) offsetof(struct config_source, field)
+#define ROOT(field)     offsetof(struct config, field)
+#define SOURCE(field)   offsetof(struct config_source, field)
 #define PIPELINE(field) offsetof(struct config_pipeline, field)
-#define SINK(field) offsetof(struct config_sink, field)
-#define MILLISECONDS INT64_C(1000)
-#define SECONDS INT64_C(1000000)
-#define DAYS (86400 * SECONDS)
-#define KIBIBYTES INT64_C(1024)
-#define MEBIBYTES (1024 * KIBIBYTES)
-#define TEBIBYTES (1024 * 1024 * MEBIBYTES)
-#define ANY 0, 0, NULL
+#define SINK(field)     offsetof(struct config_sink, field)
+#define MILLISECONDS    INT64_C(1000)
+#define SECONDS         INT64_C(1000000)
+#define DAYS            (86400 * SECONDS)
+#define KIBIBYTES       INT64_C(1024)
+#define MEBIBYTES       (1024 * KIBIBYTES)
+#define TEBIBYTES       (1024 * 1024 * MEBIBYTES)
+#define ANY             0, 0, NULL
 
 /* clang-format off */
 const struct option options[] = {

@@ -8,30 +8,30 @@
 enum option_scope { SCOPE_ROOT, SCOPE_SOURCE, SCOPE_PIPELINE, SCOPE_SINK, SCOPE_COUNT };
 
 enum option_type {
-    OPTION_GROUP,       /* a mapping of further options */
-    OPTION_KIND,        /* a group that also says what kind the source or sink is; `least` is the kind */
-    OPTION_COLLECTION,  /* a mapping of names to sources, pipelines or sinks; `least` is the scope of each */
-    OPTION_BOOL,        /* bool */
-    OPTION_COUNT32,     /* uint32_t */
-    OPTION_COUNT64,     /* uint64_t */
-    OPTION_SHARE,       /* double, 0 to 1 */
-    OPTION_DURATION,    /* int64_t, microseconds */
-    OPTION_SIZE,        /* uint64_t, bytes */
-    OPTION_TEXT,        /* const char * */
-    OPTION_TEXTS,       /* const char **, and how many at count_offset; one text may stand for a list of one */
-    OPTION_ENUM,        /* an enum, by the position of the word in `words` */
-    OPTION_PATH,        /* struct config_text */
-    OPTION_EXPRESSION,  /* struct config_text */
-    OPTION_KEYS,        /* keys of a pipeline: path, list of paths, or mapping of names to expressions */
-    OPTION_AGGREGATES,  /* mapping of names to calls */
-    OPTION_SOURCES,     /* name of a source, or a list of them */
+    OPTION_GROUP,      /* a mapping of further options */
+    OPTION_KIND,       /* a group that also says what kind the source or sink is; `least` is the kind */
+    OPTION_COLLECTION, /* a mapping of names to sources, pipelines or sinks; `least` is the scope of each */
+    OPTION_BOOL,       /* bool */
+    OPTION_COUNT32,    /* uint32_t */
+    OPTION_COUNT64,    /* uint64_t */
+    OPTION_SHARE,      /* double, 0 to 1 */
+    OPTION_DURATION,   /* int64_t, microseconds */
+    OPTION_SIZE,       /* uint64_t, bytes */
+    OPTION_TEXT,       /* const char * */
+    OPTION_TEXTS,      /* const char **, and how many at count_offset; one text may stand for a list of one */
+    OPTION_ENUM,       /* an enum, by the position of the word in `words` */
+    OPTION_PATH,       /* struct config_text */
+    OPTION_EXPRESSION, /* struct config_text */
+    OPTION_KEYS,       /* keys of a pipeline: path, list of paths, or mapping of names to expressions */
+    OPTION_AGGREGATES, /* mapping of names to calls */
+    OPTION_SOURCES,    /* name of a source, or a list of them */
     OPTION_DESTINATIONS, /* store, live, names of sinks */
-    OPTION_LISTEN,      /* host:port */
-    OPTION_SHARDS,      /* auto or a number */
-    OPTION_FILE_RATE,   /* max, realtime or N/s */
-    OPTION_RATE,        /* double; max or N/s */
-    OPTION_TIME,        /* int64_t, microseconds; now or an ISO-8601 time */
-    OPTION_LATER,       /* a key that this version knows of and refuses */
+    OPTION_LISTEN,       /* host:port */
+    OPTION_SHARDS,       /* auto or a number */
+    OPTION_FILE_RATE,    /* max, realtime or N/s */
+    OPTION_RATE,         /* double; max or N/s */
+    OPTION_TIME,         /* int64_t, microseconds; now or an ISO-8601 time */
+    OPTION_LATER,        /* a key that this version knows of and refuses */
     OPTION_TYPE_COUNT,
 };
 
@@ -109,9 +109,11 @@ bool name_is_valid(struct loader *loader, const struct node *node);
 /* Values that are more than one scalar (option_lists.c). */
 void parse_texts(struct loader *loader, const struct option *option, const struct node *node, void *owner);
 void parse_keys(struct loader *loader, const struct option *option, const struct node *node, void *owner);
-void parse_aggregates(struct loader *loader, const struct option *option, const struct node *node, void *owner);
+void parse_aggregates(struct loader *loader, const struct option *option, const struct node *node,
+                      void *owner);
 void parse_sources(struct loader *loader, const struct option *option, const struct node *node, void *owner);
-void parse_destinations(struct loader *loader, const struct option *option, const struct node *node, void *owner);
+void parse_destinations(struct loader *loader, const struct option *option, const struct node *node,
+                        void *owner);
 
 /* Durations and sizes, as in the file. On failure `reason` says what is wrong with the text, remedy included. */
 bool duration_parse(const char *text, int64_t *out_us, struct error *reason);

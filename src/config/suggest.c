@@ -28,7 +28,8 @@ static unsigned edit_distance(const char *a, size_t a_size, const char *b, size_
         for (size_t j = 1; j <= b_size; j++) {
             bool equal = folded(a[i - 1]) == folded(b[j - 1]);
             row[j] = smaller(smaller(above[j] + 1, row[j - 1] + 1), above[j - 1] + (equal ? 0 : 1));
-            if (i > 1 && j > 1 && folded(a[i - 1]) == folded(b[j - 2]) && folded(a[i - 2]) == folded(b[j - 1]))
+            if (i > 1 && j > 1 && folded(a[i - 1]) == folded(b[j - 2]) &&
+                folded(a[i - 2]) == folded(b[j - 1]))
                 row[j] = smaller(row[j], second_above[j - 2] + 1);
         }
     }

@@ -269,7 +269,8 @@ static void take_event(struct builder *builder, struct fy_event *event)
     switch (event->type) {
     case FYET_DOCUMENT_START:
         if (builder->root)
-            refuse(builder, place, "a second YAML document begins here; a config is one document, remove the `---`");
+            refuse(builder, place,
+                   "a second YAML document begins here; a config is one document, remove the `---`");
         break;
     case FYET_SCALAR: take_scalar(builder, event, place); break;
     case FYET_MAPPING_START: open_node(builder, NODE_MAP, place); break;
@@ -326,15 +327,19 @@ static const struct {
     const char *said, *meant;
 } explanations[] = {
     {"multiline plain key", "a colon is missing behind a key in this line, as in `key: value`"},
-    {"indentation in mapping", "this line is indented differently from its neighbours; all keys of one mapping begin in "
-                               "the same column"},
-    {"nested block mapping", "there is one `: ` too many in this line; put a value that contains it in quotes"},
-    {"trailing content after", "text follows the closing quote; put the whole value in quotes of the other kind, as in "
-                               "'name == \"x\"'"},
+    {"indentation in mapping",
+     "this line is indented differently from its neighbours; all keys of one mapping begin in "
+     "the same column"},
+    {"nested block mapping",
+     "there is one `: ` too many in this line; put a value that contains it in quotes"},
+    {"trailing content after",
+     "text follows the closing quote; put the whole value in quotes of the other kind, as in "
+     "'name == \"x\"'"},
     {"cannot start with", "a value cannot begin with this character; put it in quotes"},
     {"quoted scalar", "a quote is opened here and not closed"},
     {"flow", "a bracket or brace is not closed, or a comma is missing, here or in the line above"},
-    {"block sequence", "this line does not belong to the list above it; begin it with `- ` or indent it less"},
+    {"block sequence",
+     "this line does not belong to the list above it; begin it with `- ` or indent it less"},
 };
 
 static void explain(struct problems *problems, const char *text, size_t size, struct config_place place,
@@ -366,15 +371,16 @@ static void explain(struct problems *problems, const char *text, size_t size, st
             return;
         }
     }
-    problem_add(problems, place, "not valid YAML: %s; look at the indentation, brackets and quotes here and above",
-                message);
+    problem_add(problems, place,
+                "not valid YAML: %s; look at the indentation, brackets and quotes here and above", message);
 }
 
 static bool text_is_usable(struct problems *problems, const char *text, size_t size)
 {
     struct config_place place = {.line = 1, .column = 1};
     if (size > CONFIG_MAX_FILE_SIZE) {
-        problem_add(problems, place, "the file is larger than %d bytes, too large for a config", CONFIG_MAX_FILE_SIZE);
+        problem_add(problems, place, "the file is larger than %d bytes, too large for a config",
+                    CONFIG_MAX_FILE_SIZE);
         return false;
     }
     for (size_t i = 0; i < size;) {

@@ -15,8 +15,8 @@ enum node_kind { NODE_SCALAR, NODE_MAP, NODE_LIST };
 
 struct node {
     enum node_kind kind;
-    bool is_broken;            /* scalar whose ${VAR} has been told to be wrong: nothing more to say about it */
-    bool is_plain;             /* scalar without quotes: may be null, a number, true */
+    bool is_broken; /* scalar whose ${VAR} has been told to be wrong: nothing more to say about it */
+    bool is_plain;  /* scalar without quotes: may be null, a number, true */
     struct config_place place; /* first character of the value (behind an opening quote) */
     struct config_place key_place;
     const char *key;  /* within a mapping; NULL within a list and for the root */
@@ -41,7 +41,8 @@ struct problems {
     uint32_t kept_count; /* problems in the list */
 };
 
-void problem_add(struct problems *problems, struct config_place place, const char *format, ...) PRINTF_LIKE(3, 4);
+void problem_add(struct problems *problems, struct config_place place, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 void problem_add_warning(struct problems *problems, struct config_place place, const char *format, ...)
     PRINTF_LIKE(3, 4);
 /* Moves everything to `errors`, by place. */

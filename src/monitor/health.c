@@ -10,7 +10,8 @@
 
 const char *health_state_name(enum health_state state)
 {
-    static const char *const names[] = {[HEALTH_OK] = "ok", [HEALTH_DEGRADED] = "degraded", [HEALTH_DOWN] = "down"};
+    static const char *const names[] = {
+        [HEALTH_OK] = "ok", [HEALTH_DEGRADED] = "degraded", [HEALTH_DOWN] = "down"};
     assert((unsigned)state < sizeof names / sizeof *names);
     return names[state];
 }
@@ -49,7 +50,8 @@ static struct health_component *find_or_add(struct health *health, const char *n
     return component;
 }
 
-void health_report(struct health *health, const char *component, enum health_state state, const char *format, ...)
+void health_report(struct health *health, const char *component, enum health_state state, const char *format,
+                   ...)
 {
     char reason[HEALTH_REASON_SIZE] = "";
     if (state != HEALTH_OK && format) {

@@ -28,8 +28,8 @@ struct health {
 void health_init(struct health *health);
 void health_deinit(struct health *health);
 /* Adds the component at its first report. Logs changes of state. `format` NULL or "" for HEALTH_OK. */
-void health_report(struct health *health, const char *component, enum health_state state, const char *format, ...)
-    PRINTF_LIKE(4, 5);
+void health_report(struct health *health, const char *component, enum health_state state, const char *format,
+                   ...) PRINTF_LIKE(4, 5);
 void health_set_ready(struct health *health, bool is_ready);
 bool health_is_ready(struct health *health);
 /* The worst state of all components. */
@@ -37,4 +37,5 @@ enum health_state health_overall(struct health *health);
 /* {"status":"ok","components":{"store":{"status":"ok"},...},"version":...,"uptime_s":...}. */
 void health_write_json(struct health *health, struct buffer *out, int64_t uptime_us);
 /* One component: {"status":...,"reason":...}; STATUS_NOT_FOUND. */
-NODISCARD enum status health_write_component(struct health *health, const char *name, struct buffer *out);
+NODISCARD
+enum status health_write_component(struct health *health, const char *name, struct buffer *out);

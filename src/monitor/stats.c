@@ -7,8 +7,8 @@
 const char *latency_stage_name(enum latency_stage stage)
 {
     static const char *const names[LATENCY_STAGE_COUNT] = {
-        [LATENCY_ACCEPT] = "accept", [LATENCY_DECODE] = "decode", [LATENCY_WINDOW] = "window",
-        [LATENCY_MERGE] = "merge",   [LATENCY_STORE] = "store",   [LATENCY_SOCKET] = "socket",
+        [LATENCY_ACCEPT] = "accept",         [LATENCY_DECODE] = "decode", [LATENCY_WINDOW] = "window",
+        [LATENCY_MERGE] = "merge",           [LATENCY_STORE] = "store",   [LATENCY_SOCKET] = "socket",
         [LATENCY_END_TO_END] = "end_to_end",
     };
     assert((unsigned)stage < LATENCY_STAGE_COUNT);
@@ -69,7 +69,8 @@ static void write_count(struct buffer *out, const char *name, uint64_t value)
 }
 
 /* Per second between the snapshots; a counter that went back belongs to another life and says nothing. */
-static void write_rate(struct buffer *out, const char *name, uint64_t now, uint64_t before, int64_t elapsed_us)
+static void write_rate(struct buffer *out, const char *name, uint64_t now, uint64_t before,
+                       int64_t elapsed_us)
 {
     write_name(out, name);
     if (elapsed_us <= 0 || now < before)
@@ -105,7 +106,8 @@ static void write_microseconds(struct buffer *out, const char *name, bool is_kno
         buffer_append_text(out, "null");
 }
 
-static void write_latency(struct buffer *out, enum latency_stage stage, const struct histogram_summary *summary)
+static void write_latency(struct buffer *out, enum latency_stage stage,
+                          const struct histogram_summary *summary)
 {
     bool is_known = summary->count > 0;
     write_name(out, latency_stage_name(stage));
@@ -149,8 +151,8 @@ static const struct source_stats *find_source(const struct stats_snapshot *snaps
     return NULL;
 }
 
-static void write_source(struct buffer *out, const struct source_stats *source, const struct source_stats *before,
-                         int64_t now_us, int64_t elapsed_us)
+static void write_source(struct buffer *out, const struct source_stats *source,
+                         const struct source_stats *before, int64_t now_us, int64_t elapsed_us)
 {
     int64_t lag = stats_source_lag(source);
     write_name(out, source->name);
@@ -184,8 +186,8 @@ static void write_pipeline(struct buffer *out, const struct pipeline_stats *pipe
     buffer_append_char(out, '}');
 }
 
-static void write_totals(struct buffer *out, const struct stats_snapshot *now, const struct stats_snapshot *before,
-                         int64_t elapsed_us)
+static void write_totals(struct buffer *out, const struct stats_snapshot *now,
+                         const struct stats_snapshot *before, int64_t elapsed_us)
 {
     struct totals totals = totals_of(now), earlier = before ? totals_of(before) : (struct totals){0};
     write_rate(out, "events_per_second", totals.in, earlier.in, elapsed_us);
@@ -198,7 +200,8 @@ static void write_totals(struct buffer *out, const struct stats_snapshot *now, c
     write_count(out, "filtered_total", totals.filtered);
 }
 
-void stats_write_json(struct buffer *out, const struct stats_snapshot *now, const struct stats_snapshot *before)
+void stats_write_json(struct buffer *out, const struct stats_snapshot *now,
+                      const struct stats_snapshot *before)
 {
     /* Uptime and not the wall clock: nobody sets it back. */
     bool is_same_life = before && before->boot_id == now->boot_id;
@@ -216,7 +219,8 @@ void stats_write_json(struct buffer *out, const struct stats_snapshot *now, cons
         write_latency(out, stage, &now->latency_minute[stage]);
     buffer_append_text(out, "},\"sources\":{");
     for (uint32_t i = 0; i < now->source_count; i++)
-        write_source(out, &now->sources[i], find_source(before, now->sources[i].name), now->wall_us, elapsed_us);
+        write_source(out, &now->sources[i], find_source(before, now->sources[i].name), now->wall_us,
+                     elapsed_us);
     buffer_append_text(out, "},\"pipelines\":{");
     for (uint32_t i = 0; i < now->pipeline_count; i++)
         write_pipeline(out, &now->pipelines[i], now->wall_us);

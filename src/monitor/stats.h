@@ -8,12 +8,12 @@
 #include "flow/batch.h"
 
 enum latency_stage {
-    LATENCY_ACCEPT,  /* request body complete → durable in the event log (http) */
-    LATENCY_DECODE,  /* batch read → decoded */
-    LATENCY_WINDOW,  /* decoded → added to panes, and panes handed on */
-    LATENCY_MERGE,   /* newest event's arrival → result emitted */
-    LATENCY_STORE,   /* result emitted → committed */
-    LATENCY_SOCKET,  /* result emitted → written to the sockets */
+    LATENCY_ACCEPT, /* request body complete → durable in the event log (http) */
+    LATENCY_DECODE, /* batch read → decoded */
+    LATENCY_WINDOW, /* decoded → added to panes, and panes handed on */
+    LATENCY_MERGE,  /* newest event's arrival → result emitted */
+    LATENCY_STORE,  /* result emitted → committed */
+    LATENCY_SOCKET, /* result emitted → written to the sockets */
     LATENCY_END_TO_END, /* newest event's arrival → written to the sockets (to the store while nobody listens) */
     LATENCY_STAGE_COUNT
 };
@@ -24,7 +24,7 @@ struct partition_stats {
     int64_t offset;       /* next offset to process; 0 before the first */
     int64_t watermark_us; /* TIME_NONE before the first event */
     bool idle, ended;
-    int64_t lag;          /* records behind the end of the log; -1 unknown */
+    int64_t lag; /* records behind the end of the log; -1 unknown */
 };
 
 struct source_pipeline_stats {
@@ -80,6 +80,7 @@ void stats_snapshot_init(struct stats_snapshot *snapshot);
 void stats_snapshot_deinit(struct stats_snapshot *snapshot);
 
 /* Rates need two snapshots: `before` may be NULL (rates are then null). One JSON object as in docs/API.md. */
-void stats_write_json(struct buffer *out, const struct stats_snapshot *now, const struct stats_snapshot *before);
+void stats_write_json(struct buffer *out, const struct stats_snapshot *now,
+                      const struct stats_snapshot *before);
 /* Prometheus text 0.0.4, or OpenMetrics 1.0 (ends with # EOF). */
 void stats_write_metrics(struct buffer *out, const struct stats_snapshot *now, bool openmetrics);

@@ -24,7 +24,8 @@ static void family(struct writer *writer, const char *name, enum family_kind kin
     writer->suffix = suffixes[kind];
     const char *typed_suffix = writer->is_openmetrics ? "" : writer->suffix;
     const char *kind_name = kind == FAMILY_INFO && !writer->is_openmetrics ? "gauge" : kinds[kind];
-    buffer_format(writer->out, "# HELP %s%s %s\n# TYPE %s%s %s\n", name, typed_suffix, help, name, typed_suffix, kind_name);
+    buffer_format(writer->out, "# HELP %s%s %s\n# TYPE %s%s %s\n", name, typed_suffix, help, name,
+                  typed_suffix, kind_name);
 }
 
 static void begin_sample(struct writer *writer)
@@ -74,14 +75,16 @@ static void value_seconds(struct writer *writer, int64_t value_us)
 }
 
 /* One sample without labels. */
-static void single(struct writer *writer, const char *name, enum family_kind kind, const char *help, uint64_t value)
+static void single(struct writer *writer, const char *name, enum family_kind kind, const char *help,
+                   uint64_t value)
 {
     family(writer, name, kind, help);
     begin_sample(writer);
     value_count(writer, value);
 }
 
-static void outcome(struct writer *writer, const char *source, const char *pipeline, const char *name, uint64_t value)
+static void outcome(struct writer *writer, const char *source, const char *pipeline, const char *name,
+                    uint64_t value)
 {
     begin_sample(writer);
     label(writer, "source", source);
@@ -93,8 +96,9 @@ static void outcome(struct writer *writer, const char *source, const char *pipel
 static void write_events(struct writer *writer)
 {
     const struct stats_snapshot *snapshot = writer->snapshot;
-    family(writer, "weir_events", FAMILY_COUNTER,
-           "Events by what became of them in each pipeline of a source; the outcomes add up to the events of the source.");
+    family(
+        writer, "weir_events", FAMILY_COUNTER,
+        "Events by what became of them in each pipeline of a source; the outcomes add up to the events of the source.");
     for (uint32_t i = 0; i < snapshot->source_count; i++) {
         const struct source_stats *source = &snapshot->sources[i];
         if (source->pipeline_count == 0)
@@ -128,13 +132,15 @@ static void write_source_counts(struct writer *writer)
             value_count(writer, snapshot->sources[i].bad_by_reason[reason]);
         }
     }
-    family(writer, "weir_decoded_documents", FAMILY_COUNTER, "Events by the path that decoded them: remembered shape or full parser.");
+    family(writer, "weir_decoded_documents", FAMILY_COUNTER,
+           "Events by the path that decoded them: remembered shape or full parser.");
     for (uint32_t i = 0; i < snapshot->source_count; i++) {
         for (int is_slow = 0; is_slow < 2; is_slow++) {
             begin_sample(writer);
             label(writer, "source", snapshot->sources[i].name);
             label(writer, "path", is_slow ? "full" : "shape");
-            value_count(writer, is_slow ? snapshot->sources[i].slow_documents : snapshot->sources[i].fast_documents);
+            value_count(writer,
+                        is_slow ? snapshot->sources[i].slow_documents : snapshot->sources[i].fast_documents);
         }
     }
 }
@@ -179,7 +185,8 @@ static bool write_idle(struct writer *writer, const struct partition_stats *part
     return true;
 }
 
-static bool write_partition_watermark(struct writer *writer, const struct partition_stats *partition, bool is_asked)
+static bool write_partition_watermark(struct writer *writer, const struct partition_stats *partition,
+                                      bool is_asked)
 {
     if (!is_asked)
         value_seconds(writer, partition->watermark_us);
@@ -192,13 +199,16 @@ static const struct {
     enum family_kind kind;
     size_t offset;
 } pipeline_families[] = {
-    {"weir_late_events", "Late events that were accepted.", FAMILY_COUNTER, offsetof(struct pipeline_stats, late_accepted)},
+    {"weir_late_events", "Late events that were accepted.", FAMILY_COUNTER,
+     offsetof(struct pipeline_stats, late_accepted)},
     {"weir_type_errors", "Values that an aggregate skipped because of their type.", FAMILY_COUNTER,
      offsetof(struct pipeline_stats, type_errors)},
-    {"weir_results", "Result records that were emitted.", FAMILY_COUNTER, offsetof(struct pipeline_stats, results)},
+    {"weir_results", "Result records that were emitted.", FAMILY_COUNTER,
+     offsetof(struct pipeline_stats, results)},
     {"weir_overflow_events", "Events whose key went to the overflow group.", FAMILY_COUNTER,
      offsetof(struct pipeline_stats, overflow_events)},
-    {"weir_open_windows", "Windows that are open.", FAMILY_GAUGE, offsetof(struct pipeline_stats, open_windows)},
+    {"weir_open_windows", "Windows that are open.", FAMILY_GAUGE,
+     offsetof(struct pipeline_stats, open_windows)},
     {"weir_held_windows", "Closed windows that are kept for late events.", FAMILY_GAUGE,
      offsetof(struct pipeline_stats, held_windows)},
     {"weir_keys", "Keys in open and held windows.", FAMILY_GAUGE, offsetof(struct pipeline_stats, keys)},
@@ -225,8 +235,10 @@ static void write_watermarks(struct writer *writer)
 {
     const struct stats_snapshot *snapshot = writer->snapshot;
     for (int is_delay = 0; is_delay < 2; is_delay++) {
-        family(writer, is_delay ? "weir_watermark_delay_seconds" : "weir_watermark_timestamp_seconds", FAMILY_GAUGE,
-               is_delay ? "How far event time is behind the wall clock." : "Event time up to which windows are closed.");
+        family(writer, is_delay ? "weir_watermark_delay_seconds" : "weir_watermark_timestamp_seconds",
+               FAMILY_GAUGE,
+               is_delay ? "How far event time is behind the wall clock."
+                        : "Event time up to which windows are closed.");
         for (uint32_t i = 0; i < snapshot->pipeline_count; i++) {
             int64_t watermark_us = snapshot->pipelines[i].watermark_us;
             int64_t delay_us = 0;
@@ -245,10 +257,10 @@ static const struct {
     const char *text; /* canonical floats of OpenMetrics */
     int64_t limit_us;
 } latency_buckets[] = {
-    {"0.0001", 100},    {"0.00025", 250},   {"0.0005", 500},     {"0.001", 1000},     {"0.0025", 2500},
-    {"0.005", 5000},    {"0.01", 10000},    {"0.025", 25000},    {"0.05", 50000},     {"0.1", 100000},
-    {"0.25", 250000},   {"0.5", 500000},    {"1.0", 1000000},    {"2.5", 2500000},    {"5.0", 5000000},
-    {"10.0", 10000000}, {"30.0", 30000000}, {"60.0", 60000000},  {"300.0", 300000000},
+    {"0.0001", 100},    {"0.00025", 250},   {"0.0005", 500},    {"0.001", 1000},      {"0.0025", 2500},
+    {"0.005", 5000},    {"0.01", 10000},    {"0.025", 25000},   {"0.05", 50000},      {"0.1", 100000},
+    {"0.25", 250000},   {"0.5", 500000},    {"1.0", 1000000},   {"2.5", 2500000},     {"5.0", 5000000},
+    {"10.0", 10000000}, {"30.0", 30000000}, {"60.0", 60000000}, {"300.0", 300000000},
 };
 
 static void write_stage(struct writer *writer, enum latency_stage stage)
@@ -279,7 +291,8 @@ static void write_stage(struct writer *writer, enum latency_stage stage)
 
 static void write_latencies(struct writer *writer)
 {
-    family(writer, "weir_latency_seconds", FAMILY_HISTOGRAM, "Time that events and results spend in each stage, since the start.");
+    family(writer, "weir_latency_seconds", FAMILY_HISTOGRAM,
+           "Time that events and results spend in each stage, since the start.");
     for (enum latency_stage stage = 0; stage < LATENCY_STAGE_COUNT; stage++)
         write_stage(writer, stage);
 }
@@ -287,19 +300,25 @@ static void write_latencies(struct writer *writer)
 static void write_process(struct writer *writer)
 {
     const struct stats_snapshot *snapshot = writer->snapshot;
-    single(writer, "weir_dead_letters", FAMILY_COUNTER, "Events that went to the dead-letter stream.", snapshot->dead_letters);
+    single(writer, "weir_dead_letters", FAMILY_COUNTER, "Events that went to the dead-letter stream.",
+           snapshot->dead_letters);
     single(writer, "weir_store_rows", FAMILY_COUNTER, "Rows written to the store.", snapshot->store_rows);
-    single(writer, "weir_store_commits", FAMILY_COUNTER, "Transactions of the store.", snapshot->store_commits);
+    single(writer, "weir_store_commits", FAMILY_COUNTER, "Transactions of the store.",
+           snapshot->store_commits);
     single(writer, "weir_clients", FAMILY_GAUGE, "WebSocket clients.", snapshot->clients);
-    single(writer, "weir_subscriptions", FAMILY_GAUGE, "Subscriptions of WebSocket clients.", snapshot->subscriptions);
-    single(writer, "weir_deliveries", FAMILY_COUNTER, "Messages delivered to WebSocket clients.", snapshot->deliveries);
-    single(writer, "weir_delivered_bytes", FAMILY_COUNTER, "Bytes delivered to WebSocket clients.", snapshot->delivered_bytes);
-    single(writer, "weir_slow_consumers", FAMILY_COUNTER, "WebSocket clients closed because they read too slowly.",
-           snapshot->slow_consumers);
-    single(writer, "weir_live_events_dropped", FAMILY_COUNTER, "Events not offered to subscribers because the hub was behind.",
-           snapshot->events_dropped);
+    single(writer, "weir_subscriptions", FAMILY_GAUGE, "Subscriptions of WebSocket clients.",
+           snapshot->subscriptions);
+    single(writer, "weir_deliveries", FAMILY_COUNTER, "Messages delivered to WebSocket clients.",
+           snapshot->deliveries);
+    single(writer, "weir_delivered_bytes", FAMILY_COUNTER, "Bytes delivered to WebSocket clients.",
+           snapshot->delivered_bytes);
+    single(writer, "weir_slow_consumers", FAMILY_COUNTER,
+           "WebSocket clients closed because they read too slowly.", snapshot->slow_consumers);
+    single(writer, "weir_live_events_dropped", FAMILY_COUNTER,
+           "Events not offered to subscribers because the hub was behind.", snapshot->events_dropped);
     single(writer, "weir_shards", FAMILY_GAUGE, "Worker threads.", snapshot->shards);
-    single(writer, "process_resident_memory_bytes", FAMILY_GAUGE, "Resident memory of the process.", snapshot->memory_size);
+    single(writer, "process_resident_memory_bytes", FAMILY_GAUGE, "Resident memory of the process.",
+           snapshot->memory_size);
     family(writer, "weir_uptime_seconds", FAMILY_GAUGE, "Time since the start.");
     begin_sample(writer);
     value_seconds(writer, snapshot->uptime_us);
@@ -314,9 +333,11 @@ void stats_write_metrics(struct buffer *out, const struct stats_snapshot *now, b
     struct writer writer = {.out = out, .snapshot = now, .is_openmetrics = openmetrics};
     write_events(&writer);
     write_source_counts(&writer);
-    write_partitions(&writer, "weir_partition_lag_records", "Records behind the end of a partition's log.", write_lag);
+    write_partitions(&writer, "weir_partition_lag_records", "Records behind the end of a partition's log.",
+                     write_lag);
     write_partitions(&writer, "weir_partition_offset", "Next offset to process.", write_offset);
-    write_partitions(&writer, "weir_partition_idle", "1 while a partition does not hold back the watermark.", write_idle);
+    write_partitions(&writer, "weir_partition_idle", "1 while a partition does not hold back the watermark.",
+                     write_idle);
     write_partitions(&writer, "weir_partition_watermark_timestamp_seconds", "Watermark of a partition.",
                      write_partition_watermark);
     write_pipelines(&writer);

@@ -11,10 +11,13 @@
 #include "config/config.h"
 
 /* Line 1 of most cases: a source, so that the mistake is the only one. */
-#define SOURCE "sources: {s: {http: {}}}\n"
+#define SOURCE         "sources: {s: {http: {}}}\n"
 /* Lines 1 to 4: a pipeline that a further line, indented by 4, may continue. */
-#define PIPELINE SOURCE "pipelines:\n  p:\n    {from: s, window: {tumbling: 10s}, aggregates: {n: count()}"
+#define PIPELINE       SOURCE "pipelines:\n  p:\n    {from: s, window: {tumbling: 10s}, aggregates: {n: count()}"
 #define PIPELINE_LINES SOURCE "pipelines:\n  p:\n    from: s\n    aggregates: {n: count()}\n"
+
+#define TEN(text)      text text text text text text text text text text
+#define LONG           TEN(TEN(TEN("xx")))
 
 struct mistake {
     const char *text;
@@ -46,7 +49,8 @@ static const struct mistake mistakes[] = {
     {SOURCE "server: {port: 80}\n", 2, 10, "known here: listen, allowed_origins"},
     {SOURCE "listen: 127.0.0.1:80\n", 2, 1, "`listen` belongs in `server.listen`"},
     {SOURCE "engine: {shrads: 2}\n", 2, 10, "did you mean `shards`?"},
-    {"sources:\n  s:\n    http: {}\n    max_out_of_order: 5s\n", 4, 5, "did you mean `max_out_of_orderness`?"},
+    {"sources:\n  s:\n    http: {}\n    max_out_of_order: 5s\n", 4, 5,
+     "did you mean `max_out_of_orderness`?"},
     {"sources:\n  s:\n    http: {}\n    path: x\n", 4, 5, "belongs in `sources.NAME.file.path`"},
     {"sources: {s: {http: {partition: 4}}}\n", 1, 22, "did you mean `partitions`?"},
     {PIPELINE ", agregates: {}}\n", 4, 66, "did you mean `aggregates`?"},
@@ -60,9 +64,11 @@ static const struct mistake mistakes[] = {
     {SOURCE "auth: {mode: none, issuer: x}\n", 2, 20, "not available in this version yet"},
     {"sources: {s: {http: {}, schema: user_action}}\n", 1, 25, "not available in this version yet"},
     {PIPELINE ", predict: {model: m}}\n", 4, 66, "not available in this version yet"},
-    {PIPELINE_LINES "    window: {sliding: {size: 60s, slide: 1s}}\n", 6, 14, "not available in this version yet"},
+    {PIPELINE_LINES "    window: {sliding: {size: 60s, slide: 1s}}\n", 6, 14,
+     "not available in this version yet"},
     {PIPELINE_LINES "    window: {session: {gap: 60s}}\n", 6, 14, "not available in this version yet"},
-    {SOURCE "sinks:\n  w: {postgres: {url: postgresql://me:hunter2@db}}\n", 3, 7, "not available in this version yet"},
+    {SOURCE "sinks:\n  w: {postgres: {url: postgresql://me:hunter2@db}}\n", 3, 7,
+     "not available in this version yet"},
     /* What is missing, at its parent. */
     {"data_dir: x\n", 1, 1, "`sources` is missing"},
     {"sources:\n", 1, 1, "nothing follows"},
@@ -74,9 +80,11 @@ static const struct mistake mistakes[] = {
     {"sources:\n  s:\n    file:\n", 3, 5, "`path` is missing"},
     {"sources:\n  s: {kafka: {topics: [t]}}\n", 2, 7, "`brokers` is missing"},
     {"sources:\n  s: {kafka: {brokers: [], topics: [t]}}\n", 2, 24, "the list is empty"},
-    {SOURCE "pipelines:\n  p: {window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 3, "`from` is missing"},
+    {SOURCE "pipelines:\n  p: {window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 3,
+     "`from` is missing"},
     {SOURCE "pipelines:\n  p: {from: s, aggregates: {n: count()}}\n", 3, 3, "`window` is missing"},
-    {SOURCE "pipelines:\n  p: {from: s, window: {}, aggregates: {n: count()}}\n", 3, 16, "`tumbling` is missing"},
+    {SOURCE "pipelines:\n  p: {from: s, window: {}, aggregates: {n: count()}}\n", 3, 16,
+     "`tumbling` is missing"},
     {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}}\n", 3, 3, "`aggregates` is missing"},
     {SOURCE "sinks:\n  f: {file: {}}\n", 3, 7, "`path` is missing"},
     {SOURCE "engine:\n  shards:\n", 3, 10, "has no value"},
@@ -116,16 +124,24 @@ static const struct mistake mistakes[] = {
     {"sources: {s: {generator: {bad_share: 5}}}\n", 1, 38, "not a share from 0 to 1"},
     {"sources: {s: {generator: {bad_share: nan}}}\n", 1, 38, "not a share"},
     {"sources: {s: {generator: {start: yesterday}}}\n", 1, 34, "`yesterday` is not now, a date"},
-    {"sources: {s: {kafka: {brokers: b, topics: t, profile: fast}}}\n", 1, 55, "high_throughput, low_latency"},
+    {"sources: {s: {kafka: {brokers: b, topics: t, profile: fast}}}\n", 1, 55,
+     "high_throughput, low_latency"},
     {"sources:\n  my source: {http: {}}\n", 2, 3, "names are 1 to 64 letters"},
-    {SOURCE "pipelines:\n  p: {from: t, window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 13, "there is `s`"},
-    {SOURCE "pipelines:\n  p: {from: [s, s], window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 17, "twice"},
-    {SOURCE "pipelines:\n  p: {from: [], window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 13, "expected"},
-    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 0s}, aggregates: {n: count()}}\n", 3, 35, "allowed are"},
-    {SOURCE "pipelines:\n  p: {from: s, window: 10s, aggregates: {n: count()}}\n", 3, 24, "expected a mapping"},
+    {SOURCE "pipelines:\n  p: {from: t, window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 13,
+     "there is `s`"},
+    {SOURCE "pipelines:\n  p: {from: [s, s], window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 17,
+     "twice"},
+    {SOURCE "pipelines:\n  p: {from: [], window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 13,
+     "expected"},
+    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 0s}, aggregates: {n: count()}}\n", 3, 35,
+     "allowed are"},
+    {SOURCE "pipelines:\n  p: {from: s, window: 10s, aggregates: {n: count()}}\n", 3, 24,
+     "expected a mapping"},
     {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}, aggregates: {}}\n", 3, 52, "give 1 to 64"},
-    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}, aggregates: [count()]}\n", 3, 52, "expected a mapping"},
-    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}, aggregates: {n: }}\n", 3, 55, "expected a call"},
+    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}, aggregates: [count()]}\n", 3, 52,
+     "expected a mapping"},
+    {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}, aggregates: {n: }}\n", 3, 55,
+     "expected a call"},
     {PIPELINE ", key: [a, b.a]}\n", 4, 75, "two keys are named `a`"},
     {PIPELINE ", key: [a + 1]}\n", 4, 72, "needs a name"},
     {PIPELINE ", late: ignore}\n", 4, 72, "not one of update, drop, dlq"},
@@ -137,6 +153,9 @@ static const struct mistake mistakes[] = {
     {PIPELINE ", key_limit: 10 million}\n", 4, 77, "not a whole number"},
     {SOURCE "sinks:\n  live: {console: {}}\n", 3, 3, "a sink cannot be named `live`"},
     {SOURCE "sinks:\n  a: {console: {}, blackhole: {}}\n", 3, 20, "two kinds"},
+    {SOURCE "engine: {shards: " LONG "}\n", 2, 18, "xxx...` is not auto or a whole number"},
+    {SOURCE "pipelines:\n  p: {from: " LONG ", window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 13,
+     "xxx...` is not the name of a source"},
     /* Variables. */
     {SOURCE "data_dir: ${CONFIG_TEST_UNSET}\n", 2, 11, "`CONFIG_TEST_UNSET` is not set"},
     {SOURCE "data_dir: data/${CONFIG_TEST_UNSET}\n", 2, 16, "`CONFIG_TEST_UNSET` is not set"},
@@ -158,10 +177,12 @@ static void each_mistake_is_told_at_its_place_and_alone(void **state)
         buffer_append_char(&errors.text, '\0');
         snprintf(place, sizeof place, "weir.yaml:%u:%u: error: ", mistake->line, mistake->column);
         const char *told = strstr(errors.text.data, ": error: ");
-        bool is_right = !config && errors.count == 1 && strncmp(errors.text.data, place, strlen(place)) == 0 && told &&
+        bool is_right = !config && errors.count == 1 &&
+                        strncmp(errors.text.data, place, strlen(place)) == 0 && told &&
                         strstr(told, mistake->part) && !strstr(told, "hunter2");
         if (!is_right) {
-            print_error("in:\n%s\nwant %s... %s ...\ngot  %s\n", mistake->text, place, mistake->part, errors.text.data);
+            print_error("in:\n%s\nwant %s... %s ...\ngot  %s\n", mistake->text, place, mistake->part,
+                        errors.text.data);
             failed++;
         }
         config_destroy(config);

@@ -73,7 +73,8 @@ static char *errors_of(const char *text, const struct config_override *overrides
     return errors.text.data;
 }
 
-static void assert_told(const char *text, const struct config_override *overrides, uint32_t count, const char *part)
+static void assert_told(const char *text, const struct config_override *overrides, uint32_t count,
+                        const char *part)
 {
     char *told = errors_of(text, overrides, count);
     if (!strstr(told, part))
@@ -109,8 +110,8 @@ static void every_source_option_is_read(void **state)
     (void)state;
     struct config *config = load(full);
     assert_int_equal(config->source_count, 4);
-    const struct config_source *http = &config->sources[0], *file = &config->sources[1], *kafka = &config->sources[2],
-                               *generator = &config->sources[3];
+    const struct config_source *http = &config->sources[0], *file = &config->sources[1],
+                               *kafka = &config->sources[2], *generator = &config->sources[3];
     assert_int_equal(http->kind, SOURCE_HTTP);
     assert_int_equal(http->partitions, 4);
     assert_string_equal(http->partition_by.text, "user.id");
@@ -148,7 +149,8 @@ static void every_pipeline_and_sink_option_is_read(void **state)
     (void)state;
     struct config *config = load(full);
     assert_int_equal(config->pipeline_count, 3);
-    const struct config_pipeline *p = &config->pipelines[0], *q = &config->pipelines[1], *r = &config->pipelines[2];
+    const struct config_pipeline *p = &config->pipelines[0], *q = &config->pipelines[1],
+                                 *r = &config->pipelines[2];
     assert_int_equal(p->source_count, 2);
     assert_int_equal(p->sources[0], 1);
     assert_int_equal(p->sources[1], 0);
@@ -227,7 +229,8 @@ static void good_config_has_no_warning_and_doubtful_ones_have(void **state)
         {"sources: {s: {http: {}}}\n", "1:11: warning: no pipeline reads source `s`"},
         {"sources: {s: {file: {path: x}}}\n", "`s` has no `time`"},
         {"sources: {s: {http: {partition_by: a}}}\n", "1:36: warning: `partition_by` does nothing"},
-        {"sources: {s: {http: {}}}\nsinks: {x: {console: {}}}\n", "2:9: warning: no pipeline writes to sink `x`"},
+        {"sources: {s: {http: {}}}\nsinks: {x: {console: {}}}\n",
+         "2:9: warning: no pipeline writes to sink `x`"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct config_errors errors;
@@ -247,15 +250,17 @@ static void variables_in_values_are_replaced(void **state)
     (void)state;
     setenv("CONFIG_TEST_A", "one: {two}", 1);
     setenv("CONFIG_TEST_EMPTY", "", 1);
-    struct config *config = load("sources:\n  s:\n    http: {}\n    time: ${CONFIG_TEST_UNSET:-ts}\n"
-                                 "data_dir: a/${CONFIG_TEST_A}/${CONFIG_TEST_EMPTY:-b}${CONFIG_TEST_EMPTY:-}/$${C}/$D\n");
+    struct config *config =
+        load("sources:\n  s:\n    http: {}\n    time: ${CONFIG_TEST_UNSET:-ts}\n"
+             "data_dir: a/${CONFIG_TEST_A}/${CONFIG_TEST_EMPTY:-b}${CONFIG_TEST_EMPTY:-}/$${C}/$D\n");
     assert_string_equal(config->data_dir, "a/one: {two}/b/${C}/$D");
     assert_string_equal(config->sources[0].time.text, "ts");
     config_destroy(config);
 }
 
-static const char *const small = "sources:\n  my-clicks: {http: {}, time: ts}\n  a__b: {http: {}}\npipelines:\n"
-                                 "  p: {from: my-clicks, window: {tumbling: 10s}, aggregates: {n: count()}}\n";
+static const char *const small =
+    "sources:\n  my-clicks: {http: {}, time: ts}\n  a__b: {http: {}}\npipelines:\n"
+    "  p: {from: my-clicks, window: {tumbling: 10s}, aggregates: {n: count()}}\n";
 
 static void variables_override_the_file_at_any_depth(void **state)
 {
@@ -280,7 +285,8 @@ static void variables_override_the_file_at_any_depth(void **state)
     assert_string_equal(config->pipelines[0].where.text, "a == {}");
     assert_int_equal(config->pipelines[0].source_count, 2);
     config_destroy(config);
-    struct config_override flags[] = {{"data_dir", "flagged"}, {"sources.my-clicks.time", "b"}, {"engine.shards", "2"}};
+    struct config_override flags[] = {
+        {"data_dir", "flagged"}, {"sources.my-clicks.time", "b"}, {"engine.shards", "2"}};
     config = load_with(small, flags, 3);
     assert_string_equal(config->data_dir, "flagged");
     assert_string_equal(config->sources[0].time.text, "b");
@@ -303,19 +309,23 @@ static void variable_that_is_wrong_is_told_by_its_name(void **state)
         const char *name, *value, *part;
     } cases[] = {
         {"WEIR_ENGINE__SHARDS", "many", "WEIR_ENGINE__SHARDS: error: engine.shards: `many` is not auto"},
-        {"WEIR_ENGINE__SHRADS", "2", "WEIR_ENGINE__SHRADS: error: engine has no option `SHRADS`; did you mean `shards`?"},
-        {"WEIR_ENGIN__SHARDS", "2", "WEIR_ENGIN__SHARDS: error: the config has no option `ENGIN`; did you mean `engine`?"},
+        {"WEIR_ENGINE__SHRADS", "2",
+         "WEIR_ENGINE__SHRADS: error: engine has no option `SHRADS`; did you mean `shards`?"},
+        {"WEIR_ENGIN__SHARDS", "2",
+         "WEIR_ENGIN__SHARDS: error: the config has no option `ENGIN`; did you mean `engine`?"},
         {"WEIR_NOSUCH", "2", "WEIR_NOSUCH: error: the config has no option `NOSUCH`"},
         {"WEIR_SOURCES__NOSUCH__TIME", "2", "sources has no entry `NOSUCH`; there are `my-clicks`, `a__b`"},
         {"WEIR_SOURCES__MY_CLICKS", "2", "this names all of `sources`"},
         {"WEIR_DATA_DIR__X", "2", "`data_dir` is one value"},
         {"WEIR_MODELS", "x", "WEIR_MODELS: error: `models`"},
         {"WEIR_PIPELINES__P__TO", "[store", "WEIR_PIPELINES__P__TO: error: `[store` is not"},
-        {"WEIR_PIPELINES__P__TO", "[nosuch]", "WEIR_PIPELINES__P__TO: error: pipelines.p.to: there is no sink"},
+        {"WEIR_PIPELINES__P__TO", "[nosuch]",
+         "WEIR_PIPELINES__P__TO: error: pipelines.p.to: there is no sink"},
         {"WEIR_PIPELINES__P__AGGREGATES__M", "x", "has no entry `M`"},
         {"WEIR_PIPELINES__P__WHERE__X", "x", "`where` is one value"},
         {"WEIR_PIPELINES__P__LATE", "", "WEIR_PIPELINES__P__LATE: error: pipelines.p.late: has no value"},
-        {"WEIR_SERVER__LISTEN", "0.0.0.0:80", "WEIR_SERVER__LISTEN: error: server.listen: `0.0.0.0:80` is not a loopback"},
+        {"WEIR_SERVER__LISTEN", "0.0.0.0:80",
+         "WEIR_SERVER__LISTEN: error: server.listen: `0.0.0.0:80` is not a loopback"},
         {"WEIR_", "x", "WEIR_: error: the config has no option ``"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -337,15 +347,16 @@ static void flag_that_is_wrong_is_told_by_its_path(void **state)
 {
     (void)state;
     struct config_override unknown[] = {{"engine.shrads", "2"}}, wrong[] = {{"engine.shards", "x"}};
-    assert_told(small, unknown, 1, "--set engine.shrads: error: engine has no option `shrads`; did you mean `shards`?");
+    assert_told(small, unknown, 1,
+                "--set engine.shrads: error: engine has no option `shrads`; did you mean `shards`?");
     assert_told(small, wrong, 1, "--set engine.shards: error: engine.shards: `x` is not");
 }
 
 static void reserved_variables_are_not_options(void **state)
 {
     (void)state;
-    static const char *const names[] = {"WEIR_CRASH_AT", "WEIR_TEST_PATIENCE", "WEIR_TEST_LONG", "WEIR_BIN",
-                                        "WEIR_BUILD_DIR", "WEIR_SANITIZE"};
+    static const char *const names[] = {"WEIR_CRASH_AT", "WEIR_TEST_PATIENCE", "WEIR_TEST_LONG",
+                                        "WEIR_BIN",      "WEIR_BUILD_DIR",     "WEIR_SANITIZE"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         setenv(names[i], "x", 1);
     config_destroy(load(small));
@@ -359,8 +370,9 @@ static void partly_loaded_config_keeps_what_could_be_read(void **state)
     struct config_errors errors;
     config_errors_init(&errors, "f");
     struct config *config = config_load_partly(
-        "f", "sources: {s: {http: {}, tiem: x}}\npipelines: {p: {from: x, window: {tumbling: 1s}, aggregates: {n: f()}}}\n", NULL,
-        0, &errors);
+        "f",
+        "sources: {s: {http: {}, tiem: x}}\npipelines: {p: {from: x, window: {tumbling: 1s}, aggregates: {n: f()}}}\n",
+        NULL, 0, &errors);
     assert_non_null(config);
     assert_int_equal(errors.count, 2);
     assert_string_equal(config->pipelines[0].aggregates[0].value.text, "f()");
@@ -392,10 +404,17 @@ static void durations_and_sizes_are_read_and_written(void **state)
         const char *text;
         int64_t value_us;
         const char *written;
-    } durations[] = {{"250ms", 250000, "250ms"},   {"10s", 10 * SECOND, "10s"},        {"5m", 300 * SECOND, "5m"},
-                     {"1h", 3600 * SECOND, "1h"},  {"30d", 2592000 * SECOND, "30d"},   {"24h", 86400 * SECOND, "1d"},
-                     {"1h30m", 5400 * SECOND, "90m"}, {"0.5s", 500000, "500ms"},       {"0", 0, "0s"},
-                     {"7us", 7, "7us"},            {"-90s", -90 * SECOND, "-90s"}};
+    } durations[] = {{"250ms", 250000, "250ms"},
+                     {"10s", 10 * SECOND, "10s"},
+                     {"5m", 300 * SECOND, "5m"},
+                     {"1h", 3600 * SECOND, "1h"},
+                     {"30d", 2592000 * SECOND, "30d"},
+                     {"24h", 86400 * SECOND, "1d"},
+                     {"1h30m", 5400 * SECOND, "90m"},
+                     {"0.5s", 500000, "500ms"},
+                     {"0", 0, "0s"},
+                     {"7us", 7, "7us"},
+                     {"-90s", -90 * SECOND, "-90s"}};
     arena_init(&arena, 0);
     for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
         assert_true(duration_parse(durations[i].text, &value, &reason));
@@ -418,8 +437,14 @@ static void suggestions_are_near_or_not_given(void **state)
     static const char *const words[] = {"shards", "batch_size", "memory_limit", "s", "to"};
     static const struct {
         const char *word, *wanted;
-    } cases[] = {{"shrads", "shards"}, {"Shards", "shards"}, {"batch-size", "batch_size"}, {"batchsize", "batch_size"},
-                 {"memory", NULL},     {"q", NULL},          {"ot", "to"},                 {"", NULL},
+    } cases[] = {{"shrads", "shards"},
+                 {"Shards", "shards"},
+                 {"batch-size", "batch_size"},
+                 {"batchsize", "batch_size"},
+                 {"memory", NULL},
+                 {"q", NULL},
+                 {"ot", "to"},
+                 {"", NULL},
                  {"something_else", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *got = suggest(cases[i].word, words, 5);
@@ -454,7 +479,8 @@ static void show_prints_values_with_their_origin_and_reads_back_as_the_same(void
     assert_int_equal(config_show(path, flags, 1, false, &shown, &errors), STATUS_OK);
     unsetenv("WEIR_ENGINE__SHARDS");
     buffer_append_char(&shown, '\0');
-    assert_non_null(strstr(shown.data, "shards: 5                                     # WEIR_ENGINE__SHARDS\n"));
+    assert_non_null(
+        strstr(shown.data, "shards: 5                                     # WEIR_ENGINE__SHARDS\n"));
     assert_non_null(strstr(shown.data, "# --set data_dir\n"));
     assert_non_null(strstr(shown.data, "max_future_skew: 5m                         # default\n"));
     assert_non_null(strstr(shown.data, "hole:\n    blackhole: {}\n"));
@@ -467,7 +493,8 @@ static void show_prints_values_with_their_origin_and_reads_back_as_the_same(void
     write_file(path, shown.data);
     assert_int_equal(config_show(path, NULL, 0, false, &again, &errors), STATUS_OK);
     buffer_append_char(&again, '\0');
-    for (const char *a = shown.data, *b = again.data; *a && *b; a = strchr(a, '\n') + 1, b = strchr(b, '\n') + 1) {
+    for (const char *a = shown.data, *b = again.data; *a && *b;
+         a = strchr(a, '\n') + 1, b = strchr(b, '\n') + 1) {
         size_t a_size = strcspn(a, "\n"), b_size = strcspn(b, "\n");
         const char *a_origin = memmem(a, a_size, "# ", 2), *b_origin = memmem(b, b_size, "# ", 2);
         assert_int_equal(a_origin ? a_origin - a : -1, b_origin ? b_origin - b : -1);

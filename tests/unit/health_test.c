@@ -27,8 +27,8 @@ static void health_without_components_is_ok_and_not_ready(void **state)
     health_set_ready(&health, true);
     assert_true(health_is_ready(&health));
     health_write_json(&health, &out, 61999999);
-    assert_string_equal(text_of(&out),
-                        "{\"status\":\"ok\",\"components\":{},\"version\":\"" WEIR_VERSION "\",\"uptime_s\":61}");
+    assert_string_equal(text_of(&out), "{\"status\":\"ok\",\"components\":{},\"version\":\"" WEIR_VERSION
+                                       "\",\"uptime_s\":61}");
     buffer_deinit(&out);
     health_deinit(&health);
 }
@@ -45,9 +45,11 @@ static void worst_component_decides_and_each_keeps_its_reason(void **state)
     health_report(&health, "sink:out", HEALTH_DOWN, "no space left on device");
     assert_int_equal(health_overall(&health), HEALTH_DOWN);
     health_write_json(&health, &out, 0);
-    assert_non_null(strstr(text_of(&out), "{\"status\":\"down\",\"components\":{\"store\":{\"status\":\"ok\"},"
-                                          "\"source:\\\"x\\\"\":{\"status\":\"degraded\",\"reason\":\"1 of 2 partitions\\nlag\"},"
-                                          "\"sink:out\":{\"status\":\"down\",\"reason\":\"no space left on device\"}},"));
+    assert_non_null(
+        strstr(text_of(&out),
+               "{\"status\":\"down\",\"components\":{\"store\":{\"status\":\"ok\"},"
+               "\"source:\\\"x\\\"\":{\"status\":\"degraded\",\"reason\":\"1 of 2 partitions\\nlag\"},"
+               "\"sink:out\":{\"status\":\"down\",\"reason\":\"no space left on device\"}},"));
     buffer_clear(&out);
     assert_int_equal(health_write_component(&health, "sink:out", &out), STATUS_OK);
     assert_string_equal(text_of(&out), "{\"status\":\"down\",\"reason\":\"no space left on device\"}");
@@ -103,7 +105,8 @@ static void reports_of_several_threads_do_not_mix(void **state)
     (void)state;
     struct health health;
     health_init(&health);
-    pthread_t threads[2] = {thread_start("a", report_often, &health), thread_start("b", report_often, &health)};
+    pthread_t threads[2] = {thread_start("a", report_often, &health),
+                            thread_start("b", report_often, &health)};
     for (int i = 0; i < 100; i++) {
         struct buffer out = {0};
         if (health_write_component(&health, "shared", &out) == STATUS_OK) {

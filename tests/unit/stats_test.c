@@ -23,17 +23,34 @@ static struct stats_snapshot *make_snapshot(uint64_t step)
     struct stats_snapshot *snapshot = malloc(sizeof *snapshot);
     assert_non_null(snapshot);
     stats_snapshot_init(snapshot);
-    partitions[0] = (struct partition_stats){.partition = 0, .offset = 10, .watermark_us = NOW_US - 5000000, .lag = 3};
-    partitions[1] = (struct partition_stats){.partition = 1, .offset = 0, .watermark_us = TIME_NONE, .idle = true, .lag = 4};
+    partitions[0] =
+        (struct partition_stats){.partition = 0, .offset = 10, .watermark_us = NOW_US - 5000000, .lag = 3};
+    partitions[1] = (struct partition_stats){
+        .partition = 1, .offset = 0, .watermark_us = TIME_NONE, .idle = true, .lag = 4};
     feeds[0] = (struct source_pipeline_stats){.pipeline_index = 0, .used = 80, .filtered = 15, .too_late = 3};
     feeds[1] = (struct source_pipeline_stats){.pipeline_index = 1, .used = 98};
-    sources[0] = (struct source_stats){.name = "clicks", .kind = "http", .in = 100 + step, .bad = 2, .partitions = partitions,
-                                       .partition_count = 2, .pipelines = feeds, .pipeline_count = 2,
-                                       .fast_documents = 90, .slow_documents = 8};
+    sources[0] = (struct source_stats){.name = "clicks",
+                                       .kind = "http",
+                                       .in = 100 + step,
+                                       .bad = 2,
+                                       .partitions = partitions,
+                                       .partition_count = 2,
+                                       .pipelines = feeds,
+                                       .pipeline_count = 2,
+                                       .fast_documents = 90,
+                                       .slow_documents = 8};
     sources[0].bad_by_reason[BAD_TOO_DEEP] = 2;
-    sources[1] = (struct source_stats){.name = "a\"b\\c\nd", .kind = "file", .in = 7, .bad = 1, .ended = true};
-    pipelines[0] = (struct pipeline_stats){.name = "revenue", .used = 80, .filtered = 15, .too_late = 3, .late_accepted = 4,
-                                           .results = 9, .open_windows = 2, .keys = 5, .watermark_us = NOW_US - 5000000};
+    sources[1] =
+        (struct source_stats){.name = "a\"b\\c\nd", .kind = "file", .in = 7, .bad = 1, .ended = true};
+    pipelines[0] = (struct pipeline_stats){.name = "revenue",
+                                           .used = 80,
+                                           .filtered = 15,
+                                           .too_late = 3,
+                                           .late_accepted = 4,
+                                           .results = 9,
+                                           .open_windows = 2,
+                                           .keys = 5,
+                                           .watermark_us = NOW_US - 5000000};
     pipelines[1] = (struct pipeline_stats){.name = "views", .used = 98, .watermark_us = TIME_NONE};
     snapshot->sources = sources;
     snapshot->source_count = 2;
@@ -44,8 +61,14 @@ static struct stats_snapshot *make_snapshot(uint64_t step)
     snapshot->results_total = 9 + step;
     snapshot->memory_size = 41000000;
     snapshot->clients = 3;
-    snapshot->latency_minute[LATENCY_DECODE] = (struct histogram_summary){
-        .count = 2, .mean_us = 1.5, .min_us = 1, .max_us = 2, .p50_us = 1, .p95_us = 2, .p99_us = 2, .p999_us = 2};
+    snapshot->latency_minute[LATENCY_DECODE] = (struct histogram_summary){.count = 2,
+                                                                          .mean_us = 1.5,
+                                                                          .min_us = 1,
+                                                                          .max_us = 2,
+                                                                          .p50_us = 1,
+                                                                          .p95_us = 2,
+                                                                          .p99_us = 2,
+                                                                          .p999_us = 2};
     histogram_add(&snapshot->latency[LATENCY_DECODE], 90, 3);
     histogram_add(&snapshot->latency[LATENCY_DECODE], 2000000, 1);
     histogram_add(&snapshot->latency[LATENCY_DECODE], INT64_C(1) << 35, 1);
@@ -85,26 +108,32 @@ static void json_has_exactly_the_shape_that_the_page_reads(void **state)
     (void)state;
     struct stats_snapshot *now = make_snapshot(0);
     char *json = json_of(now, NULL);
-    const char *unknown = "{\"p50_us\":null,\"p95_us\":null,\"p99_us\":null,\"p999_us\":null,\"mean_us\":null,"
-                          "\"min_us\":null,\"max_us\":null,\"count\":0}";
+    const char *unknown =
+        "{\"p50_us\":null,\"p95_us\":null,\"p99_us\":null,\"p999_us\":null,\"mean_us\":null,"
+        "\"min_us\":null,\"max_us\":null,\"count\":0}";
     struct buffer wanted = {0};
-    buffer_append_text(&wanted, "{\"time\":1700000000500,\"uptime_s\":3725,\"events_per_second\":null,\"events_total\":107,"
-                                "\"results_per_second\":null,\"results_total\":9,\"bad_total\":3,\"late_total\":4,"
-                                "\"too_late_total\":3,\"filtered_total\":15,\"latency\":{");
+    buffer_append_text(
+        &wanted, "{\"time\":1700000000500,\"uptime_s\":3725,\"events_per_second\":null,\"events_total\":107,"
+                 "\"results_per_second\":null,\"results_total\":9,\"bad_total\":3,\"late_total\":4,"
+                 "\"too_late_total\":3,\"filtered_total\":15,\"latency\":{");
     buffer_format(&wanted, "\"end_to_end\":%s,\"accept\":%s,", unknown, unknown);
-    buffer_append_text(&wanted, "\"decode\":{\"p50_us\":1,\"p95_us\":2,\"p99_us\":2,\"p999_us\":2,\"mean_us\":1.5,\"min_us\":1,"
-                                "\"max_us\":2,\"count\":2},");
-    buffer_format(&wanted, "\"window\":%s,\"merge\":%s,\"store\":%s,\"socket\":%s},", unknown, unknown, unknown, unknown);
-    buffer_append_text(&wanted,
-                       "\"sources\":{\"clicks\":{\"in\":100,\"bad\":2,\"rate\":null,\"lag\":7,\"watermark\":1699999995500,"
-                       "\"watermark_delay_ms\":5000,\"ended\":false},"
-                       "\"a\\\"b\\\\c\\nd\":{\"in\":7,\"bad\":1,\"rate\":null,\"lag\":0,\"watermark\":null,"
-                       "\"watermark_delay_ms\":null,\"ended\":true}},"
-                       "\"pipelines\":{\"revenue\":{\"used\":80,\"filtered\":15,\"too_late\":3,\"late_accepted\":4,"
-                       "\"watermark\":1699999995500,\"watermark_delay_ms\":5000,\"open_windows\":2,\"keys\":5,\"results\":9},"
-                       "\"views\":{\"used\":98,\"filtered\":0,\"too_late\":0,\"late_accepted\":0,\"watermark\":null,"
-                       "\"watermark_delay_ms\":null,\"open_windows\":0,\"keys\":0,\"results\":0}},"
-                       "\"memory_bytes\":41000000,\"clients\":3}");
+    buffer_append_text(
+        &wanted,
+        "\"decode\":{\"p50_us\":1,\"p95_us\":2,\"p99_us\":2,\"p999_us\":2,\"mean_us\":1.5,\"min_us\":1,"
+        "\"max_us\":2,\"count\":2},");
+    buffer_format(&wanted, "\"window\":%s,\"merge\":%s,\"store\":%s,\"socket\":%s},", unknown, unknown,
+                  unknown, unknown);
+    buffer_append_text(
+        &wanted,
+        "\"sources\":{\"clicks\":{\"in\":100,\"bad\":2,\"rate\":null,\"lag\":7,\"watermark\":1699999995500,"
+        "\"watermark_delay_ms\":5000,\"ended\":false},"
+        "\"a\\\"b\\\\c\\nd\":{\"in\":7,\"bad\":1,\"rate\":null,\"lag\":0,\"watermark\":null,"
+        "\"watermark_delay_ms\":null,\"ended\":true}},"
+        "\"pipelines\":{\"revenue\":{\"used\":80,\"filtered\":15,\"too_late\":3,\"late_accepted\":4,"
+        "\"watermark\":1699999995500,\"watermark_delay_ms\":5000,\"open_windows\":2,\"keys\":5,\"results\":9},"
+        "\"views\":{\"used\":98,\"filtered\":0,\"too_late\":0,\"late_accepted\":0,\"watermark\":null,"
+        "\"watermark_delay_ms\":null,\"open_windows\":0,\"keys\":0,\"results\":0}},"
+        "\"memory_bytes\":41000000,\"clients\":3}");
     buffer_append_char(&wanted, '\0');
     assert_string_equal(json, wanted.data);
     buffer_deinit(&wanted);
@@ -136,7 +165,8 @@ static void rates_are_per_second_of_uptime_between_two_snapshots(void **state)
 static void watermark_of_a_source_leaves_out_idle_and_ended_partitions(void **state)
 {
     (void)state;
-    struct partition_stats p[3] = {{.watermark_us = 50}, {.watermark_us = 40, .idle = true}, {.watermark_us = TIME_MAX}};
+    struct partition_stats p[3] = {
+        {.watermark_us = 50}, {.watermark_us = 40, .idle = true}, {.watermark_us = TIME_MAX}};
     struct source_stats source = {.partitions = p, .partition_count = 3};
     assert_int_equal(stats_source_watermark_us(&source), 50);
     p[0].idle = true;
