@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "source/file_input.h"
 
-enum { RATE_STEP_US = 1000, RATE_BURST_US = 1000 * 1000 };
+enum { RATE_STEP_US = 1000, RATE_BURST_US = 1000 * 1000, PIPE_STEP_US = 10 * 1000 };
 
 struct file_reader {
     struct source_reader reader;
@@ -250,6 +250,8 @@ static enum status take_chunk(struct file_reader *file, struct batch *batch, con
     bool is_full = file->next == 0 && file->size == FILE_CHUNK_SIZE;
     if (is_full || file->is_at_end)
         return take_long_line(file, batch, error);
+    if (file->options.never_waits && !file_input_is_ready(file->input))
+        return STATUS_AGAIN;
     return fill_chunk(file, error);
 }
 
@@ -308,6 +310,7 @@ static enum status file_read(struct source_reader *reader, uint32_t max_records,
         status = skip_lines(file, error);
     if (status == STATUS_AGAIN && file->line < file->skip_to)
         *next_us = now_us;
+    bool was_ready = status == STATUS_OK;
     while (status == STATUS_OK && !is_spent(file, batch, &quota) && !(file->is_at_end && batch->record_count &&
                                                                       file->next == file->size))
         status = take_chunk(file, batch, &quota, error);
@@ -319,6 +322,8 @@ static enum status file_read(struct source_reader *reader, uint32_t max_records,
         file->is_ended = false;
         return STATUS_OK;
     }
+    if (was_ready && status == STATUS_AGAIN)
+        *next_us = now_us + PIPE_STEP_US;
     if (status != STATUS_OK)
         return status;
     *next_us = now_us; /* only blank lines up to end_offset */

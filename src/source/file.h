@@ -24,6 +24,7 @@ struct file_reader_options {
     enum file_read_rate rate;
     double rate_per_second; /* lines; FILE_READ_PER_SECOND only. Offsets that are replayed (a finite end_offset) are not slowed down */
     bool loop;              /* begins again at the end; offsets go on. An empty file ends all the same */
+    bool never_waits;       /* read() gives STATUS_AGAIN while a pipe has nothing; else it waits */
     bool is_empty;          /* delivers nothing: the reader of a partition that no line belongs to */
     int64_t start_offset;   /* first line to deliver; a file with fewer lines is an error at read() */
     const struct clock *clock;

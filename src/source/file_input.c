@@ -7,7 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,6 +52,12 @@ enum status file_input_open(const char *path, struct file_input **out, struct er
     input->descriptor = descriptor;
     *out = input;
     return STATUS_OK;
+}
+
+bool file_input_is_ready(const struct file_input *input)
+{
+    struct pollfd ready = {.fd = input->descriptor, .events = POLLIN};
+    return input->packed_start < input->packed_size || input->is_at_end || poll(&ready, 1, 0) != 0;
 }
 
 static void end_packing(struct file_input *input)

@@ -2,6 +2,7 @@
  * too), told by its first bytes; `-` is standard input. One thread at a time. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -17,4 +18,6 @@ NODISCARD enum status file_input_read(struct file_input *input, char *data, size
                                       struct error *error);
 /* The next read gives the first byte again. STATUS_IO for what has no beginning (a pipe). */
 NODISCARD enum status file_input_rewind(struct file_input *input, struct error *error);
+/* False when a read would have to wait for somebody who writes to a pipe. */
+bool file_input_is_ready(const struct file_input *input);
 void file_input_close(struct file_input *input);

@@ -2,6 +2,7 @@
 #include "source/source_kinds.h"
 
 #include <assert.h>
+#include <sys/stat.h>
 
 #include "source/file.h"
 #include "source/generator.h"
@@ -16,6 +17,7 @@ static enum status open_file(const struct source_reader_request *request, struct
     struct file_reader_options options = {.rate = rates[file->rate],
                                           .rate_per_second = file->rate_per_second,
                                           .loop = file->loop,
+                                          .never_waits = true,
                                           .is_empty = request->partition > 0 && !request->source->partition_by.text,
                                           .start_offset = request->position.offset,
                                           .clock = request->clock};
@@ -42,10 +44,17 @@ enum status source_reader_open(const struct source_reader_request *request, stru
     return STATUS_INVALID;
 }
 
+/* What a pipe has given it does not give again. */
+static bool is_pipe(const char *path)
+{
+    struct stat info;
+    return slice_equal_text(slice_of(path), "-") || (stat(path, &info) == 0 && !S_ISREG(info.st_mode));
+}
+
 bool source_is_resumable(const struct config_source *source)
 {
     switch (source->kind) {
-    case SOURCE_FILE: return !slice_equal_text(slice_of(source->file.path), "-");
+    case SOURCE_FILE: return !is_pipe(source->file.path);
     case SOURCE_GENERATOR: return source->generator.start_us != TIME_NONE;
     case SOURCE_HTTP:
     case SOURCE_KAFKA: break;

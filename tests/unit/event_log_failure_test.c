@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "base/random.h"
+
 static void another_process_that_writes_is_busy(void **state)
 {
     (void)state;
@@ -143,15 +145,18 @@ static void every_commit_is_synced(void **state)
     sqlite3_vfs_unregister(&shim.vfs);
 }
 
-/* The child commits one record after the other and tells of each that it may acknowledge, until it is killed. */
-static int64_t run_until_crash(const char *point)
+/* The child commits one record after the other and tells of each that it may acknowledge, until it is killed: at the crash
+ * point, or by us once it has told of `kill_after`. Returns how many it told of. */
+static int64_t run_until_killed(const char *point, int64_t kill_after)
 {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        setenv("WEIR_CRASH_AT", point, 1);
+        close(ends[0]);
+        if (point)
+            setenv("WEIR_CRASH_AT", point, 1);
         struct event_log *log = open_log();
         for (;;) {
             append(log, 0, "x");
@@ -163,13 +168,32 @@ static int64_t run_until_crash(const char *point)
     close(ends[1]);
     int64_t acknowledged = 0;
     char byte;
-    while (read(ends[0], &byte, 1) == 1)
-        acknowledged++;
+    while (read(ends[0], &byte, 1) == 1) {
+        if (++acknowledged == kill_after)
+            kill(child, SIGKILL);
+    }
     close(ends[0]);
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     return acknowledged;
+}
+
+/* How many records the log holds, all of them readable. */
+static int64_t count_records(void)
+{
+    struct event_log *log = open_log();
+    struct source_reader *reader = open_reader(log, 0, 0);
+    struct buffer got = {0};
+    assert_int_equal(read_some(reader, 10, &got), STATUS_AGAIN);
+    int64_t count = reader->operations->end_offset(reader), found = 0;
+    for (size_t i = 0; i < got.size; i++)
+        found += got.data[i] == '=';
+    assert_int_equal(found, count);
+    buffer_deinit(&got);
+    reader->operations->close(reader);
+    event_log_close(log);
+    return count;
 }
 
 static void kill_at_each_crash_point_loses_nothing_that_was_acknowledged(void **state)
@@ -181,18 +205,25 @@ static void kill_at_each_crash_point_loses_nothing_that_was_acknowledged(void **
     } cases[] = {{"log_before_commit:4", 0}, {"log_after_commit:4", 1}};
     int64_t total = 0;
     for (size_t i = 0; i < 2; i++) {
-        int64_t acknowledged = run_until_crash(cases[i].point);
+        int64_t acknowledged = run_until_killed(cases[i].point, -1);
         assert_int_equal(acknowledged, 3);
         total += acknowledged + cases[i].unacknowledged;
-        struct event_log *log = open_log();
-        struct source_reader *reader = open_reader(log, 0, 0);
-        struct buffer got = {0};
-        assert_int_equal(read_some(reader, 10, &got), STATUS_AGAIN);
-        assert_int_equal(reader->operations->end_offset(reader), total);
-        assert_int_equal(got.size, total * 4); /* "0=x " */
-        buffer_deinit(&got);
-        reader->operations->close(reader);
-        event_log_close(log);
+        assert_int_equal(count_records(), total);
+    }
+}
+
+static void kill_at_any_moment_loses_nothing_that_was_acknowledged(void **state)
+{
+    (void)state;
+    uint64_t seed = random_seed_from_system();
+    print_message("seed %llu\n", (unsigned long long)seed);
+    struct random random = random_seeded(seed);
+    int64_t before = 0;
+    for (int round = 0; round < 20; round++) {
+        int64_t acknowledged = run_until_killed(NULL, 1 + (int64_t)random_below(&random, 300));
+        int64_t count = count_records();
+        assert_in_range(count, before + acknowledged, before + acknowledged + 1);
+        before = count;
     }
 }
 
@@ -201,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         /* First, because a process looks up WEIR_CRASH_AT once, at its first commit. */
         TEST(kill_at_each_crash_point_loses_nothing_that_was_acknowledged),
+        TEST(kill_at_any_moment_loses_nothing_that_was_acknowledged),
         TEST(another_process_that_writes_is_busy),
         TEST(full_disk_fails_the_group_and_keeps_it),
         TEST(failed_sync_is_not_acknowledged_and_the_group_is_logged_once),

@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -369,6 +371,34 @@ static void realtime_gives_one_record_at_a_time(void **state)
     close_reader(reader);
 }
 
+static void pipe_that_has_nothing_does_not_hold_up_the_shard(void **state)
+{
+    (void)state;
+    const char *path = temporary_path(&folder, "pipe");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int writer = open(path, O_RDWR);
+    struct source_reader *reader = open_reader(path, (struct file_reader_options){.never_waits = true});
+    struct batch *batch = batch_create();
+    struct error error = {{0}};
+    int64_t next_us = 0;
+    assert_int_equal(source_read(reader, 10, INT64_MAX, batch, &next_us, &error), STATUS_AGAIN);
+    assert_true(next_us > clock_monotonic_us(&clock_system));
+    assert_int_equal(write(writer, "first\nsec", 9), 9);
+    assert_int_equal(source_read(reader, 10, INT64_MAX, batch, &next_us, &error), STATUS_OK);
+    assert_int_equal(batch->record_count, 1);
+    batch_reset(batch);
+    assert_int_equal(source_read(reader, 10, INT64_MAX, batch, &next_us, &error), STATUS_AGAIN);
+    assert_int_equal(write(writer, "ond", 3), 3);
+    close(writer);
+    assert_int_equal(source_read(reader, 10, INT64_MAX, batch, &next_us, &error), STATUS_OK);
+    assert_true(slice_equal_text(batch_record_text(batch, 0), "second"));
+    assert_int_equal(batch->records[0].offset, 1);
+    batch_reset(batch);
+    assert_int_equal(source_read(reader, 10, INT64_MAX, batch, &next_us, &error), STATUS_END);
+    batch_destroy(batch);
+    close_reader(reader);
+}
+
 static int open_folder(void **state)
 {
     (void)state;
@@ -401,6 +431,7 @@ int main(void)
         TEST(loop_goes_on_counting_and_starts_anywhere),
         TEST(rate_follows_the_clock),
         TEST(realtime_gives_one_record_at_a_time),
+        TEST(pipe_that_has_nothing_does_not_hold_up_the_shard),
     };
     return cmocka_run_group_tests_name("file_reader", tests, NULL, NULL);
 }
