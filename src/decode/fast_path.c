@@ -2,7 +2,7 @@
  * is checked is everything: a known key is valid text, and met twice in one object it has the object's stamp already.
  *
  * Nothing looks for the end of the document on the way. A document that is cut short reads on into the padding or the next
- * record, and is found out at the latest at the end of the member it is in. */
+ * record, and is found out at its end or at the next member that was not foreseen. */
 #include "decode/fast_path.h"
 
 #include "decode/json_string.h"
@@ -27,17 +27,19 @@ static inline const char *skip_space(const char *at)
     return at;
 }
 
-static inline bool has_literal(const struct shape_member *member, const char *at)
+/* Whether the comma, key and colon of `member` are at `at`. With `any_first` 1 instead of 0 any byte will do for the comma. */
+static inline bool has_literal(const struct shape_member *member, const char *at, uint32_t any_first)
 {
 #ifdef __SSE2__
     __m128i text = _mm_loadu_si128((const __m128i *)(const void *)at);
     __m128i literal = _mm_load_si128((const __m128i *)(const void *)member->literal);
-    uint32_t mask = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(text, literal));
+    uint32_t mask = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(text, literal)) | any_first;
     return (mask & member->first_mask) == member->first_mask &&
            (LIKELY(member->literal_size <= 16) ||
             memcmp(at + 16, member->literal + 16, member->literal_size - 16) == 0);
 #else
-    return member->literal_size && memcmp(at, member->literal, member->literal_size) == 0;
+    return member->literal_size &&
+           memcmp(at + any_first, member->literal + any_first, member->literal_size - any_first) == 0;
 #endif
 }
 
@@ -86,36 +88,83 @@ static inline const char *read_string(struct fast_reader *reader, const struct s
     return quote + 1;
 }
 
-/* The value behind the key of `member` at `at`, where the colon is not close to the key. NULL when there is none. */
-static __attribute__((noinline)) const char *find_value(const struct shape_member *member, const char *at)
+static inline const char *put_number(struct fast_reader *reader, const struct shape_place *place,
+                                     const struct json_number *number, const char *end)
 {
-    at = skip_space(at + member->literal_size - 1);
-    return *at == ':' ? at + 1 : NULL;
+    if (end && place->column != COLUMN_NONE)
+        row_put_number(reader->writer, place->column, number);
+    return end;
+}
+
+static __attribute__((noinline)) const char *read_long_number(struct fast_reader *reader,
+                                                              const struct shape_place *place, const char *at)
+{
+    struct json_number number;
+    const char *end = json_parse_number(at, &number);
+    return put_number(reader, place, &number, end);
+}
+
+static inline const char *read_number(struct fast_reader *reader, const struct shape_place *place, const char *at)
+{
+#ifdef __SSE2__
+    struct json_number number;
+    const char *end = json_parse_short_number(at, &number);
+    if (LIKELY(end))
+        return put_number(reader, place, &number, end);
+#endif
+    return read_long_number(reader, place, at);
+}
+
+struct found_member {
+    struct shape_member *member;
+    const char *at; /* behind the colon; without a member behind the object, or NULL */
+};
+
+/* A member that is not what or where was foreseen: spaces, another key, the end. `at` is the opening brace when
+ * `is_first`, else behind a value. */
+static __attribute__((noinline)) struct found_member find_next(const struct fast_reader *reader,
+                                                               const struct shape_place *place,
+                                                               struct shape_member **likely, bool is_first,
+                                                               const char *at)
+{
+    const struct found_member none = {NULL, NULL};
+    at = skip_space(at + is_first);
+    if (*at == '}')
+        return (struct found_member){NULL, at + 1};
+    if (!is_first) {
+        if (*at != ',')
+            return none;
+        at = skip_space(at + 1);
+    }
+    if (at >= reader->end)
+        return none;
+    struct shape_member *member = *likely;
+    if (!has_literal(member, at - 1, 1)) {
+        member = find_member(reader, place, at);
+        if (!member)
+            return none;
+        *likely = member;
+    }
+    at = skip_space(at + member->literal_size - 2);
+    return *at == ':' ? (struct found_member){member, at + 1} : none;
 }
 
 static const char *read_object(struct fast_reader *reader, struct shape_place *place, const char *at)
 {
     uint64_t stamp = ++reader->shape->stamp;
     struct shape_member **likely = &place->first;
-    at = skip_space(at + 1);
-    if (*at == '}')
-        return at + 1;
-    while (at < reader->end) {
+    for (uint32_t is_first = 1;; is_first = 0) {
         struct shape_member *member = *likely;
-        if (LIKELY(has_literal(member, at))) {
+        if (LIKELY(has_literal(member, at, is_first))) {
             at += member->literal_size;
         } else {
-            /* Writers either put no space between tokens or the same everywhere. */
-            at = skip_space(at);
-            if (!has_literal(member, at)) {
-                member = find_member(reader, place, at);
-                if (!member)
-                    return NULL;
-                *likely = member;
-            }
-            at = find_value(member, at);
-            if (!at)
-                return NULL;
+            if (!is_first && *at == '}')
+                return at + 1;
+            struct found_member found = find_next(reader, place, likely, is_first, at);
+            if (!found.member)
+                return found.at;
+            member = found.member;
+            at = found.at;
         }
         if (member->stamp == stamp)
             return NULL;
@@ -123,19 +172,14 @@ static const char *read_object(struct fast_reader *reader, struct shape_place *p
         likely = &member->next;
         if (LIKELY(*at == '"')) {
             at = read_string(reader, &member->value, at);
+        } else if (json_is_digit(*at)) {
+            at = read_number(reader, &member->value, at);
         } else {
             at = read_value(reader, &member->value, skip_space(at));
         }
         if (!at)
             return NULL;
-        if (!LIKELY(*at == ',')) {
-            at = skip_space(at);
-            if (*at != ',')
-                return *at == '}' ? at + 1 : NULL;
-        }
-        at++;
     }
-    return NULL;
 }
 
 static const char *read_array(struct fast_reader *reader, struct shape_place *place, const char *at)
@@ -166,16 +210,6 @@ static const char *read_word(struct fast_reader *reader, const struct shape_plac
     if (place->column != COLUMN_NONE)
         row_put(reader->writer, place->column, VALUE_BOOL)->i = is_true;
     return at + (is_true ? 4 : 5);
-}
-
-static __attribute__((noinline)) const char *read_number(struct fast_reader *reader,
-                                                         const struct shape_place *place, const char *at)
-{
-    struct json_number number;
-    const char *end = json_parse_number(at, &number);
-    if (end && place->column != COLUMN_NONE)
-        row_put_number(reader->writer, place->column, &number);
-    return end;
 }
 
 static const char *read_value(struct fast_reader *reader, struct shape_place *place, const char *at)

@@ -51,8 +51,8 @@ void shape_forget(struct shape *shape)
 
 static bool has_key(const struct shape_member *member, const struct shape_place *place, struct slice key)
 {
-    return member->literal_size == key.size + 3 && memcmp(member->literal + 1, key.data, key.size) == 0 &&
-           member->parent_id == place->id;
+    return member->literal_size == key.size + 4 && member->parent_id == place->id &&
+           memcmp(member->literal + 2, key.data, key.size) == 0;
 }
 
 /* The slot that holds the key, or the empty one where it would go. There always is an empty one. */
@@ -79,10 +79,10 @@ struct shape_member *shape_add_member(struct shape *shape, struct shape_place *p
     if (member || key.size > DECODER_MAX_KEY_SIZE || shape_is_full(shape))
         return member;
     member = arena_allocate_zeroed(&shape->arena, sizeof *member);
-    member->literal[0] = '"';
-    memcpy(member->literal + 1, key.data, key.size);
-    memcpy(member->literal + 1 + key.size, "\":", 2);
-    member->literal_size = (uint32_t)key.size + 3;
+    memcpy(member->literal, ",\"", 2);
+    memcpy(member->literal + 2, key.data, key.size);
+    memcpy(member->literal + 2 + key.size, "\":", 2);
+    member->literal_size = (uint32_t)key.size + 4;
     member->first_mask = member->literal_size >= 16 ? 0xFFFF : (1u << member->literal_size) - 1;
     member->parent_id = place->id;
     member->next = &shape->nobody;

@@ -9,7 +9,7 @@
 #include "decode/decoder.h"
 
 enum {
-    SHAPE_LITERAL_SIZE = 64, /* a key, its quotes, the colon */
+    SHAPE_LITERAL_SIZE = 64, /* a comma, a key in its quotes, a colon */
     SHAPE_SLOT_COUNT = 2 * DECODER_MAX_PLACES
 };
 
@@ -27,9 +27,9 @@ struct shape_place {
 };
 
 struct shape_member {
-    _Alignas(16) char literal[SHAPE_LITERAL_SIZE]; /* "key": and zeros */
+    _Alignas(16) char literal[SHAPE_LITERAL_SIZE]; /* ,"key": and zeros */
     uint32_t literal_size; /* 0: stands for no member */
-    uint32_t first_mask;   /* a bit for each of the first 16 bytes that count; a further bit: never equal */
+    uint32_t first_mask;   /* a bit for each of the first 16 bytes that count; bit 16: never equal */
     uint32_t parent_id;  /* of the place whose objects have it */
     uint64_t stamp;      /* the object in which it was met last: twice in one is a duplicate */
     struct shape_member *next; /* likely successor */
