@@ -130,6 +130,53 @@ static void failed_sync_is_not_acknowledged_and_the_group_is_logged_once(void **
     event_log_close(log);
 }
 
+/* What the database holds when a COMMIT takes hold and its answer is an error all the same. */
+static void finish_transaction_by_hand(int64_t offset)
+{
+    char *sql = sqlite3_mprintf("BEGIN IMMEDIATE;"
+                                "INSERT INTO record VALUES (NULL, 1, 0, %lld, 1, 1, x'0100000062');"
+                                "UPDATE partition SET next_offset = %lld WHERE source = 1 AND partition = 0;"
+                                "UPDATE state SET commit_id = commit_id + 1;"
+                                "COMMIT",
+                                (long long)offset, (long long)offset + 1);
+    sqlite3 *other;
+    assert_int_equal(sqlite3_open(temporary_path(&folder, "data/log.db"), &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    sqlite3_free(sql);
+}
+
+static void commit_that_took_hold_in_spite_of_its_error_is_not_repeated(void **state)
+{
+    (void)state;
+    install_shim();
+    struct event_log *log = open_log();
+    struct waker waker;
+    waker_open(&waker);
+    struct source_reader *reader = event_log_reader_open(log, 0, 0, (struct source_position){0}, &waker);
+    append(log, 0, "a");
+    commit(log, 1);
+    for (int64_t is_discarded = 0; is_discarded < 2; is_discarded++) {
+        struct error error = {{0}};
+        append(log, 0, "b");
+        shim.failing_syncs = 1;
+        assert_int_equal(event_log_commit(log, 1, 1, &error), STATUS_IO);
+        finish_transaction_by_hand(1 + is_discarded);
+        if (is_discarded) {
+            event_log_discard(log);
+            append(log, 0, "c");
+        }
+        waker_prepare(&waker);
+        commit(log, 1);
+        assert_false(atomic_load(&waker.is_sleeping));
+    }
+    sqlite3_vfs_unregister(&shim.vfs);
+    reader->operations->close(reader);
+    waker_close(&waker);
+    assert_holds(log, 0, 0, "0=a 1=b 2=b 3=c ");
+    event_log_close(log);
+}
+
 static void every_commit_is_synced(void **state)
 {
     (void)state;
@@ -236,6 +283,7 @@ int main(void)
         TEST(another_process_that_writes_is_busy),
         TEST(full_disk_fails_the_group_and_keeps_it),
         TEST(failed_sync_is_not_acknowledged_and_the_group_is_logged_once),
+        TEST(commit_that_took_hold_in_spite_of_its_error_is_not_repeated),
         TEST(every_commit_is_synced),
     };
     return cmocka_run_group_tests_name("event_log_failure", tests, NULL, NULL);
