@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "window/window_internal.h"
 
-enum { BLOCK_ROWS = 256, ROW_CAPACITY_MIN = 16, CACHE_LINE_SIZE = 64 };
+enum { BLOCK_ROWS = 256, ROW_CAPACITY_MIN = 16, CACHE_LINE_SIZE = 64, FETCH_SIZE_MAX = 256 };
 
 static const char overflow_name[] = "__overflow__";
 
@@ -245,6 +245,7 @@ static uint32_t find_batch_key(struct pane *pane, struct key_lookup *lookup, uin
 /* hashes[i] becomes hash << 32 | index + 1 of the row that probably is the right one, 0 in the lower half for none. */
 static void probe_block(const struct pane *pane, uint64_t *hashes, uint32_t count)
 {
+    size_t row_size = pane->layout->row_size, fetch_size = row_size < FETCH_SIZE_MAX ? row_size : FETCH_SIZE_MAX;
     for (uint32_t i = 0; i < count; i++)
         __builtin_prefetch(&pane->slots[short_hash(hashes[i]) & pane->slot_mask]);
     for (uint32_t i = 0; i < count; i++) {
@@ -255,9 +256,10 @@ static void probe_block(const struct pane *pane, uint64_t *hashes, uint32_t coun
         hashes[i] = slot ? slot : (uint64_t)hash << 32;
         if (!slot)
             continue;
-        const char *row = pane->rows + ((uint32_t)slot - 1) * pane->layout->row_size;
-        __builtin_prefetch(row, 1);
-        __builtin_prefetch(row + CACHE_LINE_SIZE, 1);
+        const char *row = pane->rows + ((uint32_t)slot - 1) * row_size;
+        for (size_t at = 0; at < fetch_size; at += CACHE_LINE_SIZE)
+            __builtin_prefetch(row + at, 1);
+        __builtin_prefetch(row + fetch_size - 1, 1);
     }
 }
 

@@ -42,6 +42,12 @@ static inline bool add_compensated(struct sum_state *state, double value)
 
 static __attribute__((noinline)) void add_slowly(struct sum_state *state, double value)
 {
+    if (state->count == 1 && fabs(value) <= 0x1p1022) {
+        state->sum = value;
+        state->compensation = 0;
+        state->mode = SUM_DOUBLE;
+        return;
+    }
     if (state->mode == SUM_INT)
         to_double(state);
     if (state->mode == SUM_DOUBLE && add_compensated(state, value))
