@@ -20,6 +20,8 @@ struct shape_place {
     uint32_t column;                  /* of this value, or COLUMN_NONE */
     uint32_t id;                      /* tells equal keys of different places apart */
     uint32_t depth;                   /* containers around it */
+    uint32_t leaf_size;               /* of the last string or number here ... */
+    uint32_t leaf_size_run;           /* ... and how many in a row had it */
     const struct column_node *wanted; /* NULL when no path leads here */
     struct shape_member *first;       /* likely first member */
     struct shape_place *element;      /* of arrays, when elements have been met here */
