@@ -148,13 +148,12 @@ static void write_groups(struct api_job *job, struct aggregation *aggregation, c
     api_list_end(&job->response, (struct slice){0}, api_scan_summary(scan, &job->query.arena));
 }
 
-static void refuse_size(struct api_job *job, const struct aggregation *aggregation)
+static void refuse_size(struct api_job *job)
 {
     api_problem(&job->response, 400,
                 "parameter \"bucket\": \"%s\" gives more than %d buckets and groups; take a larger bucket, fewer hours, or "
                 "another group_by",
                 api_query_value(&job->query, "bucket")->text.data, API_AGGREGATE_GROUPS_MAX);
-    (void)aggregation;
 }
 
 void api_run_aggregate(struct api_job *job, struct query_tools *tools)
@@ -176,7 +175,7 @@ void api_run_aggregate(struct api_job *job, struct query_tools *tools)
     if (status != STATUS_OK)
         api_job_fail(job, tools, status, &error);
     else if (aggregation.is_too_large)
-        refuse_size(job, &aggregation);
+        refuse_size(job);
     else
         write_groups(job, &aggregation, &scan);
     buffer_deinit(&aggregation.key);
