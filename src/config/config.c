@@ -132,8 +132,9 @@ struct config_place config_text_place(const struct config_text *text, size_t off
     if (place.line == 0 || !text->text)
         return place;
     for (size_t i = 0; i < offset && text->text[i]; i++) {
-        if (text->text[i] == '\n')
-            place = (struct config_place){.line = place.line + 1, .column = 1, .variable = place.variable};
+        if (text->text[i] == '\n') /* a block under `|`: its lines begin in one column */
+            place = (struct config_place){
+                .line = place.line + 1, .column = text->place.column, .variable = place.variable};
         else if (((unsigned char)text->text[i] & 0xc0) != 0x80)
             place.column++;
     }

@@ -145,9 +145,22 @@ const char *node_path(struct arena *arena, const struct node *node)
     return arena_format(arena, "%s.%s", node_path(arena, node->parent), node->key);
 }
 
+/* The line's text, without its end. Lines count from 1; beyond the last one it is empty. */
+static struct slice line_text(const char *text, size_t size, uint32_t line)
+{
+    const char *at = text, *end = text + size;
+    for (uint32_t i = 1; i < line && at < end; i++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        at = newline ? newline + 1 : end;
+    }
+    const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+    return (struct slice){at, (size_t)((newline ? newline : end) - at)};
+}
+
 /* The tree under construction: the open mappings and lists, innermost last, and the key that waits for its value. */
 struct builder {
     struct problems *problems;
+    struct slice text; /* all of it */
     struct node *root;
     struct node *open[CONFIG_MAX_DEPTH];
     uint32_t depth;
@@ -202,6 +215,21 @@ static void place_node(struct builder *builder, struct node *node)
     builder->key = NULL;
 }
 
+/* libfyaml marks the first line of a block, but not the column in which its lines begin. */
+static uint32_t block_column(const struct builder *builder, uint32_t line)
+{
+    for (;; line++) {
+        struct slice text = line_text(builder->text.data, builder->text.size, line);
+        size_t spaces = 0;
+        while (spaces < text.size && text.data[spaces] == ' ')
+            spaces++;
+        if (spaces < text.size)
+            return (uint32_t)spaces + 1;
+        if (text.data + text.size >= builder->text.data + builder->text.size)
+            return 1;
+    }
+}
+
 static void take_scalar(struct builder *builder, struct fy_event *event, struct config_place place)
 {
     struct fy_token *token = event->scalar.value;
@@ -214,6 +242,8 @@ static void take_scalar(struct builder *builder, struct fy_event *event, struct 
     }
     if (size == 0 && style != FYSS_SINGLE_QUOTED && style != FYSS_DOUBLE_QUOTED)
         place = place_behind_key(builder);
+    if (style == FYSS_LITERAL || style == FYSS_FOLDED)
+        place.column = block_column(builder, place.line);
     char *copy = (char *)(uintptr_t)arena_copy(builder->problems->arena, (struct slice){text, size}).data;
     if (expects_key(builder)) {
         builder->key = copy;
@@ -282,18 +312,6 @@ static void take_event(struct builder *builder, struct fy_event *event)
         break;
     default: break;
     }
-}
-
-/* The line's text, without its end. Lines count from 1; beyond the last one it is empty. */
-static struct slice line_text(const char *text, size_t size, uint32_t line)
-{
-    const char *at = text, *end = text + size;
-    for (uint32_t i = 1; i < line && at < end; i++) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        at = newline ? newline + 1 : end;
-    }
-    const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-    return (struct slice){at, (size_t)((newline ? newline : end) - at)};
 }
 
 static bool indented_by_tab(struct slice line)
@@ -414,7 +432,7 @@ struct node *yaml_parse(struct problems *problems, const char *text, size_t size
 {
     if (!text_is_usable(problems, text, size))
         return NULL;
-    struct builder builder = {.problems = problems};
+    struct builder builder = {.problems = problems, .text = {text, size}};
     struct fy_diag_cfg diag_configuration;
     fy_diag_cfg_default(&diag_configuration);
     struct fy_diag *diag = fy_diag_create(&diag_configuration);

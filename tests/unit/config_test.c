@@ -381,6 +381,21 @@ static void partly_loaded_config_keeps_what_could_be_read(void **state)
     config_errors_deinit(&errors);
 }
 
+static void place_of_a_block_is_that_of_its_first_character(void **state)
+{
+    (void)state;
+    struct config *config = load(
+        "sources: {s: {http: {}}}\npipelines:\n  p:\n    from: s\n    where: |\n      aa > 1\n      && b\n"
+        "    window: {tumbling: 1s}\n    aggregates:\n      n: >-\n\n        count()\n");
+    const struct config_pipeline *pipeline = &config->pipelines[0];
+    assert_string_equal(pipeline->where.text, "aa > 1\n&& b\n");
+    struct config_place place = config_text_place(&pipeline->where, strlen("aa > 1\n&& "));
+    assert_int_equal(place.line, 7);
+    assert_int_equal(place.column, 10);
+    assert_int_equal(pipeline->aggregates[0].value.place.column, 9);
+    config_destroy(config);
+}
+
 static void place_inside_a_text_counts_characters(void **state)
 {
     (void)state;
@@ -389,6 +404,7 @@ static void place_inside_a_text_counts_characters(void **state)
     assert_int_equal(config_text_place(&text, 3).line, 3);
     struct config_text lines = {"a\nbc", {.line = 3, .column = 10}};
     assert_int_equal(config_text_place(&lines, 3).line, 4);
+    assert_int_equal(config_text_place(&lines, 3).column, 11);
     struct config_text variable = {"abc", {.variable = "WEIR_X"}};
     assert_string_equal(config_text_place(&variable, 2).variable, "WEIR_X");
     assert_int_equal(config_text_place(&variable, 2).line, 0);
@@ -567,6 +583,7 @@ int main(void)
         cmocka_unit_test(flag_that_is_wrong_is_told_by_its_path),
         cmocka_unit_test(reserved_variables_are_not_options),
         cmocka_unit_test(partly_loaded_config_keeps_what_could_be_read),
+        cmocka_unit_test(place_of_a_block_is_that_of_its_first_character),
         cmocka_unit_test(place_inside_a_text_counts_characters),
         cmocka_unit_test(durations_and_sizes_are_read_and_written),
         cmocka_unit_test(suggestions_are_near_or_not_given),
