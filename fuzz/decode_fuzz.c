@@ -11,8 +11,8 @@ enum { PASS_COUNT = 2, RECORD_TIME_US = 1700000000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const paths[] = {"ts",   "x",    "a.b",  "a",    "a.b[0]", "x[1].y", "x[0]",
-                                    "[\"x y\"]", "tags", "a.b.c", "\xc3\xbc", "n.n.n.n.n.n"};
+static const char *const paths[] = {"ts",   "x",         "a.b",  "a",     "a.b[0]",   "x[1].y",
+                                    "x[0]", "[\"x y\"]", "tags", "a.b.c", "\xc3\xbc", "n.n.n.n.n.n"};
 
 static void add_paths(struct schema *schema, uint8_t choice)
 {

@@ -42,7 +42,7 @@ static inline const char *json_skip_plain(const char *text)
                          _mm_subs_epi8(bytes, space));
         unsigned mask = (unsigned)_mm_movemask_epi8(stops);
         if (mask)
-            return text + __builtin_ctz(mask);
+            return text + (unsigned)__builtin_ctz(mask);
     }
 #else
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
@@ -106,7 +106,8 @@ static inline uint64_t json_digits_value(const char *digits, unsigned count)
 {
     uint64_t word;
     memcpy(&word, digits, sizeof word);
-    word = (word - UINT64_C(0x3030303030303030)) << (8 * (8 - count)); /* zeros in front, what follows is gone */
+    word = (word - UINT64_C(0x3030303030303030))
+           << (8 * (8 - count)); /* zeros in front, what follows is gone */
     word = (word * 10 + (word >> 8)) & UINT64_C(0x00FF00FF00FF00FF);
     word = (word * 100 + (word >> 16)) & UINT64_C(0x0000FFFF0000FFFF);
     return (word * 10000 + (word >> 32)) & UINT32_MAX;
@@ -137,8 +138,8 @@ static inline const char *json_parse_short_number(const char *text, struct json_
     unsigned size = whole + 1 + fraction;
     if (whole > 8 || fraction - 1 >= 8 || size >= 16 || (text[size] | 0x20) == 'e')
         return NULL;
-    uint64_t digits = json_digits_value(text, whole) * powers[fraction] +
-                      json_digits_value(text + whole + 1, fraction);
+    uint64_t digits =
+        json_digits_value(text, whole) * powers[fraction] + json_digits_value(text + whole + 1, fraction);
     /* Both are exact doubles, so the quotient is rounded once. */
     double value = (double)(int64_t)digits / json_exact_powers[fraction];
     number->kind = JSON_NUMBER_DOUBLE;

@@ -7,9 +7,9 @@
 #define COLUMN_NONE UINT32_MAX
 
 struct column_node {
-    struct slice name; /* of a member; `data` is NULL for an element of an array */
-    uint32_t index;    /* of that element */
-    uint32_t column;   /* what the value itself goes to, or COLUMN_NONE */
+    struct slice name;                  /* of a member; `data` is NULL for an element of an array */
+    uint32_t index;                     /* of that element */
+    uint32_t column;                    /* what the value itself goes to, or COLUMN_NONE */
     const struct column_node *children; /* elements first, by index; then members, by name */
     uint32_t child_count;
     uint32_t element_count; /* how many of the children are elements */

@@ -147,17 +147,19 @@ static bool judge_time(struct decoder *decoder, const struct record *record, int
     struct batch *batch = decoder->writer.batch;
     bool has_column = options->time_column != UINT32_MAX;
     const char *name = has_column ? options->schema->paths[options->time_column].text.data : "the record";
-    enum status status = has_column ? time_from_column(decoder, &batch->columns[options->time_column], time_us)
-                                    : time_from_record(record, time_us);
+    enum status status = has_column
+                             ? time_from_column(decoder, &batch->columns[options->time_column], time_us)
+                             : time_from_record(record, time_us);
     if (status == STATUS_NOT_FOUND) {
         bad->reason = BAD_NO_TIME;
-        bad->detail = arena_format(&batch->arena, has_column ? "%s is missing or null" : "%s has no time", name);
+        bad->detail =
+            arena_format(&batch->arena, has_column ? "%s is missing or null" : "%s has no time", name);
         return false;
     }
     if (status) {
         bad->reason = BAD_ABSURD_TIME;
-        bad->detail =
-            arena_format(&batch->arena, "%s is not a time (ISO-8601 or a number) of the years 1 to 9999", name);
+        bad->detail = arena_format(&batch->arena,
+                                   "%s is not a time (ISO-8601 or a number) of the years 1 to 9999", name);
         return false;
     }
     int64_t latest_us;
@@ -165,8 +167,10 @@ static bool judge_time(struct decoder *decoder, const struct record *record, int
         !__builtin_add_overflow(record->time_us, options->max_future_skew_us, &latest_us) &&
         *time_us > latest_us) {
         bad->reason = BAD_FUTURE_TIME;
-        bad->detail = arena_format(&batch->arena, "%s is further ahead of the record's time than "
-                                                  "max_future_skew allows", name);
+        bad->detail = arena_format(&batch->arena,
+                                   "%s is further ahead of the record's time than "
+                                   "max_future_skew allows",
+                                   name);
         return false;
     }
     return true;

@@ -18,8 +18,8 @@ struct decoder_options {
     const struct schema *schema; /* outlives the decoder; frozen */
     uint32_t time_column;        /* UINT32_MAX: the record's own time */
     enum time_unit time_unit;
-    int64_t max_future_skew_us;  /* compared with the record's own time, when it has one; INT64_MAX = off */
-    bool use_shapes;             /* false: simdjson only (tests, bench) */
+    int64_t max_future_skew_us; /* compared with the record's own time, when it has one; INT64_MAX = off */
+    bool use_shapes;            /* false: simdjson only (tests, bench) */
 };
 
 struct decoder;

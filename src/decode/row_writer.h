@@ -40,9 +40,8 @@ static inline void row_put_text(struct row_writer *writer, uint32_t column, enum
 /* The string is what was appended to `unescaped` from `begin` on. */
 static inline void row_put_unescaped(struct row_writer *writer, uint32_t column, size_t begin)
 {
-    row_put(writer, column, VALUE_STRING)->s =
-        (struct text_reference){(uint32_t)(writer->batch->side_start + begin),
-                                (uint32_t)(writer->unescaped.size - begin)};
+    row_put(writer, column, VALUE_STRING)->s = (struct text_reference){
+        (uint32_t)(writer->batch->side_start + begin), (uint32_t)(writer->unescaped.size - begin)};
 }
 
 /* The bytes of a string that was put, before and after it has gone to the side area. */

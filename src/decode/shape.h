@@ -25,15 +25,16 @@ struct shape_place {
     const struct column_node *wanted; /* NULL when no path leads here */
     struct shape_member *first;       /* likely first member */
     struct shape_place *element;      /* of arrays, when elements have been met here */
-    struct shape_place **wanted_elements; /* [wanted->element_count] those with columns; NULL entries: not met */
+    struct shape_place *
+        *wanted_elements; /* [wanted->element_count] those with columns; NULL entries: not met */
 };
 
 struct shape_member {
     _Alignas(16) char literal[SHAPE_LITERAL_SIZE]; /* ,"key": and zeros */
-    uint32_t literal_size; /* 0: stands for no member */
-    uint32_t first_mask;   /* a bit for each of the first 16 bytes that count; bit 16: never equal */
-    uint32_t parent_id;  /* of the place whose objects have it */
-    uint64_t stamp;      /* the object in which it was met last: twice in one is a duplicate */
+    uint32_t literal_size;                         /* 0: stands for no member */
+    uint32_t first_mask;       /* a bit for each of the first 16 bytes that count; bit 16: never equal */
+    uint32_t parent_id;        /* of the place whose objects have it */
+    uint64_t stamp;            /* the object in which it was met last: twice in one is a duplicate */
     struct shape_member *next; /* likely successor */
     struct shape_place value;
 };
@@ -59,8 +60,7 @@ static inline bool shape_is_full(const struct shape *shape)
 }
 
 /* The member with that key, spelled as in the document, without its quotes; NULL when it is not known. */
-struct shape_member *shape_find(const struct shape *shape, const struct shape_place *place,
-                                struct slice key);
+struct shape_member *shape_find(const struct shape *shape, const struct shape_place *place, struct slice key);
 /* The same; adds it when it is new. NULL when the key is too long or the shape is full. */
 struct shape_member *shape_add_member(struct shape *shape, struct shape_place *place, struct slice key);
 

@@ -121,9 +121,7 @@ static void put_value(struct row_writer *writer, uint32_t column, const char *te
     case NATIVE_JSON_INT: row_put(writer, column, VALUE_INT)->i = node->value.integer; break;
     case NATIVE_JSON_DOUBLE: row_put(writer, column, VALUE_DOUBLE)->d = node->value.number; break;
     case NATIVE_JSON_TRUE:
-    case NATIVE_JSON_FALSE:
-        row_put(writer, column, VALUE_BOOL)->i = node->event == NATIVE_JSON_TRUE;
-        break;
+    case NATIVE_JSON_FALSE: row_put(writer, column, VALUE_BOOL)->i = node->event == NATIVE_JSON_TRUE; break;
     case NATIVE_JSON_NULL:
     case NATIVE_JSON_KEY:
     case NATIVE_JSON_OBJECT_END:

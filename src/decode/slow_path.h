@@ -9,7 +9,7 @@ struct slow_path {
     struct native_json *json;
     const struct column_node *columns;
     struct native_json_document document; /* of the last slow_path_read */
-    uint32_t *key_slots; /* set of the keys of one object, for duplicates */
+    uint32_t *key_slots;                  /* set of the keys of one object, for duplicates */
     uint32_t key_slot_capacity;
     uint64_t hash_seed;
 };

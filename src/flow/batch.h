@@ -13,38 +13,38 @@
 #include "flow/value.h"
 
 enum {
-    BATCH_DEFAULT_ROWS = 1024,               /* records per batch unless engine.batch_size says otherwise */
+    BATCH_DEFAULT_ROWS = 1024, /* records per batch unless engine.batch_size says otherwise */
     BATCH_MAX_ROWS = 8192,
-    BATCH_TEXT_SIZE = 256 * 1024,            /* a source stops adding records here: fits L2 */
-    EVENT_MAX_SIZE = 1024 * 1024,            /* a larger event is bad: too_big */
-    RECORD_MAX_SIZE = 16 * 1024 * 1024,      /* bytes of a record that are kept (dead letters); the rest is cut */
+    BATCH_TEXT_SIZE = 256 * 1024,       /* a source stops adding records here: fits L2 */
+    EVENT_MAX_SIZE = 1024 * 1024,       /* a larger event is bad: too_big */
+    RECORD_MAX_SIZE = 16 * 1024 * 1024, /* bytes of a record that are kept (dead letters); the rest is cut */
     EVENT_MAX_DEPTH = 64,
-    BATCH_PADDING_SIZE = 64,                 /* readable bytes behind the text, for wide loads */
+    BATCH_PADDING_SIZE = 64, /* readable bytes behind the text, for wide loads */
 };
 
 #define TIME_NONE INT64_MIN /* no time; also the watermark of a partition that has seen nothing */
-#define TIME_MAX INT64_MAX  /* the watermark of a partition that has ended */
+#define TIME_MAX  INT64_MAX /* the watermark of a partition that has ended */
 
 /* One record as the source delivered it. */
 struct record {
     uint32_t text_offset;
     uint32_t text_size;
-    uint32_t cut_size;     /* bytes beyond RECORD_MAX_SIZE that were not kept; 0 nearly always */
-    int64_t offset;        /* in its partition's log; grows, gaps allowed */
-    int64_t time_us;       /* the record's own time (Kafka timestamp, http arrival); TIME_NONE for files */
+    uint32_t cut_size; /* bytes beyond RECORD_MAX_SIZE that were not kept; 0 nearly always */
+    int64_t offset;    /* in its partition's log; grows, gaps allowed */
+    int64_t time_us;   /* the record's own time (Kafka timestamp, http arrival); TIME_NONE for files */
 };
 
 /* Why an event is bad. The names (bad_reason_name) are part of the API: bad_by_reason, dead letters, metrics. */
 enum bad_reason {
-    BAD_NOT_JSON,       /* not_json: no JSON text, text behind the value, bad UTF-8, lone surrogate, NUL, BOM */
-    BAD_NOT_OBJECT,     /* not_object: valid JSON but no object */
-    BAD_DUPLICATE_KEY,  /* duplicate_key */
-    BAD_TOO_BIG,        /* too_big */
-    BAD_TOO_DEEP,       /* too_deep */
-    BAD_NO_TIME,        /* no_time: the time path is missing or null */
-    BAD_ABSURD_TIME,    /* absurd_time: not a time, or outside years 1 to 9999 */
-    BAD_FUTURE_TIME,    /* future_time: beyond max_future_skew of the record's own time */
-    BAD_SCHEMA,         /* schema: violates the declared schema */
+    BAD_NOT_JSON,   /* not_json: no JSON text, text behind the value, bad UTF-8, lone surrogate, NUL, BOM */
+    BAD_NOT_OBJECT, /* not_object: valid JSON but no object */
+    BAD_DUPLICATE_KEY, /* duplicate_key */
+    BAD_TOO_BIG,       /* too_big */
+    BAD_TOO_DEEP,      /* too_deep */
+    BAD_NO_TIME,       /* no_time: the time path is missing or null */
+    BAD_ABSURD_TIME,   /* absurd_time: not a time, or outside years 1 to 9999 */
+    BAD_FUTURE_TIME,   /* future_time: beyond max_future_skew of the record's own time */
+    BAD_SCHEMA,        /* schema: violates the declared schema */
     BAD_REASON_COUNT
 };
 const char *bad_reason_name(enum bad_reason reason);
@@ -58,9 +58,9 @@ struct bad_record {
 struct batch {
     uint32_t source_index;
     uint32_t partition;
-    bool is_replay;           /* its effects are already durable: rebuild state, show nothing */
-    int64_t arrival_us;       /* monotonic clock when the source had the newest record; one per batch */
-    int64_t arrival_wall_us;  /* the same moment on the wall clock */
+    bool is_replay;          /* its effects are already durable: rebuild state, show nothing */
+    int64_t arrival_us;      /* monotonic clock when the source had the newest record; one per batch */
+    int64_t arrival_wall_us; /* the same moment on the wall clock */
 
     char *bytes;
     size_t capacity;
@@ -106,11 +106,13 @@ void batch_prepare_columns(struct batch *batch, uint32_t columns);
 /* Decoder: room for `size` bytes in the side area; returns their offset for a text_reference. May move batch->bytes. */
 uint32_t batch_reserve_side(struct batch *batch, size_t size);
 
-static inline struct slice batch_text(const struct batch *batch, struct text_reference reference) {
+static inline struct slice batch_text(const struct batch *batch, struct text_reference reference)
+{
     return (struct slice){batch->bytes + reference.offset, reference.size};
 }
 
-static inline struct slice batch_record_text(const struct batch *batch, uint32_t record_index) {
+static inline struct slice batch_record_text(const struct batch *batch, uint32_t record_index)
+{
     const struct record *record = &batch->records[record_index];
     return (struct slice){batch->bytes + record->text_offset, record->text_size};
 }

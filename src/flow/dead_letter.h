@@ -7,9 +7,9 @@ struct dead_letter {
     uint32_t source_index;
     uint32_t partition;
     int64_t offset;
-    int64_t time_us;     /* wall clock when it was judged; the record's own time when it has one */
-    const char *reason;  /* bad_reason_name(), or "too_late" */
-    uint32_t pipeline_index; /* UINT32_MAX unless the judgement is a pipeline's (too_late) */
+    int64_t time_us;          /* wall clock when it was judged; the record's own time when it has one */
+    const char *reason;       /* bad_reason_name(), or "too_late" */
+    uint32_t pipeline_index;  /* UINT32_MAX unless the judgement is a pipeline's (too_late) */
     struct slice detail, raw; /* in the block's arena */
 };
 

@@ -33,10 +33,13 @@ void schema_init(struct schema *schema);
 void schema_deinit(struct schema *schema);
 
 /* Parses `a.b`, `a["odd name"]`, `a[0].b`. Names: letters, digits, _ - $ @ and any non-ASCII, not empty. */
-NODISCARD enum status path_parse(struct arena *arena, struct slice text, struct path *path, struct error *error);
+NODISCARD
+enum status path_parse(struct arena *arena, struct slice text, struct path *path, struct error *error);
 
 /* Index of the column for that path, which is added when it is new. STATUS_LIMIT at SCHEMA_MAX_COLUMNS. */
-NODISCARD enum status schema_add(struct schema *schema, const struct path *path, uint32_t *column_index);
+NODISCARD
+enum status schema_add(struct schema *schema, const struct path *path, uint32_t *column_index);
 /* The same from text. */
-NODISCARD enum status schema_add_text(struct schema *schema, struct slice text, uint32_t *column_index,
-                                      struct error *error);
+NODISCARD
+enum status schema_add_text(struct schema *schema, struct slice text, uint32_t *column_index,
+                            struct error *error);

@@ -9,8 +9,10 @@ struct watermark {
     int64_t max_event_time_us; /* TIME_NONE before the first event */
 };
 
-static inline int64_t watermark_us(const struct watermark *watermark) {
-    return watermark->max_event_time_us == TIME_NONE ? TIME_NONE : watermark->max_event_time_us - watermark->delay_us;
+static inline int64_t watermark_us(const struct watermark *watermark)
+{
+    return watermark->max_event_time_us == TIME_NONE ? TIME_NONE
+                                                     : watermark->max_event_time_us - watermark->delay_us;
 }
 
 /* Moves the watermark over the rows of a batch and writes, per row, the watermark just before that row was seen

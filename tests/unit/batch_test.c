@@ -23,7 +23,8 @@ static void texts_stay_where_references_say_while_the_batch_grows(void **state)
     for (uint32_t i = 0; i < 5000; i++) {
         struct slice text = batch_record_text(batch, i);
         assert_int_equal(text.size, i % 300);
-        assert_true(text.size == 0 || (text.data[0] == (char)('a' + i % 26) && text.data[text.size - 1] == text.data[0]));
+        assert_true(text.size == 0 ||
+                    (text.data[0] == (char)('a' + i % 26) && text.data[text.size - 1] == text.data[0]));
     }
     assert_true(batch->row_capacity >= batch->record_count);
     batch_destroy(batch);
@@ -67,7 +68,8 @@ static void every_reason_has_its_own_name(void **state)
     (void)state;
     for (int i = 0; i < BAD_REASON_COUNT; i++) {
         for (int other = 0; other < i; other++)
-            assert_string_not_equal(bad_reason_name((enum bad_reason)i), bad_reason_name((enum bad_reason)other));
+            assert_string_not_equal(bad_reason_name((enum bad_reason)i),
+                                    bad_reason_name((enum bad_reason)other));
     }
 }
 
@@ -91,7 +93,8 @@ static void watermark_before_a_row_is_the_largest_earlier_time_less_the_delay(vo
         struct watermark watermark = {.delay_us = 10, .max_event_time_us = TIME_NONE};
         assert_int_equal(watermark_us(&watermark), TIME_NONE);
         int64_t before_us[5];
-        struct batch *first = batch_of_times(times_us, cut), *second = batch_of_times(times_us + cut, 5 - cut);
+        struct batch *first = batch_of_times(times_us, cut),
+                     *second = batch_of_times(times_us + cut, 5 - cut);
         watermark_advance(&watermark, first, before_us);
         watermark_advance(&watermark, second, before_us + cut);
         assert_memory_equal(before_us, want_us, sizeof want_us);
@@ -108,7 +111,8 @@ static void dead_letters_own_their_bytes(void **state)
     for (int i = 0; i < 100; i++) {
         char raw[8] = "raw", detail[8] = "detail";
         raw[0] = (char)('a' + i % 26);
-        struct dead_letter letter = {.offset = i, .reason = "not_json", .raw = slice_of(raw), .detail = slice_of(detail)};
+        struct dead_letter letter = {
+            .offset = i, .reason = "not_json", .raw = slice_of(raw), .detail = slice_of(detail)};
         dead_letter_block_add(block, &letter);
         memset(raw, 0, sizeof raw);
         memset(detail, 0, sizeof detail);

@@ -7,7 +7,8 @@
 #include "base/buffer.h"
 #include "flow/batch.h"
 
-static inline void batch_text_value(struct buffer *out, const struct batch *batch, uint32_t column, uint32_t row)
+static inline void batch_text_value(struct buffer *out, const struct batch *batch, uint32_t column,
+                                    uint32_t row)
 {
     union value value = batch->columns[column].values[row];
     switch ((enum value_kind)batch->columns[column].kinds[row]) {

@@ -12,7 +12,7 @@
 
 enum { SECOND_US = 1000000 };
 #define TIME_US INT64_C(1700000000000000)
-#define HEAD "{\"ts\":1700000000000,\"x\":"
+#define HEAD    "{\"ts\":1700000000000,\"x\":"
 
 struct fixture {
     struct schema schema;
@@ -265,8 +265,8 @@ static void paths_reach_members_and_elements(void **state)
     for (int use_shapes = 0; use_shapes < 2; use_shapes++) {
         struct fixture fixture;
         open_paths(&fixture,
-                   (const char *const[]){"t", "a.b[1].c", "a.b[2]", "a.b", "a[\"d.e\"]", "m[1][0]", "m[2]", "o[0]",
-                                         "o.0", "a.none", NULL},
+                   (const char *const[]){"t", "a.b[1].c", "a.b[2]", "a.b", "a[\"d.e\"]", "m[1][0]", "m[2]",
+                                         "o[0]", "o.0", "a.none", NULL},
                    use_shapes);
         for (int i = 0; i < 3; i++) {
             assert_string_equal(decode(&fixture, line),

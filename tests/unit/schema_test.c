@@ -37,9 +37,9 @@ static void path_has_one_canonical_text(void **state)
 static void broken_path_is_refused_with_its_place(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"",     ".a",    "a.",    "a..b",          "a b",   "a[",  "a[]", "a[x]",
-                                        "a[0",  "a[\"b", "a[''",  "a['']",         "[0].a", "[0]", "a[0]b",
-                                        "a[-1]", "a[99999999999]"};
+    static const char *const texts[] = {"",      ".a",   "a.",    "a..b",  "a b",           "a[",
+                                        "a[]",   "a[x]", "a[0",   "a[\"b", "a[''",          "a['']",
+                                        "[0].a", "[0]",  "a[0]b", "a[-1]", "a[99999999999]"};
     struct arena arena;
     arena_init(&arena, 0);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
