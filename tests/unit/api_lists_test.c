@@ -17,7 +17,10 @@ static void store_window(int64_t window_us, const char *const *countries, uint32
         block->window_starts_us[i] = window_us;
         block->window_ends_us[i] = window_us + 10 * SECOND;
         block->emits[i] = EMIT_FINAL;
+        block->causes[i] = CLOSED_BY_WATERMARK;
         block->on_time[i] = 1;
+        block->revisions[i] = 0;
+        block->late_accepted[i] = block->late_dropped[i] = block->type_errors[i] = 0;
         block->watermarks_us[i] = window_us + 11 * SECOND;
         block->keys[0].kinds[i] = VALUE_STRING;
         block->keys[0].values[i].s = (struct text_reference){(uint32_t)block->bytes.size, (uint32_t)strlen(countries[i])};
