@@ -218,16 +218,15 @@ static void place_node(struct builder *builder, struct node *node)
 /* libfyaml marks the first line of a block, but not the column in which its lines begin. */
 static uint32_t block_column(const struct builder *builder, uint32_t line)
 {
-    for (;; line++) {
-        struct slice text = line_text(builder->text.data, builder->text.size, line);
-        size_t spaces = 0;
-        while (spaces < text.size && text.data[spaces] == ' ')
-            spaces++;
-        if (spaces < text.size)
-            return (uint32_t)spaces + 1;
-        if (text.data + text.size >= builder->text.data + builder->text.size)
-            return 1;
+    const char *end = builder->text.data + builder->text.size;
+    const char *start = line_text(builder->text.data, builder->text.size, line).data;
+    for (const char *at = start; at < end; at++) {
+        if (*at == '\n')
+            start = at + 1;
+        else if (*at != ' ')
+            return (uint32_t)(at - start) + 1;
     }
+    return 1;
 }
 
 static void take_scalar(struct builder *builder, struct fy_event *event, struct config_place place)
