@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/random.h"
 #include "batch_text.h"
 #include "decode/decoder.h"
 
@@ -336,6 +337,108 @@ static void record_cut_short_does_not_read_its_neighbour(void **state)
     }
 }
 
+static void leaf_that_changes_its_size_after_long_is_read_right(void **state)
+{
+    (void)state;
+    static const char *const values[] = {"12",  "123", "1", "1.5", "\"ab\"", "\"abcdefghijklmnopqrst\"",
+                                         "\"\""};
+    static const char *const wants[] = {"12",  "123", "1", "0x1.8p+0", "\"ab\"", "\"abcdefghijklmnopqrst\"",
+                                        "\"\""};
+    enum { VALUE_COUNT = sizeof values / sizeof *values, LONG = 100 };
+    struct fixture fixture;
+    open_fixture(&fixture, true);
+    for (int round = 0; round < VALUE_COUNT * LONG; round++) {
+        char line[80], want[80];
+        snprintf(line, sizeof line, HEAD "%s,\"y\":0}", values[round / LONG]);
+        snprintf(want, sizeof want, "1700000000000000 1700000000000 %s", wants[round / LONG]);
+        assert_string_equal(decode(&fixture, line), want);
+        assert_true(fixture.batch->slow_count == (round == 0));
+    }
+    close_fixture(&fixture);
+}
+
+static void append_random_value(struct buffer *out, struct random *random, int depth)
+{
+    static const char *const leaves[] = {
+        "0",
+        "-0",
+        "17",
+        "1700000000",
+        "123456789012345678",
+        "1234567890123456789012",
+        "3.25",
+        "-12345678.12345678",
+        "1e3",
+        "0.1",
+        "true",
+        "false",
+        "null",
+        "\"\"",
+        "\"plain\"",
+        "\"sixteen bytes ok\"",
+        "\"gr\xc3\xbc\xc3\x9f\"",
+        "\"\\u00e9\\n\"",
+        "\"\\ud83d\\ude00\"",
+    };
+    static const char *const keys[] = {
+        "\"a\"", "\"b\"", "\"ts\"", "\"a key of more than sixteen\"", "\"\xc3\xbc\"", "\"\\u0061\""};
+    uint64_t kind = random_below(random, depth < 3 ? 5 : 3);
+    if (kind < 3) {
+        buffer_append_text(out, leaves[random_below(random, sizeof leaves / sizeof *leaves)]);
+        return;
+    }
+    buffer_append_char(out, kind == 3 ? '{' : '[');
+    for (uint64_t i = 0, count = random_below(random, 4); i < count; i++) {
+        buffer_append_text(out, i == 0 ? "" : random_below(random, 8) ? "," : " ,\t");
+        if (kind == 3) {
+            buffer_append_text(out, keys[random_below(random, sizeof keys / sizeof *keys)]);
+            buffer_append_text(out, random_below(random, 8) ? ":" : " : ");
+        }
+        append_random_value(out, random, depth + 1);
+    }
+    buffer_append_char(out, kind == 3 ? '}' : ']');
+}
+
+/* Mostly good events; now and then a byte is changed. */
+static void append_random_event(struct buffer *out, struct random *random)
+{
+    size_t begin = out->size;
+    buffer_append_text(out, "{\"ts\":1700000000");
+    if (random_below(random, 2)) {
+        buffer_append_text(out, ",\"x\":");
+        append_random_value(out, random, 0);
+    }
+    buffer_append_text(out, ",\"a\":");
+    append_random_value(out, random, 0);
+    buffer_append_char(out, '}');
+    if (random_below(random, 8) == 0)
+        out->data[begin + random_below(random, out->size - begin)] = (char)random_next(random);
+}
+
+static void random_events_decode_alike_on_both_paths(void **state)
+{
+    (void)state;
+    enum { EVENT_COUNT = 20000 };
+    uint64_t seed = random_seed_from_system();
+    print_message("seed %llu\n", (unsigned long long)seed);
+    struct random random = random_seeded(seed);
+    struct fixture fast, slow;
+    static const char *const paths[] = {"ts", "x", "a", "a.a", "a[0]", "a[1].b", "x.b.a", "\xc3\xbc", NULL};
+    open_paths(&fast, paths, true);
+    open_paths(&slow, paths, false);
+    struct buffer line = {0};
+    for (int i = 0; i < EVENT_COUNT; i++) {
+        buffer_clear(&line);
+        append_random_event(&line, &random);
+        assert_string_equal(decode_slice(&fast, buffer_slice(&line)),
+                            decode_slice(&slow, buffer_slice(&line)));
+    }
+    assert_true(decoder_counters(fast.decoder).fast_documents > EVENT_COUNT / 4);
+    buffer_deinit(&line);
+    close_fixture(&fast);
+    close_fixture(&slow);
+}
+
 static enum bad_reason judge_at(struct fixture *fixture, int64_t record_time_us)
 {
     batch_reset(fixture->batch);
@@ -388,6 +491,8 @@ int main(void)
         cmocka_unit_test(known_keys_take_the_fast_path_in_any_order_and_spacing),
         cmocka_unit_test(keys_without_end_are_bounded_and_forgotten),
         cmocka_unit_test(record_cut_short_does_not_read_its_neighbour),
+        cmocka_unit_test(leaf_that_changes_its_size_after_long_is_read_right),
+        cmocka_unit_test(random_events_decode_alike_on_both_paths),
         cmocka_unit_test(time_beyond_the_records_own_is_bad_if_it_has_one),
         cmocka_unit_test(without_time_path_the_record_gives_the_time),
     };
