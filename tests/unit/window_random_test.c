@@ -36,6 +36,8 @@ static void make_stream(struct stream *stream, struct random *random)
 {
     stream->partition_count = 1 + (uint32_t)random_below(random, FIXTURE_PARTITIONS);
     stream->delay_us = (int64_t)random_below(random, 3) * SECOND;
+    /* Half of the streams have whole seconds only, so that watermarks meet window ends. */
+    int64_t grain_us = random_below(random, 2) ? SECOND : 1;
     for (uint32_t p = 0; p < stream->partition_count; p++) {
         int64_t now_us = -20 * SECOND;
         stream->counts[p] = (uint32_t)random_below(random, EVENTS_MAX);
@@ -43,7 +45,7 @@ static void make_stream(struct stream *stream, struct random *random)
             now_us += (int64_t)random_below(random, SECOND);
             int64_t back_us = random_below(random, 10) == 0 ? (int64_t)random_below(random, 40 * SECOND) : 0;
             struct event *event = &stream->events[p][i];
-            event->time_us = now_us - back_us;
+            event->time_us = (now_us - back_us) / grain_us * grain_us;
             event->key = INTEGER((int64_t)random_below(random, 7));
             uint64_t kind = random_below(random, 10);
             int64_t number = (int64_t)random_below(random, 2000) - 1000;

@@ -84,6 +84,19 @@ static void late_event_within_lateness_updates_the_window(void **state)
     fixture_close(&f);
 }
 
+static void event_is_late_as_soon_as_the_watermark_equals_the_end(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f);
+    fixture_open(&f, 1, 1);
+    ADD(&f, 0, at(0), at(10), at(1));
+    assert_int_equal(f.record_count, 2);
+    assert_int_equal(f.records[1].revision, 1);
+    assert_int_equal(f.records[1].on_time, 1);
+    fixture_close(&f);
+}
+
 static void several_late_events_of_one_batch_go_out_as_one_update(void **state)
 {
     (void)state;
@@ -330,6 +343,24 @@ static void oldest_offset_is_the_first_that_an_open_or_held_window_needs(void **
     fixture_close(&f);
 }
 
+static void oldest_offset_is_kept_when_panes_of_a_window_are_merged(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f);
+    fixture_open(&f, 2, 2);
+    const struct event events[] = {at(1), at(2)};
+    for (uint32_t p = 0; p < 2; p++)
+        fixture_add(&f, p, events, 2);
+    fixture_turn(&f, true);
+    int64_t watermark = 0;
+    for (uint32_t p = 0; p < 2; p++) {
+        assert_int_equal(window_operator_oldest_offset(f.operators[p], p, &watermark), INT64_MAX);
+        assert_int_equal(window_merger_oldest_offset(f.merger, p, &watermark), 0);
+    }
+    fixture_close(&f);
+}
+
 static void replayed_events_are_rebuilt_in_silence_and_go_on_from_there(void **state)
 {
     (void)state;
@@ -360,6 +391,7 @@ int main(void)
         cmocka_unit_test(window_is_half_open_and_closes_when_the_watermark_reaches_its_end),
         cmocka_unit_test(windows_are_aligned_to_the_epoch_plus_offset_also_before_1970),
         cmocka_unit_test(late_event_within_lateness_updates_the_window),
+        cmocka_unit_test(event_is_late_as_soon_as_the_watermark_equals_the_end),
         cmocka_unit_test(several_late_events_of_one_batch_go_out_as_one_update),
         cmocka_unit_test(late_event_of_a_window_that_another_partition_keeps_open_comes_after_its_final),
         cmocka_unit_test(drop_and_dlq_accept_no_late_event_and_the_receipt_counts_it),
@@ -371,6 +403,7 @@ int main(void)
         cmocka_unit_test(emit_every_shows_only_keys_that_changed),
         cmocka_unit_test(close_after_closes_by_the_wall_clock_when_the_watermark_stands_still),
         cmocka_unit_test(oldest_offset_is_the_first_that_an_open_or_held_window_needs),
+        cmocka_unit_test(oldest_offset_is_kept_when_panes_of_a_window_are_merged),
         cmocka_unit_test(replayed_events_are_rebuilt_in_silence_and_go_on_from_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
