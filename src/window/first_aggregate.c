@@ -31,8 +31,6 @@ static bool place_text(struct pick_state *state, struct pane *pane, const char *
 static void take(struct pick_state *state, struct pane *pane, const struct pick_state *candidate, const char *text)
 {
     if (is_text((uint8_t)candidate->kind)) {
-        if (!is_text((uint8_t)state->kind))
-            state->text_room = 0;
         if (!place_text(state, pane, text, candidate->value.s.size))
             return;
     } else {
@@ -77,6 +75,14 @@ void pick_merge(const struct aggregate_merge *merge, int sign)
         const char *text = is_text((uint8_t)from->kind) ? merge->from_pane->text.data + from->value.s.offset : NULL;
         take(into, merge->into_pane, from, text);
     }
+}
+
+void pick_reset(char *state)
+{
+    struct pick_state *pick = (struct pick_state *)(void *)state;
+    if (!is_text((uint8_t)pick->kind))
+        pick->text_room = 0;
+    pick->kind = VALUE_NULL;
 }
 
 void pick_finish(const struct aggregate_finish *finish)
@@ -135,6 +141,7 @@ const struct aggregate_kind first_aggregate = {
     .state_size = sizeof(struct pick_state),
     .add = first_add,
     .merge = first_merge,
+    .reset = pick_reset,
     .finish = pick_finish,
     .save = pick_save,
     .load = pick_load,

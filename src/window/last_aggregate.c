@@ -17,6 +17,7 @@ const struct aggregate_kind last_aggregate = {
     .state_size = sizeof(struct pick_state),
     .add = last_add,
     .merge = last_merge,
+    .reset = pick_reset,
     .finish = pick_finish,
     .save = pick_save,
     .load = pick_load,

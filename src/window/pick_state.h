@@ -12,7 +12,7 @@ struct pick_state {
     union value value;
     uint32_t partition;
     uint32_t kind : 8;      /* VALUE_NULL: nothing picked yet */
-    uint32_t text_room : 24; /* behind value.s.offset, in PICK_TEXT_UNITs */
+    uint32_t text_room : 24; /* at value.s.offset, in PICK_TEXT_UNITs; kept while kind is null, 0 with a number */
 };
 
 /* <0 when a is earlier: by time, then partition, then offset. */
@@ -28,6 +28,8 @@ static inline int pick_compare(const struct pick_state *a, const struct pick_sta
 /* sign 1: the earliest stays (first); -1: the latest (last). */
 void pick_add(struct aggregate_input *input, int sign);
 void pick_merge(const struct aggregate_merge *merge, int sign);
+/* Empty again, but the room for text stays the state's. */
+void pick_reset(char *state);
 void pick_finish(const struct aggregate_finish *finish);
 void pick_save(const char *state, const struct pane *pane, struct buffer *out);
 bool pick_load(char *state, struct pane *pane, struct slice *in);

@@ -89,6 +89,8 @@ struct aggregate_kind {
     uint32_t state_size; /* a multiple of 8 */
     void (*add)(struct aggregate_input *input);
     void (*merge)(const struct aggregate_merge *merge);
+    /* Makes a state empty whose row lives on; NULL: by zeros. */
+    void (*reset)(char *state);
     void (*finish)(const struct aggregate_finish *finish);
     /* A state as bytes that do not depend on the machine's memory (snapshots). load: false when the bytes are none of ours. */
     void (*save)(const char *state, const struct pane *pane, struct buffer *out);

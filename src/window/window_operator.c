@@ -231,6 +231,21 @@ static void run_kernels(struct window_operator *op, struct pane *pane, const str
     }
 }
 
+static void reset_states(const struct pane *pane, char *row)
+{
+    const struct window_spec *spec = pane->layout->spec;
+    for (uint32_t a = 0; a < spec->aggregate_count; a++) {
+        const struct aggregate_kind *kind = spec->aggregates[a].kind;
+        char *state = row + pane->layout->state_offsets[a];
+        if (!pane->layout->sharers[a])
+            continue;
+        if (kind->reset)
+            kind->reset(state);
+        else
+            memset(state, 0, kind->state_size);
+    }
+}
+
 /* Moves what the row has gathered to the early panes: one early result of its key. */
 static void show_early(struct window_operator *op, struct pane *pane, struct pane_row *row)
 {
@@ -242,8 +257,7 @@ static void show_early(struct window_operator *op, struct pane *pane, struct pan
     char *into = (char *)pane_append_row(early, pane, row);
     const char *from = (const char *)row;
     pane_merge_rows(early, &into, pane, &from, 1);
-    size_t state_start = sizeof *row + op->spec->shape->key_count * sizeof(struct key_cell);
-    memset((char *)row + state_start, 0, pane->layout->row_size - state_start);
+    reset_states(pane, (char *)row);
     row->event_count = 0;
     row->type_errors = 0;
     early->is_replay = early->is_replay && pane->is_replay;

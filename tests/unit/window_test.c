@@ -270,6 +270,31 @@ static void emit_count_shows_a_key_after_every_so_many_events_whatever_the_batch
     }
 }
 
+static void early_results_do_not_pile_up_the_texts_of_last(void **state)
+{
+    (void)state;
+    const char *const names[] = {"last"};
+    struct fixture f;
+    fixture_init(&f, names, 1);
+    f.spec.emit_count = 1;
+    fixture_open(&f, 1, 1);
+    size_t size = 0;
+    for (uint32_t i = 0; i < 600; i++) {
+        struct event event = at(i / 1000.0);
+        event.value = TEXT(i % 2 ? "a text of more than eight bytes" : "another text of that kind");
+        fixture_add(&f, 0, &event, 1);
+        fixture_turn(&f, false);
+        if (i == 100)
+            size = window_merger_stats(f.merger).memory_size;
+    }
+    assert_int_equal(window_merger_stats(f.merger).memory_size, size);
+    struct pane *open = window_operator_take(f.operators[0], TIME_MAX, false);
+    assert_true(pane_memory_size(open) < 8192);
+    assert_non_null(strstr(f.records[599].json, "\"last\":\"a text of more than eight bytes\""));
+    pane_destroy(open);
+    fixture_close(&f);
+}
+
 static void emit_every_shows_only_keys_that_changed(void **state)
 {
     (void)state;
@@ -400,6 +425,7 @@ int main(void)
         cmocka_unit_test(keys_keep_their_json_type_and_integral_doubles_are_integers),
         cmocka_unit_test(keys_beyond_the_limit_go_to_the_overflow_group_whatever_the_batches),
         cmocka_unit_test(emit_count_shows_a_key_after_every_so_many_events_whatever_the_batches),
+        cmocka_unit_test(early_results_do_not_pile_up_the_texts_of_last),
         cmocka_unit_test(emit_every_shows_only_keys_that_changed),
         cmocka_unit_test(close_after_closes_by_the_wall_clock_when_the_watermark_stands_still),
         cmocka_unit_test(oldest_offset_is_the_first_that_an_open_or_held_window_needs),
