@@ -257,7 +257,7 @@ bool fast_path_read(struct shape *shape, struct row_writer *writer, const char *
     if (*at != '{')
         return false;
     at = read_object(&reader, shape->root, at);
-    if (!at || at > reader.end)
+    if (!at)
         return false;
     while (at < reader.end && json_is_space(*at))
         at++;
