@@ -94,7 +94,7 @@ size_t pane_memory_size(const struct pane *pane);
 
 struct window_merger;
 
-/* Called with full or last blocks; takes the reference. */
+/* Called with full or last blocks; takes the reference. Records of a window come together, in no order of keys. */
 typedef void (*window_emit)(void *context, struct result_block *block);
 
 struct window_merger *window_merger_create(const struct window_spec *spec, window_emit emit, void *context);
@@ -104,7 +104,7 @@ void window_merger_destroy(struct window_merger *merger);
  * `is_replay`: rebuild state without emitting for windows at or below the recovered watermark. */
 void window_merger_add(struct window_merger *merger, struct pane *pane, int64_t arrival_us);
 
-/* The pipeline watermark has reached watermark_us: closes windows (by end, then key order), emits pending updates, forgets windows
+/* The pipeline watermark has reached watermark_us: closes windows (by end; finals, then the updates of late events), emits pending updates, forgets windows
  * past their lateness. `cause` is noted in the receipts of windows that close now. `crossing` receipts: the watermark of a final
  * is min over partitions of the first watermark that reached the end, which panes carry; `watermark_us` where none does. */
 void window_merger_advance(struct window_merger *merger, int64_t watermark_us, enum close_cause cause,
