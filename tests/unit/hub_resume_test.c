@@ -150,6 +150,26 @@ static void a_snapshot_larger_than_the_queue_leaves_as_the_queue_drains(void **s
     CLOSE_FIXTURE;
 }
 
+static void a_snapshot_row_does_not_come_again_with_a_batch_that_waits(void **state)
+{
+    (void)state;
+    FIXTURE;
+    struct fake_connection two;
+    fake_open(&fixture, &two);
+    fake_subscribe(&fixture, &one, "aggregations", ",\"batch\":true");
+    fixture_emit(&fixture, "FR", 1, 1);
+    fixture_turn(&fixture, 0);
+    fake_expect_none(&one);
+    fake_subscribe(&fixture, &two, "aggregations", ",\"batch\":true,\"snapshot\":true");
+    fixture_turn(&fixture, 20 * MS);
+    fixture_turn(&fixture, 0);
+    fake_expect(&one, "\"n\":1");
+    fake_expect(&two, "\"n\":1");
+    fake_expect_none(&two);
+    fake_leave(&two);
+    CLOSE_FIXTURE;
+}
+
 /* --- since --- */
 
 static void missed_rows_come_from_memory_without_a_gap(void **state)
@@ -242,6 +262,30 @@ static void what_the_store_cannot_fill_is_not_recovered(void **state)
     fixture.has_store = false;
     fake_say(&fixture, &one, text);
     fake_expect(&one, "\"recovered\":false");
+    CLOSE_FIXTURE;
+}
+
+static void a_store_that_is_behind_the_recent_blocks_is_not_trusted(void **state)
+{
+    (void)state;
+    FIXTURE;
+    static char pad[50 * 1000];
+    memset(pad, 'x', sizeof pad - 1);
+    for (int i = 0; i < 100; i++) {
+        fixture_emit(&fixture, pad, i, i);
+        fixture_turn(&fixture, 0);
+    }
+    const char *text = "{\"type\":\"subscribe\",\"data\":{\"type\":\"aggregations\",\"since\":\"3-2\",\"filters\":{\"values.n\":[3,99]}}}";
+    struct store_result rows[] = {stored("{\"values\":{\"n\":3}}", "revenue", "[\"FR\"]", 3, 3, 3),
+                                  stored("{\"values\":{\"n\":98}}", "revenue", "[\"FR\"]", 98, 3, 98)};
+    fake_say(&fixture, &one, text);
+    answer(&fixture, STATUS_OK, rows, 1);
+    fake_expect(&one, "\"recovered\":false");
+    fake_expect_none(&one);
+    fake_say(&fixture, &one, text);
+    answer(&fixture, STATUS_OK, rows, 2);
+    fake_expect(&one, "\"recovered\":true");
+    expect_rows(&one, (int64_t[]){3, 99}, 2);
     CLOSE_FIXTURE;
 }
 
@@ -424,7 +468,7 @@ struct world {
     struct cell truth[KEY_COUNT][WINDOW_COUNT], store[KEY_COUNT][WINDOW_COUNT], view[KEY_COUNT][WINDOW_COUNT];
     int64_t next_window[KEY_COUNT];
     struct fake_connection fake;
-    bool is_connected, was_conflated;
+    bool is_connected, was_conflated, is_gentle;
     char position[64];
     uint64_t last_boot_id, last_sequence;
     uint32_t recovered_count, lost_count;
@@ -565,9 +609,11 @@ static void step(struct world *world)
         disconnect_client(world);
     else if (dice < 100)
         world->fake.is_stalled = world->is_connected && random_below(&world->random, 3) == 0;
-    if (random_below(&world->random, 3) == 0)
-        commit(world);
     emit_some(world);
+    if (world->is_gentle)
+        world->fake.is_stalled = false;
+    if (world->is_gentle || random_below(&world->random, 3) == 0)
+        commit(world);
     fixture_turn(&world->fixture, MS);
     while (world->fixture.asked_count > 0 && random_below(&world->random, 2) == 0)
         answer_from_store(world);
@@ -609,7 +655,7 @@ static void resumed_clients_miss_nothing_and_never_go_back(void **state)
 {
     (void)state;
     struct world *world = malloc(sizeof *world);
-    uint32_t recovered_count = 0, exact_count = 0;
+    uint32_t recovered_count = 0;
     const char *given = getenv("WEIR_TEST_SEED");
     uint64_t seed = given ? strtoull(given, NULL, 10) : random_seed_from_system() % 1000000;
     print_message("seed %llu\n", (unsigned long long)seed);
@@ -618,20 +664,20 @@ static void resumed_clients_miss_nothing_and_never_go_back(void **state)
         world->random = random_seeded(seed + run);
         fixture_open(&world->fixture, 1, 0);
         connect_client(world);
-        for (int i = 0; i < ROUND_COUNT; i++) {
+        emit_some(world);
+        fixture_turn(&world->fixture, MS);
+        read_messages(world);
+        /* Half of the runs have no slow client and a prompt store: nothing may be left out in these. */
+        world->is_gentle = run % 2;
+        for (int i = 0; i < ROUND_COUNT; i++)
             step(world);
-            /* Half of the runs have no slow client and no lost position: theirs must be exact. */
-            if (run % 2)
-                world->fake.is_stalled = false;
-        }
         check_view(world);
         recovered_count += world->recovered_count;
-        exact_count += !world->was_conflated;
+        assert_false(world->is_gentle && world->was_conflated);
         disconnect_client(world);
         fixture_close(&world->fixture);
     }
     assert_true(recovered_count > 20);
-    assert_true(exact_count > 0);
     free(world);
 }
 
@@ -642,10 +688,12 @@ int main(void)
         cmocka_unit_test(a_snapshot_shows_only_what_the_filter_wants),
         cmocka_unit_test(the_position_of_a_snapshot_row_is_good_for_since),
         cmocka_unit_test(a_snapshot_larger_than_the_queue_leaves_as_the_queue_drains),
+        cmocka_unit_test(a_snapshot_row_does_not_come_again_with_a_batch_that_waits),
         cmocka_unit_test(missed_rows_come_from_memory_without_a_gap),
         cmocka_unit_test(an_unknown_position_is_confirmed_as_not_recovered),
         cmocka_unit_test(missed_rows_of_an_earlier_life_come_from_the_store_before_those_of_this_one),
         cmocka_unit_test(what_the_store_cannot_fill_is_not_recovered),
+        cmocka_unit_test(a_store_that_is_behind_the_recent_blocks_is_not_trusted),
         cmocka_unit_test(an_answer_for_a_client_that_has_gone_is_ignored),
         cmocka_unit_test(a_long_gap_is_read_by_pages_as_the_queue_drains),
         cmocka_unit_test(a_slow_client_gets_the_newest_row_per_key_and_is_live_again),
