@@ -1,5 +1,6 @@
 /* The API without its databases: dispatch, refusals, and what is known at once. */
 #include "api_fixture.h"
+#include "serve/api_internal.h"
 
 static void sources_have_the_shape_of_the_contract(void **state)
 {
@@ -277,6 +278,24 @@ static void description_names_each_route(void **state)
     }
 }
 
+/* Run from the root of the project, as all tests are. */
+static void user_page_has_a_section_for_each_route(void **state)
+{
+    (void)state;
+    static char page[65536];
+    FILE *file = fopen("docs/API.md", "r");
+    assert_non_null(file);
+    size_t size = fread(page, 1, sizeof page - 1, file);
+    page[size] = '\0';
+    assert_int_equal(fclose(file), 0);
+    for (uint32_t i = 0; i < api_route_count; i++) {
+        char part[100];
+        snprintf(part, sizeof part, "`%s %s`", api_routes[i].method, api_routes[i].path);
+        if (!strstr(page, part))
+            fail_msg("docs/API.md lacks %s", part);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +314,7 @@ int main(void)
         TEST(one_snapshot_serves_requests_of_a_moment),
         TEST(rates_are_over_the_last_seconds),
         TEST(description_names_each_route),
+        TEST(user_page_has_a_section_for_each_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
