@@ -75,8 +75,8 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Percent-decodes into the arena; false for a broken escape or a NUL. */
-static bool decode(struct arena *arena, struct slice text, bool plus_is_space, struct slice *out)
+/* Percent-decodes into the arena; false for a broken escape, and for a NUL in a path: names have none, values may. */
+static bool decode(struct arena *arena, struct slice text, bool is_query, struct slice *out)
 {
     char *data = arena_allocate(arena, text.size + 1);
     size_t size = 0;
@@ -86,11 +86,11 @@ static bool decode(struct arena *arena, struct slice text, bool plus_is_space, s
             bool is_whole = i + 2 < text.size;
             int high = is_whole ? hex_digit(text.data[i + 1]) : -1;
             int low = is_whole ? hex_digit(text.data[i + 2]) : -1;
-            if (high < 0 || low < 0 || (high == 0 && low == 0))
+            if (high < 0 || low < 0 || (high == 0 && low == 0 && !is_query))
                 return false;
             c = (char)(high * 16 + low);
             i += 2;
-        } else if (c == '+' && plus_is_space) {
+        } else if (c == '+' && is_query) {
             c = ' ';
         }
         data[size++] = c;

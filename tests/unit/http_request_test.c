@@ -70,6 +70,19 @@ static void parts_are_decoded_whatever_the_pieces(void **state)
     }
 }
 
+static void nul_is_a_character_of_a_query_and_none_of_a_path(void **state)
+{
+    (void)state;
+    feed("GET /a?key=x%00y HTTP/1.1\r\nHost: x\r\n\r\n", 1000);
+    assert_true(reader.is_complete);
+    struct slice value = http_request_parameter(&reader.request, "key");
+    assert_int_equal(value.size, 3);
+    assert_memory_equal(value.data, "x\0y", 3);
+    http_reader_reset(&reader);
+    feed("GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n", 1000);
+    assert_int_equal(reader.error_status, 400);
+}
+
 static void next_request_of_a_pipeline_is_left_alone(void **state)
 {
     (void)state;
@@ -195,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(parts_are_decoded_whatever_the_pieces, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nul_is_a_character_of_a_query_and_none_of_a_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(next_request_of_a_pipeline_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chunked_body_is_put_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(body_over_the_limit_is_refused_at_its_announcement_and_in_chunks, set_up,
