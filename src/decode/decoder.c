@@ -67,7 +67,7 @@ static void clear_row(struct row_writer *writer, size_t unescaped_size)
     writer->unescaped.size = unescaped_size;
 }
 
-static void teach(struct decoder *decoder)
+static void teach(struct decoder *decoder, const char *text)
 {
     struct shape *shape = &decoder->shape;
     if (shape_is_full(shape)) {
@@ -77,7 +77,7 @@ static void teach(struct decoder *decoder)
         decoder->full_count = 0;
         shape_forget(shape);
     }
-    decoder->counters.places_learned += slow_path_teach(&decoder->slow, shape);
+    decoder->counters.places_learned += slow_path_teach(&decoder->slow, shape, text);
 }
 
 static bool try_fast_path(struct decoder *decoder, struct slice text)
@@ -113,7 +113,7 @@ static bool read_document(struct decoder *decoder, const struct record *record, 
     if (!slow_path_read(&decoder->slow, &decoder->writer, text.data, text.size, bad))
         return false;
     if (decoder->options.use_shapes)
-        teach(decoder);
+        teach(decoder, text.data);
     return true;
 }
 

@@ -10,7 +10,7 @@
 
 enum {
     DECODER_MAX_PLACES = 1024,  /* places of documents that are remembered: members and array elements */
-    DECODER_MAX_KEY_SIZE = 60,  /* longer keys are not remembered */
+    DECODER_MAX_KEY_SIZE = 56,  /* longer keys are not remembered */
     DECODER_FORGET_AFTER = 4096 /* slow documents with no room to learn from, then all places are forgotten */
 };
 

@@ -29,19 +29,19 @@ static inline const char *skip_space(const char *at)
     return at;
 }
 
-/* Whether the comma, key and colon of `member` are at `at`. With `any_first` 1 instead of 0 any byte will do for the comma. */
-static inline bool has_literal(const struct shape_member *member, const char *at, uint32_t any_first)
+/* Whether the literal of `member`, but for its first `skip` bytes, is at `at`. */
+static inline bool has_literal(const struct shape_member *member, const char *at, uint32_t skip)
 {
 #ifdef __SSE2__
     __m128i text = _mm_loadu_si128((const __m128i *)(const void *)at);
-    __m128i literal = _mm_load_si128((const __m128i *)(const void *)member->literal);
-    uint32_t mask = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(text, literal)) | any_first;
-    return (mask & member->first_mask) == member->first_mask &&
+    __m128i literal = _mm_loadu_si128((const __m128i *)(const void *)(member->literal + skip));
+    uint32_t mask = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(text, literal)),
+             want = member->first_mask >> skip;
+    return (mask & want) == want &&
            (LIKELY(member->literal_size <= 16) ||
-            memcmp(at + 16, member->literal + 16, member->literal_size - 16) == 0);
+            memcmp(at + 16 - skip, member->literal + 16, member->literal_size - 16) == 0);
 #else
-    return member->literal_size &&
-           memcmp(at + any_first, member->literal + any_first, member->literal_size - any_first) == 0;
+    return member->literal_size && memcmp(at, member->literal + skip, member->literal_size - skip) == 0;
 #endif
 }
 
@@ -141,15 +141,15 @@ struct found_member {
     const char *at; /* behind the colon; without a member behind the object, or NULL */
 };
 
-/* A member that is not what or where was foreseen: spaces, another key, the end. `at` is the opening brace when
- * `is_first`, else behind a value. */
+/* A member that is not what or where was foreseen: spaces, another key, the end. `at` is behind the opening
+ * brace when `is_first`, else behind a value. */
 static __attribute__((noinline)) struct found_member find_next(const struct fast_reader *reader,
                                                                const struct shape_place *place,
                                                                struct shape_member **likely, bool is_first,
                                                                const char *at)
 {
     const struct found_member none = {NULL, NULL};
-    at = skip_space(at + is_first);
+    at = skip_space(at);
     if (*at == '}')
         return (struct found_member){NULL, at + 1};
     if (!is_first) {
@@ -160,13 +160,13 @@ static __attribute__((noinline)) struct found_member find_next(const struct fast
     if (at >= reader->end)
         return none;
     struct shape_member *member = *likely;
-    if (!has_literal(member, at - 1, 1)) {
+    if (!has_literal(member, at, reader->shape->lead_size)) {
         member = find_member(reader, place, at);
         if (!member)
             return none;
         *likely = member;
     }
-    at = skip_space(at + member->literal_size - 2);
+    at = skip_space(at + member->key_size + 2);
     return *at == ':' ? (struct found_member){member, at + 1} : none;
 }
 
@@ -174,14 +174,15 @@ static const char *read_object(struct fast_reader *reader, struct shape_place *p
 {
     uint64_t stamp = ++reader->shape->stamp;
     struct shape_member **likely = &place->first;
-    for (uint32_t is_first = 1;; is_first = 0) {
+    at++;
+    for (uint32_t skip = reader->shape->lead_size;; skip = 0) {
         struct shape_member *member = *likely;
-        if (LIKELY(has_literal(member, at, is_first))) {
-            at += member->literal_size;
+        if (LIKELY(has_literal(member, at, skip))) {
+            at += member->literal_size - skip;
         } else {
-            if (!is_first && *at == '}')
+            if (*at == '}')
                 return at + 1;
-            struct found_member found = find_next(reader, place, likely, is_first, at);
+            struct found_member found = find_next(reader, place, likely, skip != 0, at);
             if (!found.member)
                 return found.at;
             member = found.member;

@@ -31,7 +31,8 @@ static void add_root(struct shape *shape)
 void shape_init(struct shape *shape, const struct column_node *columns)
 {
     *shape = (struct shape){.columns = columns, .hash_seed = random_seed_from_system()};
-    shape->nobody.first_mask = 1u << 16;
+    shape->nobody.first_mask = 1u << 31;
+    shape->lead_size = shape->tail_size = 1;
     arena_init(&shape->arena, 0);
     add_root(shape);
 }
@@ -49,10 +50,11 @@ void shape_forget(struct shape *shape)
     add_root(shape);
 }
 
-static bool has_key(const struct shape_member *member, const struct shape_place *place, struct slice key)
+static bool has_key(const struct shape *shape, const struct shape_member *member,
+                    const struct shape_place *place, struct slice key)
 {
-    return member->literal_size == key.size + 4 && member->parent_id == place->id &&
-           memcmp(member->literal + 2, key.data, key.size) == 0;
+    return member->key_size == key.size && member->parent_id == place->id &&
+           memcmp(member->literal + shape->lead_size + 1, key.data, key.size) == 0;
 }
 
 /* The slot that holds the key, or the empty one where it would go. There always is an empty one. */
@@ -62,7 +64,7 @@ static uint32_t find_slot(const struct shape *shape, const struct shape_place *p
     for (;; slot++) {
         slot &= SHAPE_SLOT_COUNT - 1;
         const struct shape_member *member = shape->slots[slot];
-        if (!member || has_key(member, place, key))
+        if (!member || has_key(shape, member, place, key))
             return slot;
     }
 }
@@ -79,10 +81,13 @@ struct shape_member *shape_add_member(struct shape *shape, struct shape_place *p
     if (member || key.size > DECODER_MAX_KEY_SIZE || shape_is_full(shape))
         return member;
     member = arena_allocate_zeroed(&shape->arena, sizeof *member);
-    memcpy(member->literal, ",\"", 2);
-    memcpy(member->literal + 2, key.data, key.size);
-    memcpy(member->literal + 2 + key.size, "\":", 2);
-    member->literal_size = (uint32_t)key.size + 4;
+    char *out = mempcpy(member->literal, shape->lead_size == 2 ? ", " : ",", shape->lead_size);
+    *out++ = '"';
+    out = mempcpy(out, key.data, key.size);
+    *out++ = '"';
+    out = mempcpy(out, shape->tail_size == 2 ? ": " : ":", shape->tail_size);
+    member->literal_size = (uint32_t)(out - member->literal);
+    member->key_size = (uint32_t)key.size;
     member->first_mask = member->literal_size >= 16 ? 0xFFFF : (1u << member->literal_size) - 1;
     member->parent_id = place->id;
     member->next = &shape->nobody;

@@ -9,7 +9,8 @@
 #include "decode/decoder.h"
 
 enum {
-    SHAPE_LITERAL_SIZE = 64, /* a comma, a key in its quotes, a colon */
+    SHAPE_LITERAL_SIZE =
+        80, /* comma, key, colon, spaces; then zeros, to be loaded by 16 bytes from anywhere */
     SHAPE_SLOT_COUNT = 2 * DECODER_MAX_PLACES
 };
 
@@ -30,9 +31,10 @@ struct shape_place {
 };
 
 struct shape_member {
-    _Alignas(16) char literal[SHAPE_LITERAL_SIZE]; /* ,"key": and zeros */
+    _Alignas(16) char literal[SHAPE_LITERAL_SIZE]; /* ,"key": with the spaces of this source */
     uint32_t literal_size;                         /* 0: stands for no member */
-    uint32_t first_mask;       /* a bit for each of the first 16 bytes that count; bit 16: never equal */
+    uint32_t first_mask; /* a bit for each of the first 16 bytes that count; bit 31: never equal */
+    uint32_t key_size;
     uint32_t parent_id;        /* of the place whose objects have it */
     uint64_t stamp;            /* the object in which it was met last: twice in one is a duplicate */
     struct shape_member *next; /* likely successor */
@@ -43,6 +45,9 @@ struct shape {
     struct arena arena;
     const struct column_node *columns;
     struct shape_place *root;
+    uint32_t
+        lead_size; /* of literals before the opening quote: 2 when the source puts a space behind commas, or 1 */
+    uint32_t tail_size;         /* the same of colons, behind the closing quote */
     struct shape_member nobody; /* where no member is likely yet; equal to no text */
     uint32_t place_count;
     uint64_t stamp; /* counts objects */

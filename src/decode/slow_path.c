@@ -201,9 +201,22 @@ static void teach_value(const struct slow_path *slow, struct shape *shape, struc
     }
 }
 
-uint32_t slow_path_teach(const struct slow_path *slow, struct shape *shape)
+/* How the source spaces its tokens, by the second member of the document. */
+static void teach_spacing(const struct slow_path *slow, struct shape *shape, const char *text)
+{
+    const struct native_json_node *nodes = slow->document.nodes;
+    if (nodes[1].event != NATIVE_JSON_KEY || nodes[nodes[2].next].event != NATIVE_JSON_KEY)
+        return;
+    const char *key = text + nodes[nodes[2].next].offset, *value = text + nodes[nodes[2].next + 1].offset;
+    shape->lead_size = key[-1] == ' ' && key[-2] == ',' ? 2 : 1;
+    shape->tail_size = value[-1] == ' ' && value[-2] == ':' ? 2 : 1;
+}
+
+uint32_t slow_path_teach(const struct slow_path *slow, struct shape *shape, const char *text)
 {
     uint32_t before = shape->place_count;
+    if (before == 1)
+        teach_spacing(slow, shape, text);
     teach_value(slow, shape, shape->root, 0);
     return shape->place_count - before;
 }

@@ -22,5 +22,5 @@ void slow_path_deinit(struct slow_path *slow);
 bool slow_path_read(struct slow_path *slow, struct row_writer *writer, const char *text, size_t size,
                     struct bad_record *bad);
 
-/* Adds the places of the document just read, which was good, as far as there is room. Returns how many were new. */
-uint32_t slow_path_teach(const struct slow_path *slow, struct shape *shape);
+/* Adds the places of the document just read from `text`, which was good, as far as there is room. Returns how many were new. */
+uint32_t slow_path_teach(const struct slow_path *slow, struct shape *shape, const char *text);
