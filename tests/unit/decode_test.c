@@ -297,6 +297,31 @@ static void known_keys_take_the_fast_path_in_any_order_and_spacing(void **state)
     close_fixture(&fixture);
 }
 
+static void spaced_source_and_compact_one_are_both_fast(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "{\"ts\": 1700000000000, \"x\": 1, \"a key of many characters\": {\"x\": 2, \"y\": [1, 2]}}",
+        "{\"ts\":1700000000000,\"x\":1,\"a key of many characters\":{\"x\":2,\"y\":[1,2]}}",
+        "{\"a key of many characters\": {\"y\": []}, \"x\": 1, \"ts\": 1700000000000}",
+        "{ \"x\":1 , \"ts\" :1700000000000}",
+    };
+    enum { LINE_COUNT = sizeof lines / sizeof *lines };
+    for (int first = 0; first < 2; first++) {
+        struct fixture fixture;
+        open_fixture(&fixture, true);
+        for (int i = 0; i < 2 * LINE_COUNT; i++) {
+            const char *line = lines[(first + i) % LINE_COUNT];
+            assert_string_equal(decode(&fixture, line), "1700000000000000 1700000000000 1");
+        }
+        assert_int_equal(decoder_counters(fixture.decoder).slow_documents, 1);
+        expect_reason(&fixture, "{\"ts\": 1700000000000, \"x\": 1, \"x\": 1}", "duplicate_key");
+        expect_reason(&fixture, "{, \"ts\": 1700000000000}", "not_json");
+        expect_reason(&fixture, "{\"ts\": 1700000000000, }", "not_json");
+        close_fixture(&fixture);
+    }
+}
+
 static void keys_without_end_are_bounded_and_forgotten(void **state)
 {
     (void)state;
@@ -486,6 +511,7 @@ int main(void)
         cmocka_unit_test(event_over_1_mib_is_too_big),
         cmocka_unit_test(paths_reach_members_and_elements),
         cmocka_unit_test(known_keys_take_the_fast_path_in_any_order_and_spacing),
+        cmocka_unit_test(spaced_source_and_compact_one_are_both_fast),
         cmocka_unit_test(keys_without_end_are_bounded_and_forgotten),
         cmocka_unit_test(record_cut_short_does_not_read_its_neighbour),
         cmocka_unit_test(leaf_that_changes_its_size_after_long_is_read_right),
