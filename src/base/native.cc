@@ -45,6 +45,9 @@ size_t native_double_format(double value, char *out)
     return static_cast<size_t>(std::to_chars(out, end, value).ptr - out);
 }
 
+/* Larger exponents are all alike: no text is long enough to make up for them. */
+constexpr long exponent_bound = 1000000000;
+
 /* Whether a number that from_chars calls out of range is too large rather than too small: the decimal exponent of its
  * first digit that is not 0 tells. */
 static bool overflows(const char *text, const char *end)
@@ -60,10 +63,14 @@ static bool overflows(const char *text, const char *end)
             exponent -= !seen_digit && seen_point;
         }
     }
-    int written = 0;
-    if (text < end)
-        json_parse_exponent(text, &written);
-    return exponent + written > 0;
+    bool is_negative = false;
+    long written = 0;
+    for (; text < end; text++) {
+        is_negative = is_negative || *text == '-';
+        if (*text >= '0' && *text <= '9' && written < exponent_bound)
+            written = written * 10 + (*text - '0');
+    }
+    return exponent + (is_negative ? -written : written) > 0;
 }
 
 bool native_double_parse(const char *text, size_t size, double *out)
