@@ -135,19 +135,23 @@ void api_not_found(struct api_response *response, const struct http_request *req
     const char *near = api_route_suggest(request, &arena);
     int shown = path.size < 200 ? (int)path.size : 200;
     if (near)
-        api_problem(response, 404, "there is nothing at \"%.*s\", did you mean \"%s\"?", shown, path.data, near);
+        api_problem(response, 404, "there is nothing at \"%.*s\", did you mean \"%s\"?", shown, path.data,
+                    near);
     else
-        api_problem(response, 404, "there is nothing at \"%.*s\"; /openapi.json lists what there is", shown, path.data);
+        api_problem(response, 404, "there is nothing at \"%.*s\"; /openapi.json lists what there is", shown,
+                    path.data);
     arena_deinit(&arena);
 }
 
 /* --- requests --- */
 
 /* No path has more than one route. */
-static void refuse_method(const struct http_request *request, const struct api_route *route, struct api_response *response)
+static void refuse_method(const struct http_request *request, const struct api_route *route,
+                          struct api_response *response)
 {
     const char *allowed = strcmp(route->method, "GET") == 0 ? "GET, HEAD" : route->method;
-    api_problem(response, 405, "%s does not work on this path; use %s", http_method_str(request->method), allowed);
+    api_problem(response, 405, "%s does not work on this path; use %s", http_method_str(request->method),
+                allowed);
     buffer_format(&response->headers, "Allow: %s\r\n", allowed);
 }
 
@@ -166,13 +170,15 @@ static enum api_outcome run_route(struct api *api, const struct api_route *route
     }
     if (api_job_submit(api->options.queries, api->options.config, query, on_answer, context, ticket))
         return API_PENDING;
-    api_problem(response, 503, "%d queries are under way already; try again in a second", QUERY_QUEUE_CAPACITY);
+    api_problem(response, 503, "%d queries are under way already; try again in a second",
+                QUERY_QUEUE_CAPACITY);
     buffer_append_text(&response->headers, "Retry-After: 1\r\n");
     return API_ANSWERED;
 }
 
-enum api_outcome api_handle(struct api *api, const struct http_request *request, struct api_response *response,
-                            api_answer *on_answer, void *context, struct query_job **ticket)
+enum api_outcome api_handle(struct api *api, const struct http_request *request,
+                            struct api_response *response, api_answer *on_answer, void *context,
+                            struct query_job **ticket)
 {
     if (!api_owns_path(request))
         return API_PASSED;

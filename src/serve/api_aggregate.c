@@ -34,7 +34,8 @@ struct aggregation {
     bool is_too_large;
 };
 
-_Static_assert(API_AGGREGATE_GROUPS_MAX < UINT16_MAX && API_AGGREGATE_GROUPS_MAX * 3 / 2 <= TABLE_SIZE, "the table has room");
+_Static_assert(API_AGGREGATE_GROUPS_MAX < UINT16_MAX && API_AGGREGATE_GROUPS_MAX * 3 / 2 <= TABLE_SIZE,
+               "the table has room");
 
 bool api_check_aggregate(struct api *api, struct api_query *query, struct api_response *response)
 {
@@ -49,7 +50,8 @@ static struct group *find_group(struct aggregation *aggregation, int64_t bucket_
         uint16_t *slot = &aggregation->table[at % TABLE_SIZE];
         if (*slot == 0) {
             aggregation->key_size += key.size;
-            if (aggregation->group_count == API_AGGREGATE_GROUPS_MAX || aggregation->key_size > API_PAGE_MAX_SIZE)
+            if (aggregation->group_count == API_AGGREGATE_GROUPS_MAX ||
+                aggregation->key_size > API_PAGE_MAX_SIZE)
                 return NULL;
             struct group *group = &aggregation->groups[aggregation->group_count++];
             *group = (struct group){.bucket_us = bucket_us, .key = arena_copy(&aggregation->arena, key)};
@@ -71,7 +73,8 @@ static void write_key(struct aggregation *aggregation, const struct api_scan_row
             buffer_append_char(&aggregation->key, ',');
         buffer_json_string(&aggregation->key, aggregation->names[i]);
         buffer_append_char(&aggregation->key, ':');
-        value_json(&aggregation->key, (enum value_kind)column->kinds[row], column->values[row], rows->batch->bytes);
+        value_json(&aggregation->key, (enum value_kind)column->kinds[row], column->values[row],
+                   rows->batch->bytes);
     }
 }
 
@@ -90,7 +93,8 @@ static void add_value(struct group *group, enum value_kind kind, union value val
     group->squares += distance * (number - group->mean);
 }
 
-static bool take_rows(void *context, const struct api_scan_rows *rows, const uint32_t *selected, uint32_t selected_count)
+static bool take_rows(void *context, const struct api_scan_rows *rows, const uint32_t *selected,
+                      uint32_t selected_count)
 {
     struct aggregation *aggregation = context;
     const struct column *metric = &rows->batch->columns[rows->columns[METRIC]];
@@ -150,10 +154,11 @@ static void write_groups(struct api_job *job, struct aggregation *aggregation, c
 
 static void refuse_size(struct api_job *job)
 {
-    api_problem(&job->response, 400,
-                "parameter \"bucket\": \"%s\" gives more than %d buckets and groups; take a larger bucket, fewer hours, or "
-                "another group_by",
-                api_query_value(&job->query, "bucket")->text.data, API_AGGREGATE_GROUPS_MAX);
+    api_problem(
+        &job->response, 400,
+        "parameter \"bucket\": \"%s\" gives more than %d buckets and groups; take a larger bucket, fewer hours, or "
+        "another group_by",
+        api_query_value(&job->query, "bucket")->text.data, API_AGGREGATE_GROUPS_MAX);
 }
 
 void api_run_aggregate(struct api_job *job, struct query_tools *tools)
@@ -161,7 +166,8 @@ void api_run_aggregate(struct api_job *job, struct query_tools *tools)
     const struct api_query *query = &job->query;
     const struct api_value *group_by = api_query_value(query, "group_by");
     struct aggregation aggregation = {.bucket_us = api_query_value(query, "bucket")->number};
-    struct api_scan scan = {.job = job, .since_us = api_scan_since(query), .take = take_rows, .context = &aggregation};
+    struct api_scan scan = {
+        .job = job, .since_us = api_scan_since(query), .take = take_rows, .context = &aggregation};
     struct error error = {0};
     arena_init(&aggregation.arena, 0);
     aggregation.groups = memory_allocate_array(API_AGGREGATE_GROUPS_MAX, sizeof *aggregation.groups);

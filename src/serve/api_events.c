@@ -97,13 +97,15 @@ static void add_event(struct event_page *page, const struct place *place, struct
     }
 }
 
-static bool take_rows(void *context, const struct api_scan_rows *rows, const uint32_t *selected, uint32_t selected_count)
+static bool take_rows(void *context, const struct api_scan_rows *rows, const uint32_t *selected,
+                      uint32_t selected_count)
 {
     struct event_page *page = context;
     const struct batch *batch = rows->batch;
     for (uint32_t i = 0; i < selected_count; i++) {
         uint32_t row = selected[i], record = batch->row_records[row];
-        struct place place = {batch->event_times_us[row], rows->source_index, rows->partitions[record], batch->offsets[row]};
+        struct place place = {batch->event_times_us[row], rows->source_index, rows->partitions[record],
+                              batch->offsets[row]};
         if (is_wanted(page, &place))
             add_event(page, &place, batch_record_text(batch, record));
     }
@@ -134,8 +136,8 @@ static bool read_cursor(struct slice text, struct place *place, int64_t *since_u
     }
     *place = (struct place){fields[0], (uint32_t)fields[1], (uint32_t)fields[2], fields[3]};
     *since_us = fields[4];
-    return rest == text.data + text.size && fields[1] >= 0 && fields[1] < CONFIG_MAX_SOURCES && fields[2] >= 0 &&
-           fields[2] < CONFIG_MAX_PARTITIONS && fields[3] >= 0;
+    return rest == text.data + text.size && fields[1] >= 0 && fields[1] < CONFIG_MAX_SOURCES &&
+           fields[2] >= 0 && fields[2] < CONFIG_MAX_PARTITIONS && fields[3] >= 0;
 }
 
 bool api_check_events(struct api *api, struct api_query *query, struct api_response *response)
@@ -147,8 +149,9 @@ bool api_check_events(struct api *api, struct api_query *query, struct api_respo
         return false;
     if (!cursor->is_set || read_cursor(cursor->text, &place, &since_us))
         return true;
-    api_problem(response, 400, "parameter \"cursor\": \"%.*s\" was not given out for this list; take next_cursor of the "
-                               "page before, or leave it out",
+    api_problem(response, 400,
+                "parameter \"cursor\": \"%.*s\" was not given out for this list; take next_cursor of the "
+                "page before, or leave it out",
                 cursor->text.size < 80 ? (int)cursor->text.size : 80, cursor->text.data);
     return false;
 }
@@ -183,8 +186,8 @@ static void write_page(struct api_job *job, struct event_page *page, const struc
     }
     if (page->has_floor) {
         const struct place *last = &page->events[page->count - 1].place;
-        buffer_format(&cursor, "%lld_%u_%u_%lld_%lld", (long long)last->time_us, last->source_index, last->partition,
-                      (long long)last->offset, (long long)scan->since_us);
+        buffer_format(&cursor, "%lld_%u_%u_%lld_%lld", (long long)last->time_us, last->source_index,
+                      last->partition, (long long)last->offset, (long long)scan->since_us);
     }
     api_list_end(&job->response, buffer_slice(&cursor), api_scan_summary(scan, &job->query.arena));
     buffer_deinit(&cursor);
@@ -193,8 +196,10 @@ static void write_page(struct api_job *job, struct event_page *page, const struc
 void api_run_events(struct api_job *job, struct query_tools *tools)
 {
     const struct api_value *cursor = api_query_value(&job->query, "cursor");
-    struct event_page page = {.limit = (uint32_t)api_query_value(&job->query, "limit")->number, .has_cursor = cursor->is_set};
-    struct api_scan scan = {.job = job, .since_us = api_scan_since(&job->query), .take = take_rows, .context = &page};
+    struct event_page page = {.limit = (uint32_t)api_query_value(&job->query, "limit")->number,
+                              .has_cursor = cursor->is_set};
+    struct api_scan scan = {
+        .job = job, .since_us = api_scan_since(&job->query), .take = take_rows, .context = &page};
     struct error error = {0};
     if (cursor->is_set)
         (void)read_cursor(cursor->text, &page.cursor, &scan.since_us); /* checked before */

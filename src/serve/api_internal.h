@@ -14,11 +14,11 @@ enum api_parameter_kind {
     API_TIME,     /* epoch milliseconds or ISO-8601 */
     API_DURATION, /* 250ms, 5m, 1h */
     API_TEXT,
-    API_TEXTS,    /* separated by commas */
-    API_SOURCE,   /* name of a source */
-    API_REASON,   /* why an event is a dead letter */
-    API_PATH,     /* dotted path into an event */
-    API_PATHS,    /* separated by commas */
+    API_TEXTS,  /* separated by commas */
+    API_SOURCE, /* name of a source */
+    API_REASON, /* why an event is a dead letter */
+    API_PATH,   /* dotted path into an event */
+    API_PATHS,  /* separated by commas */
 };
 
 struct api_parameter {
@@ -41,7 +41,7 @@ struct api_query;
 struct api_job;
 
 struct api_route {
-    const char *path; /* "/api/v1/results/{pipeline}" */
+    const char *path;   /* "/api/v1/results/{pipeline}" */
     const char *method; /* "GET", also answers HEAD; "POST": passed to the server */
     const char *id, *summary;
     enum api_filters filters;
@@ -70,8 +70,8 @@ const char *api_route_suggest(const struct http_request *request, struct arena *
 struct api_value {
     bool is_set; /* by the client or the fallback */
     struct slice text;
-    int64_t number;  /* API_COUNT; API_TIME and API_DURATION: microseconds; API_SOURCE: index */
-    double real;     /* API_NUMBER */
+    int64_t number; /* API_COUNT; API_TIME and API_DURATION: microseconds; API_SOURCE: index */
+    double real;    /* API_NUMBER */
 };
 
 struct api_query {
@@ -88,7 +88,8 @@ struct api_query {
 
 /* Copies and checks the parameters. False: `response` is a 400 that says what to do. Deinit in either case. */
 bool api_query_init(struct api_query *query, const struct api *api, const struct api_route *route,
-                    const struct http_request *request, struct slice path_value, struct api_response *response);
+                    const struct http_request *request, struct slice path_value,
+                    struct api_response *response);
 void api_query_deinit(struct api_query *query);
 /* The value of one of the route's parameters. */
 const struct api_value *api_query_value(const struct api_query *query, const char *name);
@@ -111,10 +112,12 @@ struct api_job {
 };
 
 /* Takes the query over. False: the queue is full, and the query is gone. */
-NODISCARD bool api_job_submit(struct query_thread *queries, const struct config *config, struct api_query *query,
-                              api_answer *on_answer, void *context, struct query_job **ticket);
+NODISCARD
+bool api_job_submit(struct query_thread *queries, const struct config *config, struct api_query *query,
+                    api_answer *on_answer, void *context, struct query_job **ticket);
 /* Makes the response a refusal: what a database could not do is a 503 with Retry-After. */
-void api_job_fail(struct api_job *job, struct query_tools *tools, enum status status, const struct error *error);
+void api_job_fail(struct api_job *job, struct query_tools *tools, enum status status,
+                  const struct error *error);
 bool api_job_is_cancelled(const struct api_job *job);
 
 /* Opens a list: {"items":[ and closes it: ],"next_cursor":"…" or null} with `more` members in between ("" or ",\"a\":1"). */

@@ -46,16 +46,18 @@ bool api_job_is_cancelled(const struct api_job *job)
     return atomic_load_explicit(&job->job.is_cancelled, memory_order_relaxed);
 }
 
-void api_job_fail(struct api_job *job, struct query_tools *tools, enum status status, const struct error *error)
+void api_job_fail(struct api_job *job, struct query_tools *tools, enum status status,
+                  const struct error *error)
 {
     api_response_deinit(&job->response);
     if (status == STATUS_INVALID) {
         const struct api_value *cursor = api_query_value(&job->query, "cursor");
         int shown = cursor->text.size < 80 ? (int)cursor->text.size : 80;
-        api_problem(&job->response, 400,
-                    "parameter \"cursor\": \"%.*s\" was not given out for this list; take next_cursor of the page before, "
-                    "or leave it out",
-                    shown, cursor->text.data);
+        api_problem(
+            &job->response, 400,
+            "parameter \"cursor\": \"%.*s\" was not given out for this list; take next_cursor of the page before, "
+            "or leave it out",
+            shown, cursor->text.data);
         return;
     }
     query_tools_reopen(tools);

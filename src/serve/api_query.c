@@ -51,8 +51,8 @@ uint32_t api_find_source(const struct api *api, struct slice name, struct api_re
         struct arena arena;
         arena_init(&arena, 0);
         const char *hint = source_hint(&arena, config, name);
-        api_problem(response, 404, "there is no source \"%.*s\"%s GET /api/v1/sources lists all of them", SHOWN(name),
-                    *hint ? hint : ";");
+        api_problem(response, 404, "there is no source \"%.*s\"%s GET /api/v1/sources lists all of them",
+                    SHOWN(name), *hint ? hint : ";");
         arena_deinit(&arena);
     }
     return index;
@@ -70,8 +70,8 @@ uint32_t api_find_pipeline(const struct api *api, struct slice name, struct api_
     struct arena arena;
     arena_init(&arena, 0);
     const char *hint = api_hint(&arena, name, names, config->pipeline_count);
-    api_problem(response, 404, "there is no pipeline \"%.*s\"%s GET /api/v1/pipelines lists all of them", SHOWN(name),
-                *hint ? hint : ";");
+    api_problem(response, 404, "there is no pipeline \"%.*s\"%s GET /api/v1/pipelines lists all of them",
+                SHOWN(name), *hint ? hint : ";");
     arena_deinit(&arena);
     return UINT32_MAX;
 }
@@ -114,16 +114,19 @@ static bool read_integer(struct slice text, int64_t *out)
     return true;
 }
 
-static bool read_count(struct checker *checker, const struct api_parameter *parameter, struct api_value *value)
+static bool read_count(struct checker *checker, const struct api_parameter *parameter,
+                       struct api_value *value)
 {
-    if (read_integer(value->text, &value->number) && value->number >= parameter->least && value->number <= parameter->most)
+    if (read_integer(value->text, &value->number) && value->number >= parameter->least &&
+        value->number <= parameter->most)
         return true;
     api_problem(checker->response, 400, "parameter \"%s\": \"%.*s\" is not a whole number from %lld to %lld",
                 parameter->name, SHOWN(value->text), (long long)parameter->least, (long long)parameter->most);
     return false;
 }
 
-static bool read_number(struct checker *checker, const struct api_parameter *parameter, struct api_value *value)
+static bool read_number(struct checker *checker, const struct api_parameter *parameter,
+                        struct api_value *value)
 {
     struct slice whole = value->text, fraction = {0};
     const char *point = whole.size ? memchr(whole.data, '.', whole.size) : NULL;
@@ -132,8 +135,8 @@ static bool read_number(struct checker *checker, const struct api_parameter *par
         fraction = (struct slice){point + 1, value->text.size - whole.size - 1};
     }
     bool is_decimal = is_digits(whole) && (!point || is_digits(fraction)) && value->text.size < 32;
-    if (is_decimal && native_double_parse(value->text.data, value->text.size, &value->real) && value->real > 0 &&
-        value->real <= (double)parameter->most)
+    if (is_decimal && native_double_parse(value->text.data, value->text.size, &value->real) &&
+        value->real > 0 && value->real <= (double)parameter->most)
         return true;
     api_problem(checker->response, 400, "parameter \"%s\": \"%.*s\" is not a number above 0, at most %lld",
                 parameter->name, SHOWN(value->text), (long long)parameter->most);
@@ -151,25 +154,29 @@ static bool read_time(struct checker *checker, const struct api_parameter *param
     /* In a query "+02:00" is written %2B02:00; a bare + has become a space. */
     if (event_time_from_text(value->text, &value->number) == STATUS_OK)
         return true;
-    api_problem(checker->response, 400,
-                "parameter \"%s\": \"%.*s\" is not a time; give milliseconds since 1970 (1700000000000) or ISO-8601 "
-                "(2023-11-14T22:13:20Z; + is written %%2B)",
-                parameter->name, SHOWN(value->text));
+    api_problem(
+        checker->response, 400,
+        "parameter \"%s\": \"%.*s\" is not a time; give milliseconds since 1970 (1700000000000) or ISO-8601 "
+        "(2023-11-14T22:13:20Z; + is written %%2B)",
+        parameter->name, SHOWN(value->text));
     return false;
 }
 
-static bool read_duration(struct checker *checker, const struct api_parameter *parameter, struct api_value *value)
+static bool read_duration(struct checker *checker, const struct api_parameter *parameter,
+                          struct api_value *value)
 {
     struct error reason = {0};
     bool is_text = !memchr(value->text.data, '\0', value->text.size);
     if (is_text && duration_parse(value->text.data, &value->number, &reason) && value->number > 0)
         return true;
-    api_problem(checker->response, 400, "parameter \"%s\": \"%.*s\" is not a duration above 0, such as 10s, 5m or 1h",
+    api_problem(checker->response, 400,
+                "parameter \"%s\": \"%.*s\" is not a duration above 0, such as 10s, 5m or 1h",
                 parameter->name, SHOWN(value->text));
     return false;
 }
 
-static bool read_source(struct checker *checker, const struct api_parameter *parameter, struct api_value *value)
+static bool read_source(struct checker *checker, const struct api_parameter *parameter,
+                        struct api_value *value)
 {
     const struct config *config = checker->api->options.config;
     uint32_t index = source_index(config, value->text);
@@ -177,12 +184,14 @@ static bool read_source(struct checker *checker, const struct api_parameter *par
     if (index != UINT32_MAX)
         return true;
     const char *hint = source_hint(&checker->query->arena, config, value->text);
-    api_problem(checker->response, 400, "parameter \"%s\": there is no source \"%.*s\"%s GET /api/v1/sources lists all",
+    api_problem(checker->response, 400,
+                "parameter \"%s\": there is no source \"%.*s\"%s GET /api/v1/sources lists all",
                 parameter->name, SHOWN(value->text), *hint ? hint : ";");
     return false;
 }
 
-static bool read_reason(struct checker *checker, const struct api_parameter *parameter, struct api_value *value)
+static bool read_reason(struct checker *checker, const struct api_parameter *parameter,
+                        struct api_value *value)
 {
     const char *names[BAD_REASON_COUNT + 1];
     struct buffer all = {0};
@@ -207,18 +216,20 @@ static bool check_path(struct checker *checker, const char *name, struct slice t
     struct error error = {0};
     if (path_parse(&checker->query->arena, text, &path, &error) == STATUS_OK)
         return true;
-    api_problem(checker->response, 400, "parameter \"%s\": \"%.*s\" is not a path into an event such as user.country: %s",
-                name, SHOWN(text), error.text);
+    api_problem(checker->response, 400,
+                "parameter \"%s\": \"%.*s\" is not a path into an event such as user.country: %s", name,
+                SHOWN(text), error.text);
     return false;
 }
 
-static bool read_paths(struct checker *checker, const struct api_parameter *parameter, struct api_value *value)
+static bool read_paths(struct checker *checker, const struct api_parameter *parameter,
+                       struct api_value *value)
 {
     struct slice parts[API_AGGREGATE_KEYS_MAX];
     uint32_t count = api_split(value->text, parts, API_AGGREGATE_KEYS_MAX);
     if (count > API_AGGREGATE_KEYS_MAX) {
-        api_problem(checker->response, 400, "parameter \"%s\": %u paths; at most %d can be given", parameter->name, count,
-                    API_AGGREGATE_KEYS_MAX);
+        api_problem(checker->response, 400, "parameter \"%s\": %u paths; at most %d can be given",
+                    parameter->name, count, API_AGGREGATE_KEYS_MAX);
         return false;
     }
     for (uint32_t i = 0; i < count; i++)
@@ -227,18 +238,20 @@ static bool read_paths(struct checker *checker, const struct api_parameter *para
     return true;
 }
 
-static bool read_texts(struct checker *checker, const struct api_parameter *parameter, struct api_value *value)
+static bool read_texts(struct checker *checker, const struct api_parameter *parameter,
+                       struct api_value *value)
 {
     struct slice none[1];
     uint32_t count = api_split(value->text, none, 1);
     if (count <= API_FILTER_VALUES_MAX)
         return true;
-    api_problem(checker->response, 400, "parameter \"%s\": %u values; at most %d can be given", parameter->name, count,
-                API_FILTER_VALUES_MAX);
+    api_problem(checker->response, 400, "parameter \"%s\": %u values; at most %d can be given",
+                parameter->name, count, API_FILTER_VALUES_MAX);
     return false;
 }
 
-static bool read_value(struct checker *checker, const struct api_parameter *parameter, struct api_value *value)
+static bool read_value(struct checker *checker, const struct api_parameter *parameter,
+                       struct api_value *value)
 {
     switch (parameter->kind) {
     case API_COUNT: return read_count(checker, parameter, value);
@@ -325,7 +338,8 @@ static bool take(struct checker *checker, const struct http_pair *pair)
             continue;
         struct api_value *value = &checker->query->values[i];
         if (value->is_set) {
-            api_problem(checker->response, 400, "parameter \"%s\" is given twice; give it once", route->parameters[i].name);
+            api_problem(checker->response, 400, "parameter \"%s\" is given twice; give it once",
+                        route->parameters[i].name);
             return false;
         }
         value->is_set = true;
@@ -344,7 +358,8 @@ static bool add_defaults(struct checker *checker)
         if (value->is_set)
             continue;
         if (parameter->is_required) {
-            api_problem(checker->response, 400, "parameter \"%s\" is missing: %s", parameter->name, parameter->help);
+            api_problem(checker->response, 400, "parameter \"%s\" is missing: %s", parameter->name,
+                        parameter->help);
             return false;
         }
         if (parameter->fallback) {
@@ -357,7 +372,8 @@ static bool add_defaults(struct checker *checker)
 }
 
 bool api_query_init(struct api_query *query, const struct api *api, const struct api_route *route,
-                    const struct http_request *request, struct slice path_value, struct api_response *response)
+                    const struct http_request *request, struct slice path_value,
+                    struct api_response *response)
 {
     *query = (struct api_query){.route = route};
     arena_init(&query->arena, 0);

@@ -31,7 +31,8 @@ bool api_check_results(struct api *api, struct api_query *query, struct api_resp
     }
     const struct api_value *from = api_query_value(query, "from"), *to = api_query_value(query, "to");
     if (from->is_set && to->is_set && from->number > to->number) {
-        api_problem(response, 400, "parameter \"from\": \"%.*s\" is after \"to\"; swap them", SLICE_ARG(from->text));
+        api_problem(response, 400, "parameter \"from\": \"%.*s\" is after \"to\"; swap them",
+                    SLICE_ARG(from->text));
         return false;
     }
     return true;
@@ -59,7 +60,8 @@ static void make_results_query(const struct api_job *job, struct store_results_q
         .cursor = api_query_value(from, "cursor")->text,
     };
     /* Each name is given once, and is the name of a key, so there are never more than CONFIG_MAX_KEYS. */
-    _Static_assert((int)STORE_KEY_FILTER_COUNT >= (int)CONFIG_MAX_KEYS, "every key of a pipeline can be filtered by");
+    _Static_assert((int)STORE_KEY_FILTER_COUNT >= (int)CONFIG_MAX_KEYS,
+                   "every key of a pipeline can be filtered by");
     for (; query->key_count < from->filter_count; query->key_count++) {
         query->key[query->key_count].name = from->filters[query->key_count].name;
         query->key[query->key_count].value = from->filters[query->key_count].value;
@@ -88,17 +90,18 @@ void api_run_results(struct api_job *job, struct query_tools *tools)
 void api_run_dead_letters(struct api_job *job, struct query_tools *tools)
 {
     const struct api_query *query = &job->query;
-    const struct api_value *source = api_query_value(query, "source"), *reason = api_query_value(query, "reason");
+    const struct api_value *source = api_query_value(query, "source"),
+                           *reason = api_query_value(query, "reason");
     struct store_reader *reader;
     struct error error = {0};
     struct buffer next_cursor = {0};
     api_list_begin(&job->response);
     enum status status = query_tools_reader(tools, &reader, &error);
     if (status == STATUS_OK)
-        status = store_read_dead_letters(reader, source->is_set ? source->text.data : NULL,
-                                         reason->is_set ? reason->text.data : NULL,
-                                         (uint32_t)api_query_value(query, "limit")->number,
-                                         api_query_value(query, "cursor")->text, &job->response.body, &next_cursor, &error);
+        status = store_read_dead_letters(
+            reader, source->is_set ? source->text.data : NULL, reason->is_set ? reason->text.data : NULL,
+            (uint32_t)api_query_value(query, "limit")->number, api_query_value(query, "cursor")->text,
+            &job->response.body, &next_cursor, &error);
     if (status == STATUS_OK)
         api_list_end(&job->response, buffer_slice(&next_cursor), "");
     else

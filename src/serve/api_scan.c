@@ -69,7 +69,8 @@ static struct wanted read_wanted(struct slice text)
     return wanted;
 }
 
-static enum status add_condition(struct lane *lane, struct slice path, struct slice value, bool is_list, struct error *error)
+static enum status add_condition(struct lane *lane, struct slice path, struct slice value, bool is_list,
+                                 struct error *error)
 {
     struct condition *condition = &lane->conditions[lane->condition_count++];
     struct slice parts[API_FILTER_VALUES_MAX] = {value};
@@ -82,9 +83,11 @@ static enum status add_condition(struct lane *lane, struct slice path, struct sl
 
 static enum status add_conditions(struct lane *lane, const struct api_query *query, struct error *error)
 {
-    const struct api_value *event_type = api_query_value(query, "event_type"), *user_id = api_query_value(query, "user_id");
+    const struct api_value *event_type = api_query_value(query, "event_type"),
+                           *user_id = api_query_value(query, "user_id");
     enum status status = STATUS_OK;
-    lane->conditions = arena_allocate_zeroed(&lane->arena, (query->filter_count + 2) * sizeof *lane->conditions);
+    lane->conditions =
+        arena_allocate_zeroed(&lane->arena, (query->filter_count + 2) * sizeof *lane->conditions);
     if (event_type->is_set)
         status = add_condition(lane, SLICE("event_type"), event_type->text, true, error);
     if (status == STATUS_OK && user_id->is_set)
@@ -106,7 +109,8 @@ static void lane_destroy(struct lane *lane)
     free(lane);
 }
 
-static enum status lane_create(const struct api_scan *scan, uint32_t source_index, struct lane **out, struct error *error)
+static enum status lane_create(const struct api_scan *scan, uint32_t source_index, struct lane **out,
+                               struct error *error)
 {
     static const enum time_unit units[] = {
         [CONFIG_TIME_AUTO] = TIME_UNIT_AUTO,       [CONFIG_TIME_S] = TIME_UNIT_SECONDS,
@@ -115,8 +119,11 @@ static enum status lane_create(const struct api_scan *scan, uint32_t source_inde
     };
     const struct config_source *source = &scan->job->config->sources[source_index];
     struct lane *lane = memory_allocate(sizeof *lane);
-    struct decoder_options options = {.schema = &lane->schema, .time_column = UINT32_MAX, .time_unit = units[source->time_unit],
-                                      .max_future_skew_us = source->max_future_skew_us, .use_shapes = true};
+    struct decoder_options options = {.schema = &lane->schema,
+                                      .time_column = UINT32_MAX,
+                                      .time_unit = units[source->time_unit],
+                                      .max_future_skew_us = source->max_future_skew_us,
+                                      .use_shapes = true};
     schema_init(&lane->schema);
     arena_init(&lane->arena, 0);
     lane->batch = batch_create();
@@ -134,14 +141,16 @@ static enum status lane_create(const struct api_scan *scan, uint32_t source_inde
 /* --- filters --- */
 
 /* Strings by their bytes, numbers by value, null and missing by "null". */
-static bool value_equals(const struct batch *batch, const struct column *column, uint32_t row, const struct wanted *wanted)
+static bool value_equals(const struct batch *batch, const struct column *column, uint32_t row,
+                         const struct wanted *wanted)
 {
     union value value = column->values[row];
     switch ((enum value_kind)column->kinds[row]) {
     case VALUE_NULL: return slice_equal_text(wanted->text, "null");
     case VALUE_BOOL: return slice_equal_text(wanted->text, value.i ? "true" : "false");
     case VALUE_INT:
-        return wanted->is_integer ? wanted->integer == value.i : wanted->is_number && wanted->number == (double)value.i;
+        return wanted->is_integer ? wanted->integer == value.i
+                                  : wanted->is_number && wanted->number == (double)value.i;
     case VALUE_DOUBLE: return wanted->is_number && wanted->number == value.d;
     case VALUE_STRING:
     case VALUE_JSON: return slice_equal(batch_text(batch, value.s), wanted->text);
@@ -194,7 +203,8 @@ static bool visit(void *context, const struct event_log_entry *entry)
     scan->records++;
     scan->size += entry->record.size;
     struct lane **lane = &scanning->lanes[entry->source_index];
-    if (!*lane && (scanning->status = lane_create(scan, entry->source_index, lane, scanning->error)) != STATUS_OK)
+    if (!*lane &&
+        (scanning->status = lane_create(scan, entry->source_index, lane, scanning->error)) != STATUS_OK)
         return false;
     (*lane)->partitions[(*lane)->batch->record_count] = entry->partition;
     batch_append((*lane)->batch, entry->record, entry->offset, entry->arrival_wall_us);
@@ -234,10 +244,12 @@ enum status api_scan_run(struct api_scan *scan, struct query_tools *tools, struc
     enum status status = query_tools_scanner(tools, &scanner, error);
     if (status != STATUS_OK)
         return status;
-    struct scanning scanning = {.scan = scan, .error = error,
+    struct scanning scanning = {.scan = scan,
+                                .error = error,
                                 .lanes = memory_allocate_array(config->source_count, sizeof *scanning.lanes)};
     uint32_t source_index = source->is_set ? (uint32_t)source->number : UINT32_MAX;
-    status = event_log_scan(scanner, source_index, earliest_arrival(config, scan->since_us), visit, &scanning, error);
+    status = event_log_scan(scanner, source_index, earliest_arrival(config, scan->since_us), visit, &scanning,
+                            error);
     if (status == STATUS_OK)
         status = scanning.status;
     for (uint32_t i = 0; i < config->source_count; i++) {
@@ -259,13 +271,14 @@ bool api_scan_check(const struct api *api, const struct api_query *query, struct
     const struct api_value *source = api_query_value(query, "source");
     if (!source->is_set || api->options.config->sources[source->number].kind == SOURCE_HTTP)
         return true;
-    api_problem(response, 400, "parameter \"source\": \"%s\" keeps no events; only http sources do, name one of these",
+    api_problem(response, 400,
+                "parameter \"source\": \"%s\" keeps no events; only http sources do, name one of these",
                 api->options.config->sources[source->number].name);
     return false;
 }
 
 const char *api_scan_summary(const struct api_scan *scan, struct arena *arena)
 {
-    return arena_format(arena, ",\"scan\":{\"records\":%llu,\"complete\":%s}", (unsigned long long)scan->records,
-                        scan->is_complete ? "true" : "false");
+    return arena_format(arena, ",\"scan\":{\"records\":%llu,\"complete\":%s}",
+                        (unsigned long long)scan->records, scan->is_complete ? "true" : "false");
 }

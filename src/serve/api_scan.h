@@ -20,14 +20,16 @@ struct api_scan {
     struct slice paths[API_SCAN_PATHS_MAX]; /* further columns that `take` wants */
     uint32_t path_count;
     /* Called with the rows that pass all filters. false ends the scan. */
-    bool (*take)(void *context, const struct api_scan_rows *rows, const uint32_t *selected, uint32_t selected_count);
+    bool (*take)(void *context, const struct api_scan_rows *rows, const uint32_t *selected,
+                 uint32_t selected_count);
     void *context;
     /* Filled by the scan. */
     uint64_t records, size;
     bool is_complete; /* false: a bound was reached first */
 };
 
-NODISCARD enum status api_scan_run(struct api_scan *scan, struct query_tools *tools, struct error *error);
+NODISCARD
+enum status api_scan_run(struct api_scan *scan, struct query_tools *tools, struct error *error);
 /* The moment `hours` ago. */
 int64_t api_scan_since(const struct api_query *query);
 /* Refuses a source that keeps no events, and path filters that cannot be. */

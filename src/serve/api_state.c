@@ -39,7 +39,8 @@ static void write_description(struct buffer *out, const struct config_pipeline *
     struct arena arena;
     arena_init(&arena, 0);
     for (uint32_t i = 0; i < pipeline->aggregate_count; i++)
-        buffer_format(&text, "%s%s = %s", i ? ", " : "", pipeline->aggregates[i].name, pipeline->aggregates[i].value.text);
+        buffer_format(&text, "%s%s = %s", i ? ", " : "", pipeline->aggregates[i].name,
+                      pipeline->aggregates[i].value.text);
     for (uint32_t i = 0; i < pipeline->key_count; i++)
         buffer_format(&text, "%s%s", i ? ", " : " by ", pipeline->keys[i].name);
     buffer_format(&text, ", every %s", duration_text(&arena, pipeline->window.size_us));
@@ -50,7 +51,8 @@ static void write_description(struct buffer *out, const struct config_pipeline *
     buffer_deinit(&text);
 }
 
-static void write_destinations(struct buffer *out, const struct config *config, const struct config_pipeline *pipeline)
+static void write_destinations(struct buffer *out, const struct config *config,
+                               const struct config_pipeline *pipeline)
 {
     const char *names[2 + CONFIG_MAX_SINKS];
     uint32_t count = 0;
@@ -68,7 +70,8 @@ static void write_destinations(struct buffer *out, const struct config *config, 
     buffer_append_char(out, ']');
 }
 
-static void write_definition(struct buffer *out, const struct config *config, const struct config_pipeline *pipeline)
+static void write_definition(struct buffer *out, const struct config *config,
+                             const struct config_pipeline *pipeline)
 {
     static const char *const late[] = {[LATE_UPDATE] = "update", [LATE_DROP] = "drop", [LATE_DLQ] = "dlq"};
     buffer_append_text(out, ",\"from\":[");
@@ -77,7 +80,8 @@ static void write_definition(struct buffer *out, const struct config *config, co
         buffer_json_string(out, slice_of(config->sources[pipeline->sources[i]].name));
     }
     buffer_format(out, "],\"window\":{\"kind\":\"tumbling\",\"size_ms\":%lld,\"offset_ms\":%lld},\"key\":[",
-                  (long long)(pipeline->window.size_us / 1000), (long long)(pipeline->window.offset_us / 1000));
+                  (long long)(pipeline->window.size_us / 1000),
+                  (long long)(pipeline->window.offset_us / 1000));
     for (uint32_t i = 0; i < pipeline->key_count; i++) {
         write_comma(out, i);
         buffer_json_string(out, slice_of(pipeline->keys[i].name));
@@ -104,7 +108,8 @@ static void write_pipeline(struct buffer *out, struct api *api, uint32_t index)
     const struct config_pipeline *pipeline = &config->pipelines[index];
     const struct stats_snapshot *snapshot = api_snapshot(api, NULL);
     static const struct pipeline_stats none = {.watermark_us = TIME_NONE};
-    const struct pipeline_stats *stats = index < snapshot->pipeline_count ? &snapshot->pipelines[index] : &none;
+    const struct pipeline_stats *stats =
+        index < snapshot->pipeline_count ? &snapshot->pipelines[index] : &none;
     buffer_append_text(out, "{\"name\":");
     buffer_json_string(out, slice_of(pipeline->name));
     buffer_append_text(out, ",\"description\":");
@@ -149,8 +154,10 @@ void api_answer_pipeline(struct api *api, const struct api_query *query, struct 
 
 static void write_place(struct buffer *out, const struct config_source *source)
 {
-    static const char *const kinds[] = {
-        [SOURCE_KAFKA] = "kafka", [SOURCE_HTTP] = "http", [SOURCE_FILE] = "file", [SOURCE_GENERATOR] = "generator"};
+    static const char *const kinds[] = {[SOURCE_KAFKA] = "kafka",
+                                        [SOURCE_HTTP] = "http",
+                                        [SOURCE_FILE] = "file",
+                                        [SOURCE_GENERATOR] = "generator"};
     buffer_append_text(out, "{\"name\":");
     buffer_json_string(out, slice_of(source->name));
     buffer_format(out, ",\"kind\":\"%s\"", kinds[source->kind]);
@@ -165,21 +172,23 @@ static void write_place(struct buffer *out, const struct config_source *source)
 
 static void write_verdicts(struct buffer *out, const struct config *config, const struct source_stats *stats)
 {
-    buffer_format(out, ",\"counters\":{\"in\":%llu,\"bad\":%llu},\"bad_by_reason\":{", (unsigned long long)stats->in,
-                  (unsigned long long)stats->bad);
+    buffer_format(out, ",\"counters\":{\"in\":%llu,\"bad\":%llu},\"bad_by_reason\":{",
+                  (unsigned long long)stats->in, (unsigned long long)stats->bad);
     for (uint32_t i = 0, written = 0; i < BAD_REASON_COUNT; i++) {
         if (stats->bad_by_reason[i] == 0)
             continue;
         write_comma(out, written++);
-        buffer_format(out, "\"%s\":%llu", bad_reason_name((enum bad_reason)i), (unsigned long long)stats->bad_by_reason[i]);
+        buffer_format(out, "\"%s\":%llu", bad_reason_name((enum bad_reason)i),
+                      (unsigned long long)stats->bad_by_reason[i]);
     }
     buffer_append_text(out, "},\"pipelines\":{");
     for (uint32_t i = 0; i < stats->pipeline_count; i++) {
         const struct source_pipeline_stats *feed = &stats->pipelines[i];
         write_comma(out, i);
         buffer_json_string(out, slice_of(config->pipelines[feed->pipeline_index].name));
-        buffer_format(out, ":{\"used\":%llu,\"filtered\":%llu,\"too_late\":%llu}", (unsigned long long)feed->used,
-                      (unsigned long long)feed->filtered, (unsigned long long)feed->too_late);
+        buffer_format(out, ":{\"used\":%llu,\"filtered\":%llu,\"too_late\":%llu}",
+                      (unsigned long long)feed->used, (unsigned long long)feed->filtered,
+                      (unsigned long long)feed->too_late);
     }
 }
 
@@ -199,7 +208,8 @@ static void write_partitions(struct buffer *out, const struct source_stats *stat
             buffer_json_int(out, partition->lag);
         buffer_append_char(out, '}');
     }
-    buffer_format(out, "],\"ended\":%s,\"paused\":%s}", stats->ended ? "true" : "false", stats->paused ? "true" : "false");
+    buffer_format(out, "],\"ended\":%s,\"paused\":%s}", stats->ended ? "true" : "false",
+                  stats->paused ? "true" : "false");
 }
 
 static void write_source(struct buffer *out, struct api *api, uint32_t index)
@@ -241,12 +251,13 @@ void api_answer_clients(struct api *api, const struct api_query *query, struct a
     (void)query;
     const struct stats_snapshot *snapshot = api_snapshot(api, NULL);
     struct buffer counts = {0};
-    buffer_format(&counts,
-                  ",\"counters\":{\"clients\":%u,\"subscriptions\":%u,\"deliveries\":%llu,\"delivered_bytes\":%llu,"
-                  "\"slow_consumers\":%llu,\"events_dropped\":%llu}",
-                  snapshot->clients, snapshot->subscriptions, (unsigned long long)snapshot->deliveries,
-                  (unsigned long long)snapshot->delivered_bytes, (unsigned long long)snapshot->slow_consumers,
-                  (unsigned long long)snapshot->events_dropped);
+    buffer_format(
+        &counts,
+        ",\"counters\":{\"clients\":%u,\"subscriptions\":%u,\"deliveries\":%llu,\"delivered_bytes\":%llu,"
+        "\"slow_consumers\":%llu,\"events_dropped\":%llu}",
+        snapshot->clients, snapshot->subscriptions, (unsigned long long)snapshot->deliveries,
+        (unsigned long long)snapshot->delivered_bytes, (unsigned long long)snapshot->slow_consumers,
+        (unsigned long long)snapshot->events_dropped);
     buffer_append_char(&counts, '\0');
     api_list_begin(response);
     if (api->options.write_clients)

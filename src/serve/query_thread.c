@@ -22,7 +22,7 @@ struct query_thread {
     atomic_bool stops;                   /* release by query_thread_stop, acquire by the thread */
     _Atomic(struct query_job *) running; /* only the I/O thread frees jobs, so it may look at this one */
     uint32_t under_way;                  /* I/O thread's */
-    struct query_tools tools; /* query thread's */
+    struct query_tools tools;            /* query thread's */
 };
 
 enum status query_tools_reader(struct query_tools *tools, struct store_reader **out, struct error *error)
@@ -34,7 +34,8 @@ enum status query_tools_reader(struct query_tools *tools, struct store_reader **
     return status;
 }
 
-enum status query_tools_scanner(struct query_tools *tools, struct event_log_scanner **out, struct error *error)
+enum status query_tools_scanner(struct query_tools *tools, struct event_log_scanner **out,
+                                struct error *error)
 {
     enum status status = STATUS_OK;
     if (!tools->scanner)

@@ -28,9 +28,11 @@ struct query_job {
 };
 
 /* What a job may use, on the query thread only. Each is opened at its first use; the error text says why it cannot be. */
-NODISCARD enum status query_tools_reader(struct query_tools *tools, struct store_reader **out, struct error *error);
-NODISCARD enum status query_tools_scanner(struct query_tools *tools, struct event_log_scanner **out,
-                                          struct error *error);
+NODISCARD
+enum status query_tools_reader(struct query_tools *tools, struct store_reader **out, struct error *error);
+NODISCARD
+enum status query_tools_scanner(struct query_tools *tools, struct event_log_scanner **out,
+                                struct error *error);
 /* The last call of the reader or scanner failed for a reason that a new connection may cure: both are opened anew by the next job. */
 void query_tools_reopen(struct query_tools *tools);
 
@@ -42,7 +44,8 @@ struct query_thread *query_thread_start(const struct config *config, struct wake
 void query_thread_stop(struct query_thread *queries);
 
 /* Takes the job over. False: QUERY_QUEUE_CAPACITY jobs are under way; the job stays the caller's. I/O thread. */
-NODISCARD bool query_thread_submit(struct query_thread *queries, struct query_job *job);
+NODISCARD
+bool query_thread_submit(struct query_thread *queries, struct query_job *job);
 /* The owner no longer wants the answer. finish() is called all the same, later. I/O thread. */
 void query_job_cancel(struct query_job *job);
 /* Calls finish() of every job that has run; returns how many. Cheap when there is none. I/O thread, when its waker tells. */

@@ -71,19 +71,22 @@ static inline void fill_snapshot(void *context, struct stats_snapshot *snapshot)
     for (uint32_t i = 0; i < 3; i++)
         snapshot->sources[i].name = f->config->sources[i].name, snapshot->sources[i].kind = "http";
     for (uint32_t i = 0; i < 2; i++)
-        snapshot->pipelines[i] = (struct pipeline_stats){.name = f->config->pipelines[i].name, .watermark_us = TIME_NONE};
+        snapshot->pipelines[i] =
+            (struct pipeline_stats){.name = f->config->pipelines[i].name, .watermark_us = TIME_NONE};
     struct source_stats *clicks = &snapshot->sources[0];
     clicks->in = f->events_in;
     clicks->bad = 2;
     clicks->bad_by_reason[BAD_NOT_JSON] = 2;
     clicks->pipeline_count = 2;
     clicks->pipelines = arena_allocate_zeroed(&snapshot->arena, 2 * sizeof *clicks->pipelines);
-    clicks->pipelines[0] = (struct source_pipeline_stats){.pipeline_index = 0, .used = 5, .filtered = 2, .too_late = 1};
+    clicks->pipelines[0] =
+        (struct source_pipeline_stats){.pipeline_index = 0, .used = 5, .filtered = 2, .too_late = 1};
     clicks->pipelines[1] = (struct source_pipeline_stats){.pipeline_index = 1, .used = 8};
     clicks->partition_count = 2;
     clicks->partitions = arena_allocate_zeroed(&snapshot->arena, 2 * sizeof *clicks->partitions);
     clicks->partitions[0] = (struct partition_stats){.offset = 7, .watermark_us = -1, .lag = 3};
-    clicks->partitions[1] = (struct partition_stats){.partition = 1, .watermark_us = TIME_NONE, .idle = true, .lag = -1};
+    clicks->partitions[1] =
+        (struct partition_stats){.partition = 1, .watermark_us = TIME_NONE, .idle = true, .lag = -1};
     snapshot->pipelines[0].used = 5;
     snapshot->pipelines[0].results = 4;
     snapshot->pipelines[0].watermark_us = NOW_US + 999;
@@ -118,7 +121,8 @@ static inline int set_up(void **state)
     struct config_errors errors;
     config_errors_init(&errors, "test.yaml");
     const char *data_dir = temporary_path(&f->folder, "data");
-    f->config = config_load("test.yaml", fixture_config, &(struct config_override){"data_dir", data_dir}, 1, &errors);
+    f->config =
+        config_load("test.yaml", fixture_config, &(struct config_override){"data_dir", data_dir}, 1, &errors);
     if (!f->config)
         fail_msg("%.*s", SLICE_ARG(buffer_slice(&errors.text)));
     config_errors_deinit(&errors);
@@ -127,9 +131,13 @@ static inline int set_up(void **state)
     health_report(&f->health, "store", HEALTH_OK, NULL);
     waker_open(&f->io_waker);
     f->queries = query_thread_start(f->config, &f->io_waker);
-    f->api = api_create(&(struct api_options){.config = f->config, .health = &f->health, .clock = &f->clock,
-                                              .queries = f->queries, .snapshot = fill_snapshot,
-                                              .write_clients = write_clients, .context = f});
+    f->api = api_create(&(struct api_options){.config = f->config,
+                                              .health = &f->health,
+                                              .clock = &f->clock,
+                                              .queries = f->queries,
+                                              .snapshot = fill_snapshot,
+                                              .write_clients = write_clients,
+                                              .context = f});
     return 0;
 }
 

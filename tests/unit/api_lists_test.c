@@ -3,11 +3,15 @@
 
 /* --- what is in the databases --- */
 
-static const struct result_shape revenue = {.pipeline = "revenue", .key_count = 2, .key_names = {"country", "kind"},
-                                            .value_count = 1, .value_names = {"orders"}};
+static const struct result_shape revenue = {.pipeline = "revenue",
+                                            .key_count = 2,
+                                            .key_names = {"country", "kind"},
+                                            .value_count = 1,
+                                            .value_names = {"orders"}};
 
 /* One closed window per country, `orders` = 1, 2, 3 ... */
-static void store_window(int64_t window_us, const char *const *countries, uint32_t count, uint64_t first_sequence)
+static void store_window(int64_t window_us, const char *const *countries, uint32_t count,
+                         uint64_t first_sequence)
 {
     struct error error = {{0}};
     struct result_block *block = result_block_create(&revenue, count);
@@ -23,7 +27,8 @@ static void store_window(int64_t window_us, const char *const *countries, uint32
         block->late_accepted[i] = block->late_dropped[i] = block->type_errors[i] = 0;
         block->watermarks_us[i] = window_us + 11 * SECOND;
         block->keys[0].kinds[i] = VALUE_STRING;
-        block->keys[0].values[i].s = (struct text_reference){(uint32_t)block->bytes.size, (uint32_t)strlen(countries[i])};
+        block->keys[0].values[i].s =
+            (struct text_reference){(uint32_t)block->bytes.size, (uint32_t)strlen(countries[i])};
         buffer_append_text(&block->bytes, countries[i]);
         block->keys[1].kinds[i] = VALUE_NULL;
         block->values[0].kinds[i] = VALUE_INT;
@@ -38,12 +43,18 @@ static void store_window(int64_t window_us, const char *const *countries, uint32
 
 static void store_letters(uint32_t count)
 {
-    static const char *const sources[] = {"clicks", "arrivals", "made"}, *const pipelines[] = {"revenue", "views"};
+    static const char *const sources[] = {"clicks", "arrivals", "made"}, *const pipelines[] = {"revenue",
+                                                                                               "views"};
     struct error error = {{0}};
     struct dead_letter_block *block = dead_letter_block_create();
     for (uint32_t i = 0; i < count; i++) {
-        struct dead_letter letter = {.source_index = i % 2, .offset = i, .time_us = NOW_US + i, .pipeline_index = UINT32_MAX,
-                                     .reason = i % 3 ? "not_json" : "too_late", .detail = SLICE("d"), .raw = SLICE("no\0t")};
+        struct dead_letter letter = {.source_index = i % 2,
+                                     .offset = i,
+                                     .time_us = NOW_US + i,
+                                     .pipeline_index = UINT32_MAX,
+                                     .reason = i % 3 ? "not_json" : "too_late",
+                                     .detail = SLICE("d"),
+                                     .raw = SLICE("no\0t")};
         dead_letter_block_add(block, &letter);
     }
     check(store_begin(fixture.store, &error), &error);
@@ -84,7 +95,8 @@ static void results_are_the_stored_records_newest_window_first(void **state)
     store_window(NOW_US, countries, 2, 1);
     store_window(NOW_US + 10 * SECOND, countries, 2, 3);
     assert_int_equal(get("/api/v1/results/revenue"), 200);
-    const char *first = "{\"items\":[{\"id\":\"revenue|[\\\"DE\\\",null]|1700000010000\",\"pipeline\":\"revenue\",\"window_start\":1700000010000,";
+    const char *first =
+        "{\"items\":[{\"id\":\"revenue|[\\\"DE\\\",null]|1700000010000\",\"pipeline\":\"revenue\",\"window_start\":1700000010000,";
     assert_int_equal(strncmp(fixture.body, first, strlen(first)), 0);
     assert_int_equal(count_of("\"id\":"), 4);
     assert_has("],\"next_cursor\":null}");
@@ -229,7 +241,8 @@ static void events_are_newest_event_time_first_and_filtered(void **state)
     assert_ages("user_id=x'%20OR%20'1'='1", "");
     assert_has(",\"scan\":{\"records\":7,\"complete\":true}}");
     assert_ages("source=clicks&event_type=b", "10 ");
-    assert_has("{\"source\":\"clicks\",\"partition\":1,\"offset\":0,\"event_time\":1699999990000,\"event\":{\"ts\":1699999990,\"event_type\":\"b\"");
+    assert_has(
+        "{\"source\":\"clicks\",\"partition\":1,\"offset\":0,\"event_time\":1699999990000,\"event\":{\"ts\":1699999990,\"event_type\":\"b\"");
 }
 
 static void events_without_a_time_path_have_that_of_their_arrival(void **state)

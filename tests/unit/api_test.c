@@ -22,14 +22,16 @@ static void pipelines_say_what_they_compute(void **state)
 {
     (void)state;
     assert_int_equal(get("/api/v1/pipelines/revenue"), 200);
-    assert_has("{\"name\":\"revenue\",\"description\":\"orders = count(), total = sum(amount) by country, kind, every 10s where amount > 0\","
-               "\"from\":[\"clicks\",\"made\"],\"window\":{\"kind\":\"tumbling\",\"size_ms\":10000,\"offset_ms\":0},"
-               "\"key\":[\"country\",\"kind\"],\"aggregates\":[{\"name\":\"orders\",\"expression\":\"count()\"},"
-               "{\"name\":\"total\",\"expression\":\"sum(amount)\"}],\"where\":\"amount > 0\",\"late\":\"dlq\","
-               "\"allowed_lateness_ms\":10000,\"to\":[\"store\",\"live\",\"trail\"],\"counters\":{\"used\":5,");
+    assert_has(
+        "{\"name\":\"revenue\",\"description\":\"orders = count(), total = sum(amount) by country, kind, every 10s where amount > 0\","
+        "\"from\":[\"clicks\",\"made\"],\"window\":{\"kind\":\"tumbling\",\"size_ms\":10000,\"offset_ms\":0},"
+        "\"key\":[\"country\",\"kind\"],\"aggregates\":[{\"name\":\"orders\",\"expression\":\"count()\"},"
+        "{\"name\":\"total\",\"expression\":\"sum(amount)\"}],\"where\":\"amount > 0\",\"late\":\"dlq\","
+        "\"allowed_lateness_ms\":10000,\"to\":[\"store\",\"live\",\"trail\"],\"counters\":{\"used\":5,");
     assert_has("\"watermark\":1700000000000}\n");
     assert_int_equal(get("/api/v1/pipelines"), 200);
-    assert_has("\"key\":[],\"aggregates\":[{\"name\":\"n\",\"expression\":\"count()\"}],\"where\":null,\"late\":\"update\"");
+    assert_has(
+        "\"key\":[],\"aggregates\":[{\"name\":\"n\",\"expression\":\"count()\"}],\"where\":null,\"late\":\"update\"");
 }
 
 static void clients_and_alerts_are_lists(void **state)
@@ -80,9 +82,11 @@ static void bad_queries_are_400_and_name_value_and_remedy(void **state)
         {"/api/v1/results/views?limt=5", "unknown parameter \\\"limt\\\", did you mean \\\"limit\\\"?"},
         {"/api/v1/results/views?country=FR", "it takes from, to, limit, cursor, key.NAME"},
         {"/api/v1/results/views?key.=FR", "unknown parameter"},
-        {"/api/v1/results/revenue?key.countri=FR", "\\\"key.countri\\\": pipeline \\\"revenue\\\" has no key of this name, did you mean \\\"country\\\"?"},
+        {"/api/v1/results/revenue?key.countri=FR",
+         "\\\"key.countri\\\": pipeline \\\"revenue\\\" has no key of this name, did you mean \\\"country\\\"?"},
         {"/api/v1/results/revenue?key.country=FR&key.country=DE", "\\\"country\\\" is given twice"},
-        {"/api/v1/results/views?from=yesterdayish", "\\\"from\\\": \\\"yesterdayish\\\" is not a time; give milliseconds"},
+        {"/api/v1/results/views?from=yesterdayish",
+         "\\\"from\\\": \\\"yesterdayish\\\" is not a time; give milliseconds"},
         {"/api/v1/results/views?to=2024-13-01", "\\\"2024-13-01\\\""},
         {"/api/v1/results/views?to=2024-01-01T00:00:00+02:00", "%2B"},
         {"/api/v1/results/views?from=999999999999999999", "not a time"},
@@ -137,8 +141,10 @@ static void too_many_filters_are_refused(void **state)
 static void wrong_methods_are_405_with_what_is_allowed(void **state)
 {
     static const char *const cases[][2] = {
-        {"DELETE /api/v1/sources", "Allow: GET, HEAD\r\n"}, {"POST /api/v1/results/views", "Allow: GET, HEAD\r\n"},
-        {"PUT /health", "Allow: GET, HEAD\r\n"},            {"GET /api/v1/sources/clicks/events", "Allow: POST\r\n"},
+        {"DELETE /api/v1/sources", "Allow: GET, HEAD\r\n"},
+        {"POST /api/v1/results/views", "Allow: GET, HEAD\r\n"},
+        {"PUT /health", "Allow: GET, HEAD\r\n"},
+        {"GET /api/v1/sources/clicks/events", "Allow: POST\r\n"},
         {"HEAD /api/v1/sources/nosuch/events", "Allow: POST\r\n"},
     };
     (void)state;
@@ -204,7 +210,8 @@ static void metrics_come_in_the_format_that_is_preferred(void **state)
         {"Accept: */*\r\n", false},
         {"Accept: text/plain\r\n", false},
         {"Accept: application/openmetrics-text; version=1.0.0\r\n", true},
-        {"Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1\r\n", true},
+        {"Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1\r\n",
+         true},
         {"Accept: application/openmetrics-text;q=0.2 , TEXT/plain ; q=0.5\r\n", false},
         {"Accept: application/openmetrics-text;q=0\r\n", false},
     };
@@ -239,7 +246,8 @@ static void rates_are_over_the_last_seconds(void **state)
     assert_has("\"events_per_second\":null");
     for (int second = 1; second <= 30; second++) {
         fixture.clock.fixed_us += SECOND;
-        fixture.events_in += second <= 20 ? 100 : 7; /* the old rate is forgotten within 2 * API_RATE_SPAN_US */
+        fixture.events_in +=
+            second <= 20 ? 100 : 7; /* the old rate is forgotten within 2 * API_RATE_SPAN_US */
         api_tick(fixture.api);
     }
     get("/api/v1/stats");
@@ -250,14 +258,29 @@ static void rates_are_over_the_last_seconds(void **state)
 static void description_names_each_route(void **state)
 {
     static const char *const routes[] = {
-        "/api/v1/sources/{source}/events", "/api/v1/results/{pipeline}", "/api/v1/events", "/api/v1/aggregate",
-        "/api/v1/dead-letters", "/api/v1/pipelines", "/api/v1/pipelines/{pipeline}", "/api/v1/sources", "/api/v1/sources/{source}",
-        "/api/v1/clients", "/api/v1/alerts", "/api/v1/stats", "/health", "/health/{component}", "/ready", "/metrics",
+        "/api/v1/sources/{source}/events",
+        "/api/v1/results/{pipeline}",
+        "/api/v1/events",
+        "/api/v1/aggregate",
+        "/api/v1/dead-letters",
+        "/api/v1/pipelines",
+        "/api/v1/pipelines/{pipeline}",
+        "/api/v1/sources",
+        "/api/v1/sources/{source}",
+        "/api/v1/clients",
+        "/api/v1/alerts",
+        "/api/v1/stats",
+        "/health",
+        "/health/{component}",
+        "/ready",
+        "/metrics",
         "/openapi.json",
     };
     (void)state;
     assert_int_equal(get("/openapi.json"), 200);
     assert_has("{\"openapi\":\"3.1.0\",");
+    assert_has("\"ComponentHealth\":{\"type\":\"object\",\"properties\":{"
+               "\"status\":{\"enum\":[\"ok\",\"degraded\",\"down\"]},\"reason\":{\"type\":\"string\"}}}}}}\n");
     assert_int_equal(count_of("\"operationId\""), sizeof routes / sizeof *routes);
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         char part[100];
@@ -269,7 +292,10 @@ static void description_names_each_route(void **state)
     for (size_t i = 1; i < sizeof routes / sizeof *routes; i++) {
         char target[200];
         const char *brace = strchr(routes[i], '{');
-        const char *value = !brace ? "" : strncmp(brace, "{p", 2) == 0 ? "views" : strncmp(brace, "{s", 2) == 0 ? "clicks" : "store";
+        const char *value = !brace                         ? ""
+                            : strncmp(brace, "{p", 2) == 0 ? "views"
+                            : strncmp(brace, "{s", 2) == 0 ? "clicks"
+                                                           : "store";
         snprintf(target, sizeof target, "%.*s%s%s", brace ? (int)(brace - routes[i]) : 100, routes[i], value,
                  strcmp(routes[i], "/api/v1/aggregate") == 0 ? "?metric=a" : "");
         int status = get(target);

@@ -39,7 +39,8 @@ static struct query_job *make_job(int number, struct waker *gate)
 {
     struct counted_job *job = calloc(1, sizeof *job);
     assert_non_null(job);
-    *job = (struct counted_job){.number = number, .gate = gate, .has_begun = &has_begun, .job.run = run, .job.finish = finish};
+    *job = (struct counted_job){
+        .number = number, .gate = gate, .has_begun = &has_begun, .job.run = run, .job.finish = finish};
     return &job->job;
 }
 
