@@ -85,7 +85,7 @@ static int64_t work(struct server *server)
     connections_flush(server);
     hub_bridge_note_latency(server);
     connections_free_dead(server);
-    if (server->dirty)
+    if (server->dirty || hub_wants_turn(server->hub))
         return 0;
     if (server->is_stopping && server->stop_deadline_us < next_us)
         next_us = server->stop_deadline_us;
