@@ -385,6 +385,85 @@ static void a_slow_client_gets_the_newest_row_per_key_and_is_live_again(void **s
     CLOSE_FIXTURE;
 }
 
+static void check_slow_conflated(int rounds)
+{
+    enum { KEYS = 1500 };
+    FIXTURE;
+    fake_subscribe(&fixture, &one, "aggregations", ",\"conflate\":\"100ms\"");
+    one.is_stalled = true;
+    for (int round = 0; round < rounds; round++) {
+        for (int i = 0; i < KEYS; i++) {
+            char key[32];
+            snprintf(key, sizeof key, "key%d", i);
+            fixture_emit(&fixture, key, round, round * KEYS + i);
+            if (i % 500 == 0)
+                fixture_turn(&fixture, 0);
+        }
+        fixture_turn(&fixture, 200 * MS);
+    }
+    assert_int_equal(one.close_code, 0);
+    assert_in_range(one.most_queued, FAKE_QUEUE / 2, FAKE_QUEUE);
+    for (int i = 0; i < 50; i++) {
+        fixture_turn(&fixture, 10 * MS);
+        fake_drain(&one, 64 * 1024);
+    }
+    assert_false(hub_wants_turn(fixture.hub));
+    bool has[KEYS] = {false};
+    int64_t previous = -1, newest_count = 0;
+    while (fake_next(&one)) {
+        int64_t n = number_of(&one, "n");
+        assert_true(n > previous);
+        previous = n;
+        newest_count += n >= (rounds - 1) * KEYS && !has[n % KEYS];
+        has[n % KEYS] |= n >= (rounds - 1) * KEYS;
+    }
+    assert_int_equal(newest_count, KEYS);
+    one.is_stalled = false;
+    fixture_emit(&fixture, "key1", 9, 100000);
+    fixture_turn(&fixture, 0);
+    expect_rows(&one, (int64_t[]){100000}, 1);
+    CLOSE_FIXTURE;
+}
+
+static void a_slow_conflated_client_gets_every_key_once_more_and_is_live_again(void **state)
+{
+    (void)state;
+    check_slow_conflated(1);
+    check_slow_conflated(5);
+}
+
+static void a_snapshot_of_a_conflated_group_is_followed_by_newer_rows_only(void **state)
+{
+    (void)state;
+    FIXTURE;
+    struct fake_connection two;
+    fake_open(&fixture, &two);
+    fake_subscribe(&fixture, &one, "aggregations", ",\"conflate\":\"100ms\"");
+    fixture_emit(&fixture, "FR", 1, 1);
+    fixture_turn(&fixture, 10 * MS);
+    fixture_emit(&fixture, "FR", 2, 2);
+    fixture_turn(&fixture, 10 * MS);
+    expect_rows(&one, (int64_t[]){1}, 1);
+    fake_subscribe(&fixture, &two, "aggregations", ",\"conflate\":\"100ms\",\"snapshot\":true");
+    expect_rows(&two, (int64_t[]){2}, 1);
+    fixture_emit(&fixture, "DE", 2, 3);
+    fixture_turn(&fixture, 10 * MS);
+    fake_drain(&two, SIZE_MAX);
+    fixture_turn(&fixture, 10 * MS);
+    fake_expect_none(&two);
+    fixture_turn(&fixture, 100 * MS);
+    fixture_turn(&fixture, 0);
+    expect_rows(&one, (int64_t[]){2, 3}, 2);
+    expect_rows(&two, (int64_t[]){3}, 1);
+    fixture_emit(&fixture, "DE", 3, 4);
+    fixture_turn(&fixture, 200 * MS);
+    fixture_turn(&fixture, 0);
+    expect_rows(&two, (int64_t[]){4}, 1);
+    assert_ptr_equal(one.last_frame, two.last_frame);
+    fake_leave(&two);
+    CLOSE_FIXTURE;
+}
+
 static void a_slow_client_of_events_is_closed_1013(void **state)
 {
     (void)state;
@@ -697,6 +776,8 @@ int main(void)
         cmocka_unit_test(an_answer_for_a_client_that_has_gone_is_ignored),
         cmocka_unit_test(a_long_gap_is_read_by_pages_as_the_queue_drains),
         cmocka_unit_test(a_slow_client_gets_the_newest_row_per_key_and_is_live_again),
+        cmocka_unit_test(a_slow_conflated_client_gets_every_key_once_more_and_is_live_again),
+        cmocka_unit_test(a_snapshot_of_a_conflated_group_is_followed_by_newer_rows_only),
         cmocka_unit_test(a_slow_client_of_events_is_closed_1013),
         cmocka_unit_test(a_slow_client_with_more_keys_than_its_queue_holds_is_closed_1013),
         cmocka_unit_test(a_client_that_asks_without_reading_is_closed_1013),
