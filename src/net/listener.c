@@ -94,6 +94,9 @@ int listener_accept(int listener, char text[LISTENER_ADDRESS_SIZE])
         return -1;
     int on = 1;
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    /* Else the kernel takes megabytes for a slow reader, and says that there is room again only when a third is free. */
+    int unsent_size = LISTENER_UNSENT_SIZE;
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_size, sizeof unsent_size);
     char ip[INET6_ADDRSTRLEN] = "?";
     bool is_ip6 = address.any.sa_family == AF_INET6;
     inet_ntop(address.any.sa_family, is_ip6 ? (void *)&address.ip6.sin6_addr : (void *)&address.ip4.sin_addr, ip,

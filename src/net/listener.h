@@ -5,7 +5,10 @@
 
 #include "base/error.h"
 
-enum { LISTENER_BACKLOG = 1024 };
+enum {
+    LISTENER_BACKLOG = 1024,
+    LISTENER_UNSENT_SIZE = 256 * 1024, /* bytes the kernel holds for a connection before it sends them; then the outbox does */
+};
 
 /* Binds and listens, non-blocking; `port` 0 takes a free one. The port really bound goes to `bound_port`. The caller closes
  * the descriptor. STATUS_INVALID: no such address; STATUS_BUSY: somebody else has it; STATUS_IO. */

@@ -34,7 +34,12 @@ static void pause_is_over(struct timer *timer)
 static void report_shortage(struct server *server, int code)
 {
     bool is_short = code != 0;
-    if (is_short == server->accept_is_short)
+    int64_t now_us = server->loop.now_us;
+    if (is_short)
+        server->accept_short_us = now_us;
+    /* One connection that got through does not end a shortage: the next may fail again. */
+    bool is_lasting = !is_short && now_us - server->accept_short_us < SERVER_SHORTAGE_TIME_US;
+    if (is_short == server->accept_is_short || is_lasting)
         return;
     server->accept_is_short = is_short;
     if (is_short)

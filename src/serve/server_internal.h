@@ -86,7 +86,8 @@ struct server {
     struct loop loop;
     struct loop_watch listener_watch, waker_watch;
     struct timer accept_timer;
-    bool accept_is_short; /* of descriptors, as reported to health */
+    bool accept_is_short;    /* of descriptors, as reported to health */
+    int64_t accept_short_us; /* when it was last */
     uint16_t port;
     pthread_t thread;
     bool is_started;
