@@ -257,6 +257,25 @@ static inline void fake_subscribe(struct hub_fixture *fixture, struct fake_conne
     fake_expect(fake, "\"status\":\"subscribed\"");
 }
 
+static inline int64_t fake_number(const struct fake_connection *fake, const char *name)
+{
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\":", name);
+    const char *at = strstr(fake->message.data, quoted);
+    if (!at)
+        fail_msg("no %s in %s", name, fake->message.data);
+    return atoll(at + strlen(quoted));
+}
+
+static inline void fake_expect_rows(struct fake_connection *fake, const int64_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fake_expect(fake, "\"result\":");
+        assert_int_equal(fake_number(fake, "n"), numbers[i]);
+    }
+    fake_expect_none(fake);
+}
+
 /* --- records --- */
 
 struct fixture_row {

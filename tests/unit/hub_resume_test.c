@@ -1,8 +1,7 @@
-/* Positions, snapshots and slow clients: what a client has after it was away, joined late or could not keep up. */
+/* Positions and snapshots: what a client has after it was away or joined late. */
 #include "hub_fixture.h"
 
 #include "base/random.h"
-#include "hub/row_table.h"
 
 #define FIXTURE                                                                                                       \
     struct hub_fixture fixture;                                                                                       \
@@ -12,25 +11,6 @@
 #define CLOSE_FIXTURE                                                                                                 \
     fake_leave(&one);                                                                                                 \
     fixture_close(&fixture)
-
-static int64_t number_of(const struct fake_connection *fake, const char *name)
-{
-    char quoted[64];
-    snprintf(quoted, sizeof quoted, "\"%s\":", name);
-    const char *at = strstr(fake->message.data, quoted);
-    if (!at)
-        fail_msg("no %s in %s", name, fake->message.data);
-    return atoll(at + strlen(quoted));
-}
-
-static void expect_rows(struct fake_connection *fake, const int64_t *numbers, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        fake_expect(fake, "\"result\":");
-        assert_int_equal(number_of(fake, "n"), numbers[i]);
-    }
-    fake_expect_none(fake);
-}
 
 static void answer(struct hub_fixture *fixture, enum status status, const struct store_result *rows, uint32_t count)
 {
@@ -73,10 +53,10 @@ static void a_snapshot_is_the_newest_row_of_each_key_in_order_after_the_confirma
     fixture_emit_rows(&fixture, &late, 1);
     fixture_turn(&fixture, 0);
     fake_subscribe(&fixture, &one, "aggregations", ",\"snapshot\":true");
-    expect_rows(&one, (int64_t[]){14, 12, 2, 3}, 4);
+    fake_expect_rows(&one, (int64_t[]){14, 12, 2, 3}, 4);
     fixture_emit(&fixture, "DE", 6, 5);
     fixture_turn(&fixture, 0);
-    expect_rows(&one, (int64_t[]){5}, 1);
+    fake_expect_rows(&one, (int64_t[]){5}, 1);
     CLOSE_FIXTURE;
 }
 
@@ -92,7 +72,7 @@ static void a_snapshot_shows_only_what_the_filter_wants(void **state)
     fixture_turn(&fixture, 0);
     fake_subscribe(&fixture, &one, "aggregations",
                    ",\"snapshot\":true,\"where\":\"values.n > 5\",\"filters\":{\"pipeline\":\"revenue\",\"emit\":\"final\"}");
-    expect_rows(&one, (int64_t[]){7}, 1);
+    fake_expect_rows(&one, (int64_t[]){7}, 1);
     CLOSE_FIXTURE;
 }
 
@@ -104,16 +84,16 @@ static void the_position_of_a_snapshot_row_is_good_for_since(void **state)
         fixture_emit(&fixture, i % 2 ? "FR" : "DE", i, i);
     fixture_turn(&fixture, 0);
     fake_subscribe(&fixture, &one, "aggregations", ",\"snapshot\":true");
-    expect_rows(&one, (int64_t[]){3, 4}, 2);
+    fake_expect_rows(&one, (int64_t[]){3, 4}, 2);
     char position[64], options[200];
     fake_member(&one, "position", position, sizeof position);
     fixture_emit(&fixture, "DE", 9, 9);
     snprintf(options, sizeof options, ",\"since\":\"%s\"", position);
     fixture_turn(&fixture, 0);
-    expect_rows(&one, (int64_t[]){9}, 1);
+    fake_expect_rows(&one, (int64_t[]){9}, 1);
     fake_subscribe(&fixture, &one, "aggregations", options);
     assert_non_null(strstr(one.message.data, "\"recovered\":true"));
-    expect_rows(&one, (int64_t[]){9}, 1);
+    fake_expect_rows(&one, (int64_t[]){9}, 1);
     CLOSE_FIXTURE;
 }
 
@@ -142,8 +122,8 @@ static void a_snapshot_larger_than_the_queue_leaves_as_the_queue_drains(void **s
     assert_int_equal(one.close_code, 0);
     int64_t previous = -1, count = 0;
     for (; fake_next(&one); count++) {
-        assert_true(number_of(&one, "n") > previous);
-        previous = number_of(&one, "n");
+        assert_true(fake_number(&one, "n") > previous);
+        previous = fake_number(&one, "n");
     }
     assert_int_equal(previous, KEYS + 1);
     assert_int_equal(count, KEYS + 1);
@@ -181,9 +161,9 @@ static void missed_rows_come_from_memory_without_a_gap(void **state)
     fixture_turn(&fixture, 0);
     fake_subscribe(&fixture, &one, "aggregations", ",\"since\":\"3-5\"");
     assert_non_null(strstr(one.message.data, "\"recovered\":true"));
-    expect_rows(&one, (int64_t[]){6, 7, 8, 9}, 4);
+    fake_expect_rows(&one, (int64_t[]){6, 7, 8, 9}, 4);
     fake_subscribe(&fixture, &one, "aggregations", ",\"since\":\"3-2\",\"filters\":{\"key.country\":\"DE\"}");
-    expect_rows(&one, (int64_t[]){3, 6, 9}, 3);
+    fake_expect_rows(&one, (int64_t[]){3, 6, 9}, 3);
     fake_subscribe(&fixture, &one, "aggregations", ",\"since\":\"3-9\",\"snapshot\":true");
     assert_non_null(strstr(one.message.data, "\"recovered\":true"));
     fake_expect_none(&one);
@@ -206,7 +186,7 @@ static void an_unknown_position_is_confirmed_as_not_recovered(void **state)
         snprintf(options, sizeof options, ",\"snapshot\":true,\"since\":\"%s\"", positions[i]);
         fake_subscribe(&fixture, &one, "aggregations", options);
         assert_non_null(strstr(one.message.data, "\"recovered\":false"));
-        expect_rows(&one, (int64_t[]){1, 28}, 2);
+        fake_expect_rows(&one, (int64_t[]){1, 28}, 2);
     }
     fake_subscribe(&fixture, &one, "events", ",\"since\":\"3-1\"");
     assert_non_null(strstr(one.message.data, "\"recovered\":false"));
@@ -235,10 +215,10 @@ static void missed_rows_of_an_earlier_life_come_from_the_store_before_those_of_t
     };
     answer(&fixture, STATUS_OK, rows, 5);
     fake_expect(&one, "\"recovered\":true");
-    expect_rows(&one, (int64_t[]){5, 7, 8, 9}, 4);
+    fake_expect_rows(&one, (int64_t[]){5, 7, 8, 9}, 4);
     fixture_emit(&fixture, "FR", 10, 10);
     fixture_turn(&fixture, 0);
-    expect_rows(&one, (int64_t[]){10}, 1);
+    fake_expect_rows(&one, (int64_t[]){10}, 1);
     CLOSE_FIXTURE;
 }
 
@@ -252,11 +232,11 @@ static void what_the_store_cannot_fill_is_not_recovered(void **state)
     fake_say(&fixture, &one, text);
     answer(&fixture, STATUS_NOT_FOUND, NULL, 0);
     fake_expect(&one, "\"recovered\":false");
-    expect_rows(&one, (int64_t[]){8}, 1);
+    fake_expect_rows(&one, (int64_t[]){8}, 1);
     fixture.is_stored[1] = false;
     fake_say(&fixture, &one, text);
     fake_expect(&one, "\"recovered\":false");
-    expect_rows(&one, (int64_t[]){8}, 1);
+    fake_expect_rows(&one, (int64_t[]){8}, 1);
     assert_int_equal(fixture.asked_count, 0);
     fixture.is_stored[1] = true;
     fixture.has_store = false;
@@ -285,7 +265,7 @@ static void a_store_that_is_behind_the_recent_blocks_is_not_trusted(void **state
     fake_say(&fixture, &one, text);
     answer(&fixture, STATUS_OK, rows, 2);
     fake_expect(&one, "\"recovered\":true");
-    expect_rows(&one, (int64_t[]){3, 99}, 2);
+    fake_expect_rows(&one, (int64_t[]){3, 99}, 2);
     CLOSE_FIXTURE;
 }
 
@@ -333,200 +313,11 @@ static void a_long_gap_is_read_by_pages_as_the_queue_drains(void **state)
     fake_expect(&one, "\"recovered\":true");
     for (int i = 0; i < ROWS; i++) {
         fake_expect(&one, "\"result\":");
-        assert_int_equal(number_of(&one, "n"), i);
+        assert_int_equal(fake_number(&one, "n"), i);
     }
     fake_expect_none(&one);
     assert_in_range(one.most_queued, 0, FAKE_QUEUE);
     free(rows);
-    CLOSE_FIXTURE;
-}
-
-/* --- slow clients --- */
-
-static void a_slow_client_gets_the_newest_row_per_key_and_is_live_again(void **state)
-{
-    (void)state;
-    FIXTURE;
-    struct fake_connection fast;
-    fake_open(&fixture, &fast);
-    fake_subscribe(&fixture, &one, "aggregations", "");
-    fake_subscribe(&fixture, &fast, "aggregations", "");
-    one.is_stalled = true;
-    for (int i = 0; i < 5000; i++) {
-        fixture_emit(&fixture, i % 2 ? "FR" : "DE", i, i);
-        if (i % 100 == 0)
-            fixture_turn(&fixture, 0);
-    }
-    fixture_turn(&fixture, 0);
-    assert_int_equal(one.close_code, 0);
-    assert_in_range(one.most_queued, FAKE_QUEUE / 2, FAKE_QUEUE);
-    assert_int_equal(hub_statistics(fixture.hub).conflated, 1);
-    one.is_stalled = false;
-    fake_drain(&one, SIZE_MAX);
-    assert_true(hub_wants_turn(fixture.hub));
-    fixture_turn(&fixture, 0);
-    int64_t previous = -1, count = 0, conflated = 0;
-    for (; fake_next(&one); count++) {
-        assert_true(number_of(&one, "n") > previous);
-        previous = number_of(&one, "n");
-        conflated += strstr(one.message.data, "\"conflated\":true") != NULL;
-    }
-    assert_int_equal(previous, 4999);
-    assert_int_equal(conflated, 2);
-    assert_in_range(count, 100, 4000);
-    for (int i = 0; i < 5000; i++) {
-        fake_expect(&fast, "\"result\":");
-        assert_int_equal(number_of(&fast, "n"), i);
-    }
-    fixture_emit(&fixture, "FR", 6000, 6000);
-    fixture_turn(&fixture, 0);
-    assert_ptr_equal(one.last_frame, fast.last_frame);
-    fake_leave(&fast);
-    CLOSE_FIXTURE;
-}
-
-static void check_slow_conflated(int rounds)
-{
-    enum { KEYS = 1500 };
-    FIXTURE;
-    fake_subscribe(&fixture, &one, "aggregations", ",\"conflate\":\"100ms\"");
-    one.is_stalled = true;
-    for (int round = 0; round < rounds; round++) {
-        for (int i = 0; i < KEYS; i++) {
-            char key[32];
-            snprintf(key, sizeof key, "key%d", i);
-            fixture_emit(&fixture, key, round, round * KEYS + i);
-            if (i % 500 == 0)
-                fixture_turn(&fixture, 0);
-        }
-        fixture_turn(&fixture, 200 * MS);
-    }
-    assert_int_equal(one.close_code, 0);
-    assert_in_range(one.most_queued, FAKE_QUEUE / 2, FAKE_QUEUE);
-    for (int i = 0; i < 50; i++) {
-        fixture_turn(&fixture, 10 * MS);
-        fake_drain(&one, 64 * 1024);
-    }
-    assert_false(hub_wants_turn(fixture.hub));
-    bool has[KEYS] = {false};
-    int64_t previous = -1, newest_count = 0;
-    while (fake_next(&one)) {
-        int64_t n = number_of(&one, "n");
-        assert_true(n > previous);
-        previous = n;
-        newest_count += n >= (rounds - 1) * KEYS && !has[n % KEYS];
-        has[n % KEYS] |= n >= (rounds - 1) * KEYS;
-    }
-    assert_int_equal(newest_count, KEYS);
-    one.is_stalled = false;
-    fixture_emit(&fixture, "key1", 9, 100000);
-    fixture_turn(&fixture, 0);
-    expect_rows(&one, (int64_t[]){100000}, 1);
-    CLOSE_FIXTURE;
-}
-
-static void a_slow_conflated_client_gets_every_key_once_more_and_is_live_again(void **state)
-{
-    (void)state;
-    check_slow_conflated(1);
-    check_slow_conflated(5);
-}
-
-static void a_snapshot_of_a_conflated_group_is_followed_by_newer_rows_only(void **state)
-{
-    (void)state;
-    FIXTURE;
-    struct fake_connection two;
-    fake_open(&fixture, &two);
-    fake_subscribe(&fixture, &one, "aggregations", ",\"conflate\":\"100ms\"");
-    fixture_emit(&fixture, "FR", 1, 1);
-    fixture_turn(&fixture, 10 * MS);
-    fixture_emit(&fixture, "FR", 2, 2);
-    fixture_turn(&fixture, 10 * MS);
-    expect_rows(&one, (int64_t[]){1}, 1);
-    fake_subscribe(&fixture, &two, "aggregations", ",\"conflate\":\"100ms\",\"snapshot\":true");
-    expect_rows(&two, (int64_t[]){2}, 1);
-    fixture_emit(&fixture, "DE", 2, 3);
-    fixture_turn(&fixture, 10 * MS);
-    fake_drain(&two, SIZE_MAX);
-    fixture_turn(&fixture, 10 * MS);
-    fake_expect_none(&two);
-    fixture_turn(&fixture, 100 * MS);
-    fixture_turn(&fixture, 0);
-    expect_rows(&one, (int64_t[]){2, 3}, 2);
-    expect_rows(&two, (int64_t[]){3}, 1);
-    fixture_emit(&fixture, "DE", 3, 4);
-    fixture_turn(&fixture, 200 * MS);
-    fixture_turn(&fixture, 0);
-    expect_rows(&two, (int64_t[]){4}, 1);
-    assert_ptr_equal(one.last_frame, two.last_frame);
-    fake_leave(&two);
-    CLOSE_FIXTURE;
-}
-
-static void a_slow_client_of_events_is_closed_1013(void **state)
-{
-    (void)state;
-    FIXTURE;
-    fake_subscribe(&fixture, &one, "events", "");
-    one.is_stalled = true;
-    for (int i = 0; i < 4000 && !one.close_code; i++) {
-        fixture_event(&fixture, 0, "{\"text\":\"one hundred bytes or so of an event that nobody takes, again and again and again\"}");
-        fixture_turn(&fixture, 0);
-    }
-    assert_int_equal(one.close_code, 1013);
-    assert_string_equal(one.close_reason, "slow consumer");
-    assert_in_range(one.most_queued, FAKE_QUEUE / 2, FAKE_QUEUE);
-    assert_int_equal(hub_statistics(fixture.hub).slow_consumers, 1);
-    assert_int_equal(hub_statistics(fixture.hub).subscriptions, 0);
-    assert_false(fixture.wanted[0]);
-    CLOSE_FIXTURE;
-}
-
-static void a_slow_client_with_more_keys_than_its_queue_holds_is_closed_1013(void **state)
-{
-    (void)state;
-    FIXTURE;
-    fake_subscribe(&fixture, &one, "aggregations", "");
-    one.is_stalled = true;
-    for (int i = 0; i < 20000 && !one.close_code; i++) {
-        char key[32];
-        snprintf(key, sizeof key, "key%d", i);
-        fixture_emit(&fixture, key, 1, i);
-        fixture_turn(&fixture, 0);
-    }
-    assert_int_equal(one.close_code, 1013);
-    assert_in_range(one.most_queued, FAKE_QUEUE / 2, FAKE_QUEUE);
-    CLOSE_FIXTURE;
-}
-
-static void a_client_that_asks_without_reading_is_closed_1013(void **state)
-{
-    (void)state;
-    FIXTURE;
-    one.is_stalled = true;
-    for (int i = 0; i < 10000 && !one.close_code; i++)
-        fake_say(&fixture, &one, "{\"type\":\"ping\"}");
-    assert_int_equal(one.close_code, 1013);
-    assert_in_range(one.most_queued, FAKE_QUEUE / 2, FAKE_QUEUE);
-    fake_say(&fixture, &one, "{\"type\":\"ping\"}");
-    CLOSE_FIXTURE;
-}
-
-static void a_record_too_large_for_any_queue_is_left_out_and_counted(void **state)
-{
-    (void)state;
-    FIXTURE;
-    fake_subscribe(&fixture, &one, "events", "");
-    char *text = malloc(FAKE_QUEUE);
-    snprintf(text, FAKE_QUEUE, "{\"pad\":\"%0*d\"}", FAKE_QUEUE / 2, 0);
-    fixture_event(&fixture, 0, text);
-    fixture_event(&fixture, 0, "{\"small\":1}");
-    fixture_turn(&fixture, 0);
-    fake_expect(&one, "small");
-    fake_expect_none(&one);
-    assert_int_equal(hub_statistics(fixture.hub).oversized, 1);
-    free(text);
     CLOSE_FIXTURE;
 }
 
@@ -636,8 +427,8 @@ static void read_messages(struct world *world)
         world->last_boot_id = boot_id;
         world->last_sequence = sequence;
         int key = atoi(strstr(message, "\"country\":\"") + 11);
-        int64_t window = number_of(&world->fake, "window_start") / 1000;
-        uint32_t revision = (uint32_t)number_of(&world->fake, "revision");
+        int64_t window = fake_number(&world->fake, "window_start") / 1000;
+        uint32_t revision = (uint32_t)fake_number(&world->fake, "revision");
         struct cell *cell = &world->view[key][window];
         assert_true(!cell->is_there || revision > cell->revision);
         *cell = (struct cell){revision, boot_id, sequence, true};
@@ -775,13 +566,6 @@ int main(void)
         cmocka_unit_test(a_store_that_is_behind_the_recent_blocks_is_not_trusted),
         cmocka_unit_test(an_answer_for_a_client_that_has_gone_is_ignored),
         cmocka_unit_test(a_long_gap_is_read_by_pages_as_the_queue_drains),
-        cmocka_unit_test(a_slow_client_gets_the_newest_row_per_key_and_is_live_again),
-        cmocka_unit_test(a_slow_conflated_client_gets_every_key_once_more_and_is_live_again),
-        cmocka_unit_test(a_snapshot_of_a_conflated_group_is_followed_by_newer_rows_only),
-        cmocka_unit_test(a_slow_client_of_events_is_closed_1013),
-        cmocka_unit_test(a_slow_client_with_more_keys_than_its_queue_holds_is_closed_1013),
-        cmocka_unit_test(a_client_that_asks_without_reading_is_closed_1013),
-        cmocka_unit_test(a_record_too_large_for_any_queue_is_left_out_and_counted),
         cmocka_unit_test(resumed_clients_miss_nothing_and_never_go_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
