@@ -74,6 +74,7 @@ static bool is_out_of_room(int system_error)
 
 enum status store_fail(const struct store_connection *connection, const char *what, struct error *error)
 {
+    int system_error = errno; /* SQLite keeps it for some failures only */
     int code = sqlite3_extended_errcode(connection->handle);
     const char *reason = sqlite3_errmsg(connection->handle);
     switch (code & 0xFF) {
@@ -83,10 +84,9 @@ enum status store_fail(const struct store_connection *connection, const char *wh
         return STATUS_BUSY;
     case SQLITE_FULL: break;
     case SQLITE_IOERR:
-        if (is_out_of_room(sqlite3_system_errno(connection->handle)))
+        if (is_out_of_room(sqlite3_system_errno(connection->handle)) || is_out_of_room(system_error))
             break;
-        error_set(error, "cannot %s %s: %s (%s)", what, connection->path, reason,
-                  strerror(sqlite3_system_errno(connection->handle)));
+        error_set(error, "cannot %s %s: %s", what, connection->path, reason);
         return STATUS_IO;
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
@@ -158,6 +158,7 @@ sqlite3_stmt *store_prepare(struct store_connection *connection, enum store_stat
 enum status store_run(struct store_connection *connection, sqlite3_stmt *statement, const char *what, struct error *error)
 {
     int code;
+    errno = 0; /* so that what store_fail() finds there is of this statement */
     do
         code = sqlite3_step(statement);
     while (code == SQLITE_ROW);
