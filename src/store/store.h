@@ -59,6 +59,7 @@ NODISCARD enum status store_put_results(struct store *store, const struct result
 NODISCARD enum status store_put_dead_letters(struct store *store, const struct dead_letter_block *block,
                                              const char *const *sources, const char *const *pipelines, int64_t now_us,
                                              struct error *error);
+/* Sources, partitions and pipelines that are not named keep what they had. */
 NODISCARD enum status store_put_progress(struct store *store, const struct store_progress *progress, struct error *error);
 NODISCARD enum status store_commit(struct store *store, struct error *error);
 void store_rollback(struct store *store);
@@ -97,7 +98,8 @@ struct store_results_query {
     uint32_t limit;                /* 1..STORE_PAGE_MAX_ROWS */
     struct slice cursor;           /* of the page before; empty = first page. STATUS_INVALID when it is none of ours */
 };
-/* Newest window first, then by key. `next_cursor` is left empty at the end. */
+/* Newest window first, then by key. `next_cursor` is left empty at the end; a page may be shorter than its limit before that, when it has
+ * looked at very many rows or holds very many bytes. */
 NODISCARD enum status store_read_results(struct store_reader *reader, const struct store_results_query *query,
                                          store_result_visitor *visit, void *context, struct buffer *next_cursor,
                                          struct error *error);
