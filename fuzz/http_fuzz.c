@@ -33,7 +33,8 @@ static void mix(struct reading *reading, struct slice bytes)
 static void take_request(struct reading *reading, const struct http_request *request)
 {
     assert(request->path.size > 0 && request->path.data[0] == '/');
-    assert(request->header_count <= HTTP_HEADER_COUNT_MAX && request->parameter_count <= HTTP_PARAMETER_COUNT_MAX);
+    assert(request->header_count <= HTTP_HEADER_COUNT_MAX &&
+           request->parameter_count <= HTTP_PARAMETER_COUNT_MAX);
     assert(request->segment_count <= HTTP_SEGMENT_COUNT_MAX + 1);
     assert(request->body.size <= BODY_LIMIT);
     uint32_t segments = request->segment_count;

@@ -141,7 +141,8 @@ static bool split_query(struct http_request *request, struct slice query)
             return false;
         struct slice name = cut(&value, '=');
         struct http_pair *pair = &request->parameters[request->parameter_count++];
-        if (!decode(&request->arena, name, true, &pair->name) || !decode(&request->arena, value, true, &pair->value))
+        if (!decode(&request->arena, name, true, &pair->name) ||
+            !decode(&request->arena, value, true, &pair->value))
             return false;
     }
     return true;

@@ -51,13 +51,15 @@ void http_date(int64_t wall_us, char text[HTTP_DATE_SIZE])
     struct tm parts;
     gmtime_r(&seconds, &parts);
     snprintf(text, HTTP_DATE_SIZE, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days + 3 * (parts.tm_wday % 7),
-             (unsigned)parts.tm_mday % 100, months + 3 * (parts.tm_mon % 12), (unsigned)(parts.tm_year + 1900) % 10000,
-             (unsigned)parts.tm_hour % 100, (unsigned)parts.tm_min % 100, (unsigned)parts.tm_sec % 100);
+             (unsigned)parts.tm_mday % 100, months + 3 * (parts.tm_mon % 12),
+             (unsigned)(parts.tm_year + 1900) % 10000, (unsigned)parts.tm_hour % 100,
+             (unsigned)parts.tm_min % 100, (unsigned)parts.tm_sec % 100);
 }
 
 void http_head_write(struct buffer *out, const struct http_head *head)
 {
-    buffer_format(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", head->status, http_status_phrase(head->status), head->date);
+    buffer_format(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", head->status, http_status_phrase(head->status),
+                  head->date);
     if (head->content_type)
         buffer_format(out, "Content-Type: %s\r\n", head->content_type);
     if (head->status >= 200 && head->status != 204 && head->status != 304)

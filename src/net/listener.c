@@ -37,7 +37,8 @@ static enum status parse_address(const char *host, uint16_t port, union address 
         *size = sizeof address->ip6;
         return STATUS_OK;
     }
-    error_set(error, "server.listen: \"%s\" is not an IP address; write one such as 127.0.0.1 or ::1, or localhost",
+    error_set(error,
+              "server.listen: \"%s\" is not an IP address; write one such as 127.0.0.1 or ::1, or localhost",
               host);
     return STATUS_INVALID;
 }
@@ -56,7 +57,8 @@ static enum status fail(int descriptor, const char *host, uint16_t port, struct 
     const char *remedy = code == EACCES          ? "; ports below 1024 need a privilege, choose a higher one"
                          : code == EADDRNOTAVAIL ? "; no interface of this machine has that address"
                                                  : "";
-    error_set(error, "server.listen: cannot listen on \"%s\" port %u: %s%s", host, port, strerror(code), remedy);
+    error_set(error, "server.listen: cannot listen on \"%s\" port %u: %s%s", host, port, strerror(code),
+              remedy);
     return STATUS_IO;
 }
 
@@ -99,8 +101,8 @@ int listener_accept(int listener, char text[LISTENER_ADDRESS_SIZE])
     setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_size, sizeof unsent_size);
     char ip[INET6_ADDRSTRLEN] = "?";
     bool is_ip6 = address.any.sa_family == AF_INET6;
-    inet_ntop(address.any.sa_family, is_ip6 ? (void *)&address.ip6.sin6_addr : (void *)&address.ip4.sin_addr, ip,
-              sizeof ip);
+    inet_ntop(address.any.sa_family, is_ip6 ? (void *)&address.ip6.sin6_addr : (void *)&address.ip4.sin_addr,
+              ip, sizeof ip);
     snprintf(text, LISTENER_ADDRESS_SIZE, is_ip6 ? "[%s]:%u" : "%s:%u", ip,
              ntohs(is_ip6 ? address.ip6.sin6_port : address.ip4.sin_port));
     return descriptor;

@@ -9,7 +9,8 @@
 
 #include "base/utf8.h"
 
-size_t websocket_header(unsigned char header[WEBSOCKET_HEADER_SIZE_MAX], enum websocket_opcode opcode, size_t size)
+size_t websocket_header(unsigned char header[WEBSOCKET_HEADER_SIZE_MAX], enum websocket_opcode opcode,
+                        size_t size)
 {
     header[0] = (unsigned char)(0x80 | opcode);
     if (size < 126) {
@@ -106,9 +107,7 @@ static uint16_t begin_frame(struct feeding *feeding, const struct wslay_frame_io
     switch (frame->opcode) {
     case WEBSOCKET_CLOSE:
     case WEBSOCKET_PING:
-    case WEBSOCKET_PONG:
-        reader->control_size = 0;
-        return 0;
+    case WEBSOCKET_PONG: reader->control_size = 0; return 0;
     case WEBSOCKET_BINARY:
         if (!reader->in_message)
             return break_off(feeding, WEBSOCKET_UNSUPPORTED, "messages are JSON text, not binary");
@@ -121,8 +120,7 @@ static uint16_t begin_frame(struct feeding *feeding, const struct wslay_frame_io
         if (!reader->in_message)
             return break_off(feeding, WEBSOCKET_PROTOCOL_ERROR, "continuation of nothing");
         break;
-    default:
-        return break_off(feeding, WEBSOCKET_PROTOCOL_ERROR, "reserved opcode");
+    default: return break_off(feeding, WEBSOCKET_PROTOCOL_ERROR, "reserved opcode");
     }
     if (frame->payload_length > WEBSOCKET_MESSAGE_SIZE_MAX - reader->message.size)
         return break_off(feeding, WEBSOCKET_TOO_BIG, "message over 1 MiB");
@@ -204,7 +202,8 @@ uint16_t websocket_reader_feed(struct websocket_reader *reader, const char *data
     uint16_t code = 0;
     reader->data = data;
     reader->size = size;
-    if (!reader->frames && !reader->is_over && wslay_frame_context_init(&reader->frames, &callbacks, reader) != 0)
+    if (!reader->frames && !reader->is_over &&
+        wslay_frame_context_init(&reader->frames, &callbacks, reader) != 0)
         abort(); /* out of memory, which memory.h treats the same */
     while (!reader->is_over && code == 0) {
         struct wslay_frame_iocb frame = {0};

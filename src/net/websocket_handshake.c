@@ -31,7 +31,8 @@ static bool key_is_valid(struct slice key)
         return false;
     for (size_t i = 0; i < 22; i++) {
         char c = key.data[i];
-        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/'))
+        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+              c == '/'))
             return false;
     }
     return true;
@@ -84,7 +85,8 @@ static bool is_own_origin(struct slice origin, struct slice host)
     return equal_ignoring_case(without_default_port(authority, port), without_default_port(host, port));
 }
 
-bool websocket_origin_allowed(const struct http_request *request, const char *const *allowed, uint32_t allowed_count)
+bool websocket_origin_allowed(const struct http_request *request, const char *const *allowed,
+                              uint32_t allowed_count)
 {
     struct slice origin = http_request_header(request, "origin");
     if (!origin.data || is_own_origin(origin, http_request_header(request, "host")))

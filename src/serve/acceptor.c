@@ -44,7 +44,8 @@ static void report_shortage(struct server *server, int code)
     server->accept_is_short = is_short;
     if (is_short)
         health_report(server->health, "server", HEALTH_DEGRADED,
-                      "connections cannot be accepted: %s; raise the limit of open files (ulimit -n)", strerror(code));
+                      "connections cannot be accepted: %s; raise the limit of open files (ulimit -n)",
+                      strerror(code));
     else
         health_report(server->health, "server", HEALTH_OK, NULL);
 }

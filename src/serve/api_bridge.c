@@ -94,7 +94,8 @@ static void write_clients(void *context, struct buffer *out)
 {
     const struct server *server = context;
     bool is_first = true;
-    for (const struct connection *connection = server->connections; connection; connection = connection->next) {
+    for (const struct connection *connection = server->connections; connection;
+         connection = connection->next) {
         const struct websocket_session *session = connection->websocket;
         if (!session || !session->client)
             continue;

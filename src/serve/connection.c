@@ -12,8 +12,8 @@
 
 static void update_interest(struct connection *connection)
 {
-    uint32_t interest = (connection->wants_read ? (uint32_t)EPOLLIN : 0) |
-                        (connection->wants_write ? (uint32_t)EPOLLOUT : 0);
+    uint32_t interest =
+        (connection->wants_read ? (uint32_t)EPOLLIN : 0) | (connection->wants_write ? (uint32_t)EPOLLOUT : 0);
     loop_change(&connection->server->loop, &connection->watch, interest);
 }
 

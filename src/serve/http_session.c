@@ -132,8 +132,8 @@ void http_answer_send(struct connection *connection, struct http_answer *answer)
 }
 
 PRINTF_LIKE(4, 0)
-static void send_problem(struct connection *connection, int status, const char *header_line, const char *format,
-                         va_list arguments)
+static void send_problem(struct connection *connection, int status, const char *header_line,
+                         const char *format, va_list arguments)
 {
     char detail[DETAIL_SIZE_MAX];
     vsnprintf(detail, sizeof detail, format, arguments);
@@ -153,8 +153,8 @@ void http_answer_problem(struct connection *connection, int status, const char *
     va_end(arguments);
 }
 
-void http_answer_problem_with(struct connection *connection, int status, const char *header_line, const char *format,
-                              ...)
+void http_answer_problem_with(struct connection *connection, int status, const char *header_line,
+                              const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -258,7 +258,8 @@ void http_session_take(struct connection *connection, const char *data, size_t s
         buffer_append(&session->leftover, data, size);
     if (connection->is_dead)
         return;
-    connection_set_reading(connection, session->is_over || (!session->pending && session->leftover.size == 0));
+    connection_set_reading(connection,
+                           session->is_over || (!session->pending && session->leftover.size == 0));
     update_deadline(connection);
 }
 
@@ -285,7 +286,8 @@ void http_session_flushed(struct connection *connection)
     struct http_session *session = connection->http;
     if (is_shut(connection)) {
         bool can_read = connection->wants_read;
-        if (!can_read || connection->server->is_stopping || shutdown(connection->watch.descriptor, SHUT_WR) != 0)
+        if (!can_read || connection->server->is_stopping ||
+            shutdown(connection->watch.descriptor, SHUT_WR) != 0)
             connection_close(connection);
         else
             update_deadline(connection);

@@ -17,7 +17,8 @@ static void note_latency(struct server *server, const struct latency_note *note)
     int64_t now_us = clock_monotonic_us(server->loop.clock);
     histogram_add(engine_socket_latency(server->engine, LATENCY_SOCKET), now_us - note->emitted_us, 1);
     if (note->arrival_us > 0)
-        histogram_add(engine_socket_latency(server->engine, LATENCY_END_TO_END), now_us - note->arrival_us, 1);
+        histogram_add(engine_socket_latency(server->engine, LATENCY_END_TO_END), now_us - note->arrival_us,
+                      1);
 }
 
 static void results_sent(void *context, int64_t arrival_us, int64_t emitted_us)

@@ -36,8 +36,8 @@ static void read_rows(struct query_job *job, struct query_tools *tools)
     history->rows = memory_allocate_array(history->limit, sizeof *history->rows);
     history->status = query_tools_reader(tools, &reader, &error);
     if (history->status == STATUS_OK)
-        history->status = store_read_since(reader, history->boot_id, history->sequence, history->limit, keep_row,
-                                           history, &error);
+        history->status = store_read_since(reader, history->boot_id, history->sequence, history->limit,
+                                           keep_row, history, &error);
     if (history->status != STATUS_OK && history->status != STATUS_NOT_FOUND)
         log_write(LOG_WARN, "server", "missed results cannot be read: %s", error.text);
 }
@@ -100,7 +100,8 @@ void hub_history_restore(struct server *server)
     if (status == STATUS_OK) {
         for (uint32_t i = 0; i < config->pipeline_count && status == STATUS_OK; i++)
             if (config->pipelines[i].to_store)
-                status = store_read_newest(reader, config->pipelines[i].name, limit, restore_row, server, &error);
+                status =
+                    store_read_newest(reader, config->pipelines[i].name, limit, restore_row, server, &error);
         store_reader_close(reader);
     }
     if (status != STATUS_OK)

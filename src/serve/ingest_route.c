@@ -14,8 +14,9 @@ struct ingest_job {
 
 bool ingest_route_matches(const struct http_request *request)
 {
-    return request->method == HTTP_POST && request->segment_count == 5 && slice_equal_text(request->segments[0], "api") &&
-           slice_equal_text(request->segments[1], "v1") && slice_equal_text(request->segments[2], "sources") &&
+    return request->method == HTTP_POST && request->segment_count == 5 &&
+           slice_equal_text(request->segments[0], "api") && slice_equal_text(request->segments[1], "v1") &&
+           slice_equal_text(request->segments[2], "sources") &&
            slice_equal_text(request->segments[4], "events");
 }
 
@@ -33,7 +34,8 @@ void ingest_route_answer(struct connection *connection, struct http_request *req
     if (source == UINT32_MAX)
         return;
     if (config->sources[source].kind != SOURCE_HTTP || !server->ingest) {
-        http_answer_problem(connection, 409, "source \"%s\" takes no events by HTTP; only sources of kind http do",
+        http_answer_problem(connection, 409,
+                            "source \"%s\" takes no events by HTTP; only sources of kind http do",
                             config->sources[source].name);
         return;
     }
@@ -55,7 +57,8 @@ void ingest_route_answer(struct connection *connection, struct http_request *req
 static void answer_accepted(struct connection *connection, const struct ingest_request *request)
 {
     struct http_answer answer = {.status = 202, .content_type = "application/json"};
-    buffer_format(&answer.body, "{\"accepted\":%u,\"rejected\":%u,\"errors\":[", request->accepted, request->rejected);
+    buffer_format(&answer.body, "{\"accepted\":%u,\"rejected\":%u,\"errors\":[", request->accepted,
+                  request->rejected);
     for (uint32_t i = 0; i < request->error_count; i++) {
         buffer_format(&answer.body, "%s{\"index\":%u,\"reason\":", i ? "," : "", request->errors[i].index);
         buffer_json_string(&answer.body, slice_of(request->errors[i].reason));

@@ -4,7 +4,8 @@
 uint64_t routes_body_limit(void *context, const struct http_request *request)
 {
     (void)context;
-    return ingest_route_matches(request) ? (uint64_t)INGEST_BODY_MAX_SIZE : (uint64_t)SERVER_OTHER_BODY_SIZE_MAX;
+    return ingest_route_matches(request) ? (uint64_t)INGEST_BODY_MAX_SIZE
+                                         : (uint64_t)SERVER_OTHER_BODY_SIZE_MAX;
 }
 
 void routes_dispatch(struct connection *connection)

@@ -70,7 +70,8 @@ static bool is_finished(const struct server *server)
 {
     if (!server->is_stopping)
         return false;
-    return (!server->connections && server->pending_count == 0) || server->loop.now_us >= server->stop_deadline_us;
+    return (!server->connections && server->pending_count == 0) ||
+           server->loop.now_us >= server->stop_deadline_us;
 }
 
 /* Everything but waiting. Returns how long there is nothing to do. */

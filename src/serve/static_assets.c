@@ -47,7 +47,8 @@ bool static_assets_answer(struct connection *connection, const struct http_reque
     if (!asset)
         return false;
     if (request->method != HTTP_GET && request->method != HTTP_HEAD) {
-        http_answer_problem_with(connection, 405, "Allow: GET, HEAD\r\n", "a file of the page can only be read");
+        http_answer_problem_with(connection, 405, "Allow: GET, HEAD\r\n",
+                                 "a file of the page can only be read");
         return true;
     }
     bool is_gzip = asset->gzip && takes_gzip(request);

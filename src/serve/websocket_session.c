@@ -171,8 +171,10 @@ static void send_switch(struct connection *connection, const struct http_request
     http_date(connection->server->loop.wall_now_us, date);
     websocket_accept_key(http_request_header(request, "sec-websocket-key"), accept);
     struct buffer lines = {0}, bytes = {0};
-    buffer_format(&lines, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n", accept);
-    http_head_write(&bytes, &(struct http_head){.status = 101, .date = date, .headers = buffer_slice(&lines)});
+    buffer_format(&lines, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n",
+                  accept);
+    http_head_write(&bytes,
+                    &(struct http_head){.status = 101, .date = date, .headers = buffer_slice(&lines)});
     buffer_deinit(&lines);
     connection_send_buffer(connection, &bytes);
 }
@@ -184,11 +186,13 @@ void websocket_session_upgrade(struct connection *connection, const struct http_
     const char *detail = NULL;
     int status = websocket_check_handshake(request, &detail);
     if (status) {
-        const char *lines = status == 405 ? "Allow: GET\r\n" : "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        const char *lines =
+            status == 405 ? "Allow: GET\r\n" : "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
         http_answer_problem_with(connection, status, lines, "%s", detail);
         return;
     }
-    bool origin_allowed = websocket_origin_allowed(request, config->allowed_origins, config->allowed_origin_count);
+    bool origin_allowed =
+        websocket_origin_allowed(request, config->allowed_origins, config->allowed_origin_count);
     send_switch(connection, request);
     http_session_destroy(connection);
 

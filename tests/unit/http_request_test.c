@@ -1,9 +1,9 @@
 /* Requests as text arrives: their parts, their limits, and what has to be refused because it could be read two ways. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <string.h>
 
@@ -55,8 +55,9 @@ static void parts_are_decoded_whatever_the_pieces(void **state)
     (void)state;
     for (size_t step = 1; step < 200; step++) {
         http_reader_reset(&reader);
-        feed("GET /api/v1/results/a%2Fb?key.country=a%26b+c&limit=7 HTTP/1.1\r\nHOST: x:1\r\nAccept:  text/html \r\n\r\n",
-             step);
+        feed(
+            "GET /api/v1/results/a%2Fb?key.country=a%26b+c&limit=7 HTTP/1.1\r\nHOST: x:1\r\nAccept:  text/html \r\n\r\n",
+            step);
         const struct http_request *request = &reader.request;
         assert_true(reader.is_complete && reader.error_status == 0);
         assert_int_equal(request->segment_count, 4);
@@ -86,7 +87,8 @@ static void nul_is_a_character_of_a_query_and_none_of_a_path(void **state)
 static void next_request_of_a_pipeline_is_left_alone(void **state)
 {
     (void)state;
-    const char *text = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\nHost: x\r\n\r\n";
+    const char *text =
+        "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\nHost: x\r\n\r\n";
     size_t taken = feed(text, strlen(text));
     assert_slice(buffer_slice(&reader.request.body), "abc");
     assert_string_equal(text + taken, "GET /b HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -101,8 +103,9 @@ static void chunked_body_is_put_together(void **state)
     (void)state;
     for (size_t step = 1; step < 100; step++) {
         http_reader_reset(&reader);
-        feed("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: v\r\n\r\n",
-             step);
+        feed(
+            "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: v\r\n\r\n",
+            step);
         assert_true(reader.is_complete);
         assert_slice(buffer_slice(&reader.request.body), "abcde");
     }
@@ -142,7 +145,8 @@ static void requests_that_are_refused(void **state)
         {"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400},
-        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+         400},
         {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked, identity\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
         {"GET / HTTP/1.1\r\nHost: x\r\nExpect: 200-maybe\r\n\r\n", 417},
@@ -211,10 +215,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(nul_is_a_character_of_a_query_and_none_of_a_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(next_request_of_a_pipeline_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chunked_body_is_put_together, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(body_over_the_limit_is_refused_at_its_announcement_and_in_chunks, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(body_over_the_limit_is_refused_at_its_announcement_and_in_chunks,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(requests_that_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(head_over_the_limit_is_refused_without_waiting_for_its_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(head_over_the_limit_is_refused_without_waiting_for_its_end, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(continue_is_wanted_and_upgrade_is_seen, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

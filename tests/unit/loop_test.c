@@ -1,9 +1,9 @@
 /* The event loop: timers in order of their time, descriptors that are ready, and what callbacks may do to both. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,10 +179,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(timers_fire_once_in_order_of_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(timer_that_is_moved_fires_at_its_new_time_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(timers_set_moved_and_cleared_at_random_fire_as_a_sorted_list_would, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(timers_set_moved_and_cleared_at_random_fire_as_a_sorted_list_would,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(timer_that_sets_itself_does_not_hold_the_turn, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(watch_removed_in_a_callback_is_not_called_in_that_turn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(watch_removed_in_a_callback_is_not_called_in_that_turn, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

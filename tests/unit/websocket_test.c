@@ -1,9 +1,9 @@
 /* WebSocket frames by RFC 6455: what is delivered, what is refused and with which code, and the handshake. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -107,7 +107,9 @@ static void fragments_with_a_ping_between_are_one_message_whatever_the_pieces(vo
     append_frame(&bytes, FINAL | WEBSOCKET_CONTINUATION, SLICE("\xac!"));
     append_frame(&bytes, FINAL | WEBSOCKET_TEXT, SLICE(""));
     append_frame(&bytes, FINAL | WEBSOCKET_PONG, SLICE(""));
-    append_frame(&bytes, FINAL | WEBSOCKET_CLOSE, SLICE("\x03\xe8" "bye"));
+    append_frame(&bytes, FINAL | WEBSOCKET_CLOSE,
+                 SLICE("\x03\xe8"
+                       "bye"));
     append_frame(&bytes, FINAL | WEBSOCKET_TEXT, SLICE("behind the close"));
     for (size_t step = 1; step < bytes.size + 2; step++) {
         assert_int_equal(feed(&bytes, step), 0);
@@ -150,7 +152,8 @@ static void quiet_connection_holds_no_frame_parser(void **state)
     const char *reason;
     assert_int_equal(websocket_reader_feed(&reader, bytes.data, 1, &handler, NULL, &reason), 0);
     assert_non_null(reader.frames);
-    assert_int_equal(websocket_reader_feed(&reader, bytes.data + 1, bytes.size - 1, &handler, NULL, &reason), 0);
+    assert_int_equal(websocket_reader_feed(&reader, bytes.data + 1, bytes.size - 1, &handler, NULL, &reason),
+                     0);
     assert_null(reader.frames);
     assert_delivered("text:hello;ping:;text:hello;ping:;");
     buffer_deinit(&bytes);
@@ -311,7 +314,7 @@ struct handshake_case {
 static void handshakes_are_checked(void **state)
 {
     (void)state;
-#define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define KEY     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 #define UPGRADE "Upgrade: websocket\r\nConnection: Upgrade\r\n"
     static const struct handshake_case cases[] = {
         {UPGRADE KEY "Sec-WebSocket-Version: 13\r\n", 0},
@@ -341,9 +344,10 @@ static void handshakes_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(fragments_with_a_ping_between_are_one_message_whatever_the_pieces, set_up,
+        cmocka_unit_test_setup_teardown(fragments_with_a_ping_between_are_one_message_whatever_the_pieces,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(message_of_the_limit_is_taken_and_one_byte_more_is_1009, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(message_of_the_limit_is_taken_and_one_byte_more_is_1009, set_up, tear_down),
         cmocka_unit_test_setup_teardown(quiet_connection_holds_no_frame_parser, set_up, tear_down),
         cmocka_unit_test_setup_teardown(broken_rules_have_their_codes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unmasked_and_wastefully_long_frames_are_1002, set_up, tear_down),
