@@ -22,16 +22,16 @@ static struct batch *decode(const struct schema *schema, uint32_t first, uint32_
     struct batch *batch = batch_create();
     for (uint32_t i = 0; i < count; i++)
         batch_append(batch, slice_of(events[first + i]), i, 1);
-    struct decoder *decoder = decoder_create(
-        &(struct decoder_options){.schema = schema, .time_column = UINT32_MAX, .max_future_skew_us = INT64_MAX});
+    struct decoder *decoder = decoder_create(&(struct decoder_options){
+        .schema = schema, .time_column = UINT32_MAX, .max_future_skew_us = INT64_MAX});
     decoder_run(decoder, batch);
     decoder_destroy(decoder);
     assert(batch->row_count == count);
     return batch;
 }
 
-static bool same_value(const struct batch *a, const struct column *a_column, uint32_t a_row, const struct batch *b,
-                       const struct column *b_column)
+static bool same_value(const struct batch *a, const struct column *a_column, uint32_t a_row,
+                       const struct batch *b, const struct column *b_column)
 {
     uint8_t kind = a_column->kinds[a_row];
     if (kind != b_column->kinds[0])

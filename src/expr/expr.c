@@ -28,7 +28,8 @@ static bool check_text(struct expr_compilation *compilation)
 {
     struct slice text = compilation->text;
     if (text.size > EXPR_MAX_SIZE)
-        return expr_reject(compilation, EXPR_MAX_SIZE, "the expression has more than %d bytes", EXPR_MAX_SIZE);
+        return expr_reject(compilation, EXPR_MAX_SIZE, "the expression has more than %d bytes",
+                           EXPR_MAX_SIZE);
     for (size_t at = 0, size; at < text.size; at += size)
         if (!(size = utf8_sequence_size(text.data + at, text.size - at)))
             return expr_reject(compilation, at, "the expression is not valid UTF-8");
@@ -151,12 +152,14 @@ static bool split_call(struct lexer *lexer, struct expr_call *call)
     if (!lexer_next(lexer))
         return false;
     if (!is_symbol(lexer, "("))
-        return expr_reject(compilation, lexer->token.offset, "expected \"(\": a function is called, as in sum(amount)");
+        return expr_reject(compilation, lexer->token.offset,
+                           "expected \"(\": a function is called, as in sum(amount)");
     if (!lexer_next(lexer))
         return false;
     while (call->argument_count || !is_symbol(lexer, ")")) {
         if (call->argument_count == EXPR_MAX_ARGUMENTS)
-            return expr_reject(compilation, lexer->token.offset, "more than %d arguments", EXPR_MAX_ARGUMENTS);
+            return expr_reject(compilation, lexer->token.offset, "more than %d arguments",
+                               EXPR_MAX_ARGUMENTS);
         if (!split_argument(lexer, &call->arguments[call->argument_count]))
             return false;
         call->argument_count++;
@@ -168,7 +171,8 @@ static bool split_call(struct lexer *lexer, struct expr_call *call)
     if (!lexer_next(lexer))
         return false;
     return lexer->token.kind == TOKEN_END ||
-           expr_reject(compilation, lexer->token.offset, "expected nothing behind the call; compute inside its argument");
+           expr_reject(compilation, lexer->token.offset,
+                       "expected nothing behind the call; compute inside its argument");
 }
 
 enum status expr_split_call(struct slice text, struct expr_call *call, struct expr_error *error)

@@ -6,15 +6,25 @@
 #include "flow/schema.h"
 
 enum {
-    EXPR_MAX_SIZE = 4096,   /* bytes of text */
+    EXPR_MAX_SIZE = 4096, /* bytes of text */
     EXPR_MAX_NODES = 512,
     EXPR_MAX_DEPTH = 32,
     EXPR_MAX_REGEX_SIZE = 256,
 };
 
 /* Static type of an expression. A path is EXPR_ANY: its rows are looked at one by one. */
-enum expr_type { EXPR_ANY, EXPR_BOOL, EXPR_INT, EXPR_DOUBLE, EXPR_NUMBER /* int or double */, EXPR_STRING, EXPR_LIST,
-                 EXPR_TIMESTAMP, EXPR_DURATION, EXPR_NULL };
+enum expr_type {
+    EXPR_ANY,
+    EXPR_BOOL,
+    EXPR_INT,
+    EXPR_DOUBLE,
+    EXPR_NUMBER /* int or double */,
+    EXPR_STRING,
+    EXPR_LIST,
+    EXPR_TIMESTAMP,
+    EXPR_DURATION,
+    EXPR_NULL
+};
 const char *expr_type_name(enum expr_type type);
 
 struct expr_error {
@@ -26,8 +36,9 @@ struct expr;
 
 /* Parses and type-checks; paths are added to `schema`, which must outlive nothing: the expression keeps column indices.
  * `want` EXPR_BOOL: the result must be able to be a bool; EXPR_ANY: whatever. */
-NODISCARD enum status expr_compile(struct slice text, struct schema *schema, enum expr_type want, struct expr **out,
-                                   struct expr_error *error);
+NODISCARD
+enum status expr_compile(struct slice text, struct schema *schema, enum expr_type want, struct expr **out,
+                         struct expr_error *error);
 void expr_destroy(struct expr *expr);
 enum expr_type expr_result_type(const struct expr *expr);
 /* The column index when the whole expression is a bare path, else UINT32_MAX. */
@@ -52,4 +63,5 @@ struct expr_call {
     struct slice arguments[EXPR_MAX_ARGUMENTS];
     uint32_t argument_count;
 };
-NODISCARD enum status expr_split_call(struct slice text, struct expr_call *call, struct expr_error *error);
+NODISCARD
+enum status expr_split_call(struct slice text, struct expr_call *call, struct expr_error *error);

@@ -44,8 +44,8 @@ static enum expr_type type_join(enum expr_type a, enum expr_type b)
 static enum expr_type constant_type(const struct scalar *constant)
 {
     static const enum expr_type types[VALUE_KIND_COUNT] = {
-        [VALUE_NULL] = EXPR_NULL,     [VALUE_BOOL] = EXPR_BOOL, [VALUE_INT] = EXPR_INT,
-        [VALUE_DOUBLE] = EXPR_DOUBLE, [VALUE_STRING] = EXPR_STRING, [VALUE_JSON] = EXPR_ANY,
+        [VALUE_NULL] = EXPR_NULL,           [VALUE_BOOL] = EXPR_BOOL,        [VALUE_INT] = EXPR_INT,
+        [VALUE_DOUBLE] = EXPR_DOUBLE,       [VALUE_STRING] = EXPR_STRING,    [VALUE_JSON] = EXPR_ANY,
         [VALUE_TIMESTAMP] = EXPR_TIMESTAMP, [VALUE_DURATION] = EXPR_DURATION};
     return types[constant->kind];
 }
@@ -53,15 +53,16 @@ static enum expr_type constant_type(const struct scalar *constant)
 static bool check_condition(struct expr_compilation *compilation, const struct expr_node *node)
 {
     return type_fits(node->type, EXPR_BOOL) ||
-           expr_reject(compilation, node->offset, "expected a condition (bool), got %s", expr_type_name(node->type));
+           expr_reject(compilation, node->offset, "expected a condition (bool), got %s",
+                       expr_type_name(node->type));
 }
 
 static const char *operator_symbol(enum expr_operation operation)
 {
     static const char *const symbols[] = {
-        [OP_NOT] = "!",       [OP_NEGATE] = "-",     [OP_ADD] = "+",    [OP_SUBTRACT] = "-",
-        [OP_MULTIPLY] = "*",  [OP_DIVIDE] = "/",     [OP_REMAINDER] = "%", [OP_EQUAL] = "==",
-        [OP_NOT_EQUAL] = "!=", [OP_LESS] = "<",      [OP_LESS_EQUAL] = "<=", [OP_GREATER] = ">",
+        [OP_NOT] = "!",           [OP_NEGATE] = "-", [OP_ADD] = "+",         [OP_SUBTRACT] = "-",
+        [OP_MULTIPLY] = "*",      [OP_DIVIDE] = "/", [OP_REMAINDER] = "%",   [OP_EQUAL] = "==",
+        [OP_NOT_EQUAL] = "!=",    [OP_LESS] = "<",   [OP_LESS_EQUAL] = "<=", [OP_GREATER] = ">",
         [OP_GREATER_EQUAL] = ">="};
     return symbols[operation];
 }
@@ -93,8 +94,9 @@ static bool check_arithmetic(struct expr_compilation *compilation, struct expr_n
     bool is_sum = node->operation == OP_ADD || node->operation == OP_SUBTRACT;
     if (node->operation == OP_ADD && (a == EXPR_STRING || b == EXPR_STRING)) {
         if (!type_fits(a, EXPR_STRING) || !type_fits(b, EXPR_STRING))
-            return expr_reject(compilation, node->offset, "\"+\" does not work on %s and %s; convert with string(x)",
-                               expr_type_name(a), expr_type_name(b));
+            return expr_reject(compilation, node->offset,
+                               "\"+\" does not work on %s and %s; convert with string(x)", expr_type_name(a),
+                               expr_type_name(b));
         node->type = EXPR_STRING;
         return true;
     }
@@ -139,8 +141,9 @@ static bool check_in(struct expr_compilation *compilation, struct expr_node *nod
         return expr_reject(compilation, node->children[0]->offset, "a list cannot be an element of a list");
     if (list == EXPR_LIST || list == EXPR_ANY)
         return true;
-    return expr_reject(compilation, node->children[1]->offset, "expected a list or a field right of \"in\", got %s%s",
-                       expr_type_name(list), list == EXPR_STRING ? "; for parts of a string use x.contains(y)" : "");
+    return expr_reject(compilation, node->children[1]->offset,
+                       "expected a list or a field right of \"in\", got %s%s", expr_type_name(list),
+                       list == EXPR_STRING ? "; for parts of a string use x.contains(y)" : "");
 }
 
 static bool check_conditional(struct expr_compilation *compilation, struct expr_node *node)
@@ -160,12 +163,14 @@ static bool check_call_form(struct expr_compilation *compilation, struct expr_no
     int name_size = (int)(node->name.size < 64 ? node->name.size : 64);
     if (!function) {
         const char *suggestion = expr_function_suggest(node->name);
-        return expr_reject(compilation, node->offset, "unknown function \"%.*s\"%s%s%s", name_size, node->name.data,
-                           suggestion ? "; did you mean \"" : "", suggestion ? suggestion : "", suggestion ? "\"?" : "");
+        return expr_reject(compilation, node->offset, "unknown function \"%.*s\"%s%s%s", name_size,
+                           node->name.data, suggestion ? "; did you mean \"" : "",
+                           suggestion ? suggestion : "", suggestion ? "\"?" : "");
     }
     if (!(function->forms & (node->is_method ? CALL_METHOD : CALL_FUNCTION)) ||
         node->child_count < function->argument_min || node->child_count > function->argument_max)
-        return expr_reject(compilation, node->offset, "\"%s\" is written as %s", function->name, function->usage);
+        return expr_reject(compilation, node->offset, "\"%s\" is written as %s", function->name,
+                           function->usage);
     return true;
 }
 
@@ -177,9 +182,10 @@ static bool check_arguments(struct expr_compilation *compilation, struct expr_no
     for (uint32_t i = 0; i < node->child_count; i++) {
         enum expr_type type = node->children[i]->type;
         if (!type_fits(type, function->argument_type) && !(is_size && type == EXPR_LIST))
-            return expr_reject(compilation, node->children[i]->offset, "%s expects a %s, got %s", function->name,
-                               function->argument_type == EXPR_ANY ? "value" : expr_type_name(function->argument_type),
-                               expr_type_name(type));
+            return expr_reject(
+                compilation, node->children[i]->offset, "%s expects a %s, got %s", function->name,
+                function->argument_type == EXPR_ANY ? "value" : expr_type_name(function->argument_type),
+                expr_type_name(type));
         result = type_join(result, type == EXPR_ANY ? EXPR_NUMBER : type);
     }
     node->type = function->result_type == EXPR_ANY ? result : function->result_type;
@@ -208,8 +214,10 @@ static bool compile_regex(struct expr_compilation *compilation, struct expr_node
     if (pattern->operation != OP_CONSTANT || pattern->constant.kind != VALUE_STRING)
         return expr_reject(compilation, pattern->offset, "the pattern of matches must be a string literal");
     if (pattern->constant.text.size > EXPR_MAX_REGEX_SIZE)
-        return expr_reject(compilation, pattern->offset, "the pattern has more than %d bytes", EXPR_MAX_REGEX_SIZE);
-    node->regex = regex_create(pattern->constant.text.data, pattern->constant.text.size, message, sizeof message);
+        return expr_reject(compilation, pattern->offset, "the pattern has more than %d bytes",
+                           EXPR_MAX_REGEX_SIZE);
+    node->regex =
+        regex_create(pattern->constant.text.data, pattern->constant.text.size, message, sizeof message);
     if (!node->regex)
         return expr_reject(compilation, pattern->offset, "bad pattern: %s", message);
     struct expr *expr = compilation->expr;
@@ -233,7 +241,8 @@ static bool check_list(struct expr_compilation *compilation, struct expr_node *n
     node->type = EXPR_LIST;
     for (uint32_t i = 0; i < node->child_count; i++)
         if (node->children[i]->type == EXPR_LIST)
-            return expr_reject(compilation, node->children[i]->offset, "a list cannot be an element of a list");
+            return expr_reject(compilation, node->children[i]->offset,
+                               "a list cannot be an element of a list");
     return true;
 }
 
@@ -263,13 +272,12 @@ static bool check_node(struct expr_compilation *compilation, struct expr_node *n
     case OP_LESS_EQUAL:
     case OP_GREATER:
     case OP_GREATER_EQUAL: return check_comparison(compilation, node);
-    case OP_NOT:
-        node->type = EXPR_BOOL;
-        return check_condition(compilation, node->children[0]);
+    case OP_NOT: node->type = EXPR_BOOL; return check_condition(compilation, node->children[0]);
     case OP_AND:
     case OP_OR:
         node->type = EXPR_BOOL;
-        return check_condition(compilation, node->children[0]) && check_condition(compilation, node->children[1]);
+        return check_condition(compilation, node->children[0]) &&
+               check_condition(compilation, node->children[1]);
     case OP_CONDITIONAL: return check_conditional(compilation, node);
     case OP_IN: return check_in(compilation, node);
     case OP_CALL: return check_call(compilation, node);
@@ -277,7 +285,8 @@ static bool check_node(struct expr_compilation *compilation, struct expr_node *n
     return false;
 }
 
-static void join_texts(struct arena *arena, const struct scalar *a, const struct scalar *b, struct scalar *out)
+static void join_texts(struct arena *arena, const struct scalar *a, const struct scalar *b,
+                       struct scalar *out)
 {
     char *text = arena_allocate(arena, a->text.size + b->text.size + 1);
     memcpy(text, a->text.data, a->text.size);
@@ -294,8 +303,9 @@ static void compute(struct arena *arena, const struct expr_node *node, const str
         char text[EXPR_NUMBER_TEXT_SIZE];
         size_t size = expr_format_scalar(arguments, text);
         *out = arguments->kind == VALUE_STRING ? *arguments
-               : size ? (struct scalar){.kind = VALUE_STRING, .text = arena_copy(arena, (struct slice){text, size})}
-                      : (struct scalar){.kind = VALUE_NULL};
+               : size                          ? (struct scalar){.kind = VALUE_STRING,
+                                                                 .text = arena_copy(arena, (struct slice){text, size})}
+                                               : (struct scalar){.kind = VALUE_NULL};
     } else {
         expr_apply_row(node, arguments, out);
     }
@@ -305,7 +315,8 @@ static void compute(struct arena *arena, const struct expr_node *node, const str
 static bool fold(struct expr_compilation *compilation, struct expr_node *node)
 {
     if (node->operation == OP_CONSTANT || node->operation == OP_PATH || node->operation == OP_LIST ||
-        node->operation == OP_CONDITIONAL || node->operation == OP_IN || node->child_count > EXPR_MAX_ARGUMENTS)
+        node->operation == OP_CONDITIONAL || node->operation == OP_IN ||
+        node->child_count > EXPR_MAX_ARGUMENTS)
         return true;
     struct scalar arguments[EXPR_MAX_ARGUMENTS];
     bool has_null = false;
@@ -318,8 +329,9 @@ static bool fold(struct expr_compilation *compilation, struct expr_node *node)
     struct scalar value;
     compute(&compilation->expr->arena, node, arguments, &value);
     if (value.kind == VALUE_NULL && !has_null)
-        return expr_reject(compilation, node->offset,
-                           "this is always null: division by zero, overflow, or text that cannot be converted");
+        return expr_reject(
+            compilation, node->offset,
+            "this is always null: division by zero, overflow, or text that cannot be converted");
     node->operation = OP_CONSTANT;
     node->constant = value;
     node->type = constant_type(&value);

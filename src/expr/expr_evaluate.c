@@ -10,9 +10,9 @@
 
 struct column expr_column_create(struct batch *batch)
 {
-    return (struct column){
-        .kinds = arena_allocate(&batch->arena, batch->row_count ? batch->row_count : 1),
-        .values = arena_allocate(&batch->arena, (batch->row_count ? batch->row_count : 1) * sizeof(union value))};
+    return (struct column){.kinds = arena_allocate(&batch->arena, batch->row_count ? batch->row_count : 1),
+                           .values = arena_allocate(&batch->arena, (batch->row_count ? batch->row_count : 1) *
+                                                                       sizeof(union value))};
 }
 
 static uint32_t *rows_create(struct batch *batch, uint32_t row_count)
@@ -20,8 +20,8 @@ static uint32_t *rows_create(struct batch *batch, uint32_t row_count)
     return arena_allocate(&batch->arena, (row_count ? row_count : 1) * sizeof(uint32_t));
 }
 
-uint32_t expr_rows_without(const uint32_t *rows, uint32_t row_count, const uint32_t *chosen, uint32_t chosen_count,
-                           uint32_t *rest)
+uint32_t expr_rows_without(const uint32_t *rows, uint32_t row_count, const uint32_t *chosen,
+                           uint32_t chosen_count, uint32_t *rest)
 {
     uint32_t rest_count = 0;
     for (uint32_t i = 0, next = 0; i < row_count; i++) {
@@ -35,7 +35,8 @@ uint32_t expr_rows_without(const uint32_t *rows, uint32_t row_count, const uint3
 }
 
 /* Two ascending lists without a common row become one. */
-static uint32_t merge_rows(const uint32_t *a, uint32_t a_count, const uint32_t *b, uint32_t b_count, uint32_t *out)
+static uint32_t merge_rows(const uint32_t *a, uint32_t a_count, const uint32_t *b, uint32_t b_count,
+                           uint32_t *out)
 {
     uint32_t i = 0, j = 0, count = 0;
     while (i < a_count || j < b_count)
@@ -61,8 +62,8 @@ static struct operand list_operand(void)
 }
 
 /* Operators and functions without a loop of their own: one row at a time. */
-static struct operand evaluate_rows(const struct expr_node *node, const struct operand *operands, struct batch *batch,
-                                    const uint32_t *rows, uint32_t row_count)
+static struct operand evaluate_rows(const struct expr_node *node, const struct operand *operands,
+                                    struct batch *batch, const uint32_t *rows, uint32_t row_count)
 {
     struct operand out = {.column = expr_column_create(batch)};
     struct scalar arguments[EXPR_MAX_ARGUMENTS], value;
@@ -79,11 +80,12 @@ static struct operand evaluate_rows(const struct expr_node *node, const struct o
 static bool may_be_text(const struct expr_node *node, const struct operand *operands)
 {
     uint32_t text = value_kind_bit(VALUE_STRING);
-    return node->operation == OP_ADD && (operand_kind_mask(&operands[0]) & operand_kind_mask(&operands[1]) & text);
+    return node->operation == OP_ADD &&
+           (operand_kind_mask(&operands[0]) & operand_kind_mask(&operands[1]) & text);
 }
 
-static struct operand evaluate_operator(const struct expr_node *node, struct batch *batch, const uint32_t *rows,
-                                        uint32_t row_count)
+static struct operand evaluate_operator(const struct expr_node *node, struct batch *batch,
+                                        const uint32_t *rows, uint32_t row_count)
 {
     struct operand operands[EXPR_MAX_ARGUMENTS];
     assert(node->child_count <= EXPR_MAX_ARGUMENTS);
@@ -99,8 +101,8 @@ static struct operand evaluate_operator(const struct expr_node *node, struct bat
     return evaluate_rows(node, operands, batch, rows, row_count);
 }
 
-static void copy_rows(const struct operand *from, struct batch *batch, const uint32_t *rows, uint32_t row_count,
-                      struct column *to)
+static void copy_rows(const struct operand *from, struct batch *batch, const uint32_t *rows,
+                      uint32_t row_count, struct column *to)
 {
     struct column source = from->is_constant ? expr_repeat(&from->constant, batch) : from->column;
     for (uint32_t i = 0; i < row_count; i++) {
@@ -111,8 +113,8 @@ static void copy_rows(const struct operand *from, struct batch *batch, const uin
 }
 
 /* Each side is evaluated only where it is wanted. null chooses like false. */
-static struct operand evaluate_conditional(const struct expr_node *node, struct batch *batch, const uint32_t *rows,
-                                           uint32_t row_count)
+static struct operand evaluate_conditional(const struct expr_node *node, struct batch *batch,
+                                           const uint32_t *rows, uint32_t row_count)
 {
     uint32_t *chosen = rows_create(batch, row_count), *rest = rows_create(batch, row_count);
     uint32_t chosen_count = expr_select_node(node->children[0], batch, rows, row_count, chosen);
@@ -125,8 +127,8 @@ static struct operand evaluate_conditional(const struct expr_node *node, struct 
     return out;
 }
 
-static struct operand evaluate_in_list(const struct expr_node *node, struct batch *batch, const uint32_t *rows,
-                                       uint32_t row_count)
+static struct operand evaluate_in_list(const struct expr_node *node, struct batch *batch,
+                                       const uint32_t *rows, uint32_t row_count)
 {
     const struct expr_node *list = node->children[1];
     struct operand needle = expr_evaluate_node(node->children[0], batch, rows, row_count);
@@ -179,11 +181,12 @@ struct operand expr_evaluate_node(const struct expr_node *node, struct batch *ba
 }
 
 /* Rows where a value that is there already is the bool `wanted`. */
-static uint32_t select_bools(const struct operand *operand, const uint32_t *rows, uint32_t row_count, bool wanted,
-                             uint32_t *selected)
+static uint32_t select_bools(const struct operand *operand, const uint32_t *rows, uint32_t row_count,
+                             bool wanted, uint32_t *selected)
 {
     uint32_t count = 0;
-    if (operand->is_constant && (operand->constant.kind != VALUE_BOOL || (operand->constant.i != 0) != wanted))
+    if (operand->is_constant &&
+        (operand->constant.kind != VALUE_BOOL || (operand->constant.i != 0) != wanted))
         return 0;
     for (uint32_t i = 0; i < row_count; i++) {
         uint32_t row = rows ? rows[i] : i;
@@ -194,8 +197,8 @@ static uint32_t select_bools(const struct operand *operand, const uint32_t *rows
     return count;
 }
 
-static uint32_t select_or(const struct expr_node *node, struct batch *batch, const uint32_t *rows, uint32_t row_count,
-                          uint32_t *selected)
+static uint32_t select_or(const struct expr_node *node, struct batch *batch, const uint32_t *rows,
+                          uint32_t row_count, uint32_t *selected)
 {
     uint32_t *left = rows_create(batch, row_count), *rest = rows_create(batch, row_count);
     uint32_t left_count = expr_select_node(node->children[0], batch, rows, row_count, left);
@@ -213,8 +216,8 @@ static uint32_t select_comparison(const struct expr_node *node, struct batch *ba
     return expr_select_kernel(node->operation, operands, batch, rows, row_count, selected);
 }
 
-uint32_t expr_select_node(const struct expr_node *node, struct batch *batch, const uint32_t *rows, uint32_t row_count,
-                          uint32_t *selected)
+uint32_t expr_select_node(const struct expr_node *node, struct batch *batch, const uint32_t *rows,
+                          uint32_t row_count, uint32_t *selected)
 {
     struct operand operand;
     switch (node->operation) {

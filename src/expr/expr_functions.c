@@ -67,7 +67,8 @@ static bool both_strings(const struct scalar *arguments, struct scalar *out)
     return false;
 }
 
-static void apply_starts_with(const struct expr_node *node, const struct scalar *arguments, struct scalar *out)
+static void apply_starts_with(const struct expr_node *node, const struct scalar *arguments,
+                              struct scalar *out)
 {
     (void)node;
     if (!both_strings(arguments, out))
@@ -92,7 +93,8 @@ static void apply_contains(const struct expr_node *node, const struct scalar *ar
     if (!both_strings(arguments, out))
         return;
     struct slice text = arguments[0].text, part = arguments[1].text;
-    set_bool(out, part.size == 0 || (text.size && memmem(text.data, text.size, part.data, part.size) != NULL));
+    set_bool(out,
+             part.size == 0 || (text.size && memmem(text.data, text.size, part.data, part.size) != NULL));
 }
 
 static void apply_matches(const struct expr_node *node, const struct scalar *arguments, struct scalar *out)
@@ -137,9 +139,7 @@ static void apply_int(const struct expr_node *node, const struct scalar *argumen
         if (parse_integer(arguments->text, &value))
             set_int(out, value);
         return;
-    case VALUE_TIMESTAMP:
-        set_int(out, event_time_floor(arguments->i, 1000000) / 1000000);
-        return;
+    case VALUE_TIMESTAMP: set_int(out, event_time_floor(arguments->i, 1000000) / 1000000); return;
     case VALUE_DURATION: set_int(out, arguments->i / 1000000); return;
     default: return;
     }
@@ -215,8 +215,8 @@ struct duration_unit {
 
 static const struct duration_unit *find_unit(struct slice text)
 {
-    static const struct duration_unit units[] = {{"ns", 1e-3}, {"us", 1},     {"\xC2\xB5s", 1}, {"ms", 1e3}, {"d", 86400e6},
-                                                 {"h", 3600e6}, {"m", 60e6}, {"s", 1e6}};
+    static const struct duration_unit units[] = {{"ns", 1e-3},   {"us", 1},     {"\xC2\xB5s", 1}, {"ms", 1e3},
+                                                 {"d", 86400e6}, {"h", 3600e6}, {"m", 60e6},      {"s", 1e6}};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         struct slice name = slice_of(units[i].name);
         if (text.size >= name.size && memcmp(text.data, name.data, name.size) == 0)

@@ -9,10 +9,10 @@
 #include "expr/regex.h"
 
 enum {
-    EXPR_MAX_LIST_SIZE = 256,               /* elements of a list literal */
+    EXPR_MAX_LIST_SIZE = 256,                /* elements of a list literal */
     EXPR_MAX_TEXT_RESULT_SIZE = 1024 * 1024, /* a longer string result is null */
-    EXPR_MAX_SIDE_SIZE = 256 * 1024 * 1024, /* side area of a batch beyond which string results are null */
-    EXPR_NUMBER_TEXT_SIZE = 64,             /* any number, time or duration as text */
+    EXPR_MAX_SIDE_SIZE = 256 * 1024 * 1024,  /* side area of a batch beyond which string results are null */
+    EXPR_NUMBER_TEXT_SIZE = 64,              /* any number, time or duration as text */
 };
 
 enum expr_operation {
@@ -58,12 +58,13 @@ enum expr_call_form { CALL_FUNCTION = 1, CALL_METHOD = 2 };
 
 struct expr_function {
     const char *name;
-    unsigned forms; /* enum expr_call_form: size(x), x.size() */
+    unsigned forms;                      /* enum expr_call_form: size(x), x.size() */
     uint32_t argument_min, argument_max; /* the receiver of a method is the first */
-    enum expr_type argument_type;        /* of the first; the others too unless the check of the function says else */
-    enum expr_type result_type;          /* EXPR_ANY: that of the arguments */
-    const char *usage;                   /* for messages */
-    expr_apply apply;                    /* NULL: string(), has() and matches() are treated by name of the kernel */
+    enum expr_type
+        argument_type;          /* of the first; the others too unless the check of the function says else */
+    enum expr_type result_type; /* EXPR_ANY: that of the arguments */
+    const char *usage;          /* for messages */
+    expr_apply apply;           /* NULL: string(), has() and matches() are treated by name of the kernel */
 };
 
 struct expr_node {
@@ -100,7 +101,8 @@ struct expr_compilation {
 };
 
 /* Records the first error only; returns false, so that callers can `return expr_reject(...)`. */
-bool expr_reject(struct expr_compilation *compilation, size_t offset, const char *format, ...) PRINTF_LIKE(3, 4);
+bool expr_reject(struct expr_compilation *compilation, size_t offset, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 
 /* Tree of the whole text, or NULL. */
 struct expr_node *expr_parse(struct expr_compilation *compilation);
@@ -119,7 +121,8 @@ void expr_apply_row(const struct expr_node *node, const struct scalar *arguments
 void expr_arithmetic(enum expr_operation operation, const struct scalar *a, const struct scalar *b,
                      struct scalar *out);
 /* OP_EQUAL ... OP_GREATER_EQUAL by the rules of docs/EXPRESSIONS.md. */
-void expr_compare(enum expr_operation operation, const struct scalar *a, const struct scalar *b, struct scalar *out);
+void expr_compare(enum expr_operation operation, const struct scalar *a, const struct scalar *b,
+                  struct scalar *out);
 bool expr_equal(const struct scalar *a, const struct scalar *b);
 /* Text of a number, bool, time or duration in `out`; 0 when there is none (null). */
 size_t expr_format_scalar(const struct scalar *value, char out[EXPR_NUMBER_TEXT_SIZE]);
@@ -142,11 +145,11 @@ struct operand expr_evaluate_node(const struct expr_node *node, struct batch *ba
 /* The constant in every row of the batch; its text is copied to the side area. */
 struct column expr_repeat(const struct scalar *constant, struct batch *batch);
 /* Rows for which the node is true; `selected` may be `rows` itself. */
-uint32_t expr_select_node(const struct expr_node *node, struct batch *batch, const uint32_t *rows, uint32_t row_count,
-                          uint32_t *selected);
+uint32_t expr_select_node(const struct expr_node *node, struct batch *batch, const uint32_t *rows,
+                          uint32_t row_count, uint32_t *selected);
 /* Those of `rows` that are not in `chosen` (an ascending part of them). */
-uint32_t expr_rows_without(const uint32_t *rows, uint32_t row_count, const uint32_t *chosen, uint32_t chosen_count,
-                           uint32_t *rest);
+uint32_t expr_rows_without(const uint32_t *rows, uint32_t row_count, const uint32_t *chosen,
+                           uint32_t chosen_count, uint32_t *rest);
 
 static inline bool scalar_is_number(const struct scalar *value)
 {
@@ -158,7 +161,8 @@ static inline double scalar_double(const struct scalar *value)
     return value->kind == VALUE_INT ? (double)value->i : value->d;
 }
 
-static inline struct scalar operand_load(const struct operand *operand, const struct batch *batch, uint32_t row)
+static inline struct scalar operand_load(const struct operand *operand, const struct batch *batch,
+                                         uint32_t row)
 {
     if (operand->is_constant)
         return operand->constant;

@@ -13,24 +13,24 @@ static bool holds_only(const struct operand *operand, enum value_kind kind)
 /* --- comparisons with a constant ---------------------------------------------------------------------------------- */
 
 /* Selects without a branch: every row is written, the count moves on when it is wanted. */
-#define SELECT_WHERE(condition)                 \
-    for (uint32_t i = 0; i < row_count; i++) {  \
-        uint32_t row = rows ? rows[i] : i;      \
-        bool is_wanted = (condition);           \
-        selected[count] = row;                  \
-        count += is_wanted;                     \
-    }                                           \
+#define SELECT_WHERE(condition)                \
+    for (uint32_t i = 0; i < row_count; i++) { \
+        uint32_t row = rows ? rows[i] : i;     \
+        bool is_wanted = (condition);          \
+        selected[count] = row;                 \
+        count += is_wanted;                    \
+    }                                          \
     return count
 
 /* `!=` holds for null too: null equals only null. */
-#define SELECT_BY_OPERATION(is_kind, value, constant)                                        \
-    switch (operation) {                                                                     \
-    case OP_EQUAL: SELECT_WHERE((is_kind) & ((value) == (constant)));                        \
-    case OP_NOT_EQUAL: SELECT_WHERE(!((is_kind) & ((value) == (constant))));                 \
-    case OP_LESS: SELECT_WHERE((is_kind) & ((value) < (constant)));                          \
-    case OP_LESS_EQUAL: SELECT_WHERE((is_kind) & ((value) <= (constant)));                   \
-    case OP_GREATER: SELECT_WHERE((is_kind) & ((value) > (constant)));                       \
-    default: SELECT_WHERE((is_kind) & ((value) >= (constant)));                              \
+#define SELECT_BY_OPERATION(is_kind, value, constant)                        \
+    switch (operation) {                                                     \
+    case OP_EQUAL: SELECT_WHERE((is_kind) & ((value) == (constant)));        \
+    case OP_NOT_EQUAL: SELECT_WHERE(!((is_kind) & ((value) == (constant)))); \
+    case OP_LESS: SELECT_WHERE((is_kind) & ((value) < (constant)));          \
+    case OP_LESS_EQUAL: SELECT_WHERE((is_kind) & ((value) <= (constant)));   \
+    case OP_GREATER: SELECT_WHERE((is_kind) & ((value) > (constant)));       \
+    default: SELECT_WHERE((is_kind) & ((value) >= (constant)));              \
     }
 
 static uint32_t select_ints(enum expr_operation operation, const struct column *column, int64_t constant,
@@ -53,13 +53,15 @@ static uint32_t select_doubles(enum expr_operation operation, const struct colum
 
 /* == and != of strings; most rows are told apart by their size. */
 static uint32_t select_texts(bool is_equal_wanted, const struct column *column, struct slice constant,
-                             const struct batch *batch, const uint32_t *rows, uint32_t row_count, uint32_t *selected)
+                             const struct batch *batch, const uint32_t *rows, uint32_t row_count,
+                             uint32_t *selected)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < row_count; i++) {
         uint32_t row = rows ? rows[i] : i;
-        bool is_equal = column->kinds[row] == VALUE_STRING && column->values[row].s.size == constant.size &&
-                        memcmp(batch->bytes + column->values[row].s.offset, constant.data, constant.size) == 0;
+        bool is_equal =
+            column->kinds[row] == VALUE_STRING && column->values[row].s.size == constant.size &&
+            memcmp(batch->bytes + column->values[row].s.offset, constant.data, constant.size) == 0;
         selected[count] = row;
         count += is_equal == is_equal_wanted;
     }
@@ -84,16 +86,19 @@ static bool exact_double(const struct scalar *constant, double *out)
 {
     *out = scalar_is_number(constant) ? scalar_double(constant) : 0;
     return constant->kind == VALUE_DOUBLE ||
-           (constant->kind == VALUE_INT && constant->i >= -(INT64_C(1) << EXACT_BITS) && constant->i <= INT64_C(1) << EXACT_BITS);
+           (constant->kind == VALUE_INT && constant->i >= -(INT64_C(1) << EXACT_BITS) &&
+            constant->i <= INT64_C(1) << EXACT_BITS);
 }
 
-static uint32_t select_any(enum expr_operation operation, const struct operand operands[2], const struct batch *batch,
-                           const uint32_t *rows, uint32_t row_count, uint32_t *selected)
+static uint32_t select_any(enum expr_operation operation, const struct operand operands[2],
+                           const struct batch *batch, const uint32_t *rows, uint32_t row_count,
+                           uint32_t *selected)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < row_count; i++) {
         uint32_t row = rows ? rows[i] : i;
-        struct scalar a = operand_load(&operands[0], batch, row), b = operand_load(&operands[1], batch, row), result;
+        struct scalar a = operand_load(&operands[0], batch, row), b = operand_load(&operands[1], batch, row),
+                      result;
         expr_compare(operation, &a, &b, &result);
         selected[count] = row;
         count += result.kind == VALUE_BOOL && result.i;
@@ -101,8 +106,9 @@ static uint32_t select_any(enum expr_operation operation, const struct operand o
     return count;
 }
 
-uint32_t expr_select_kernel(enum expr_operation operation, const struct operand operands[2], const struct batch *batch,
-                            const uint32_t *rows, uint32_t row_count, uint32_t *selected)
+uint32_t expr_select_kernel(enum expr_operation operation, const struct operand operands[2],
+                            const struct batch *batch, const uint32_t *rows, uint32_t row_count,
+                            uint32_t *selected)
 {
     bool is_mirrored = operands[0].is_constant;
     const struct operand *column = &operands[is_mirrored], *other = &operands[!is_mirrored];
@@ -116,7 +122,8 @@ uint32_t expr_select_kernel(enum expr_operation operation, const struct operand 
     if (exact_double(constant, &number) && holds_only(column, VALUE_DOUBLE))
         return select_doubles(direct, &column->column, number, rows, row_count, selected);
     if (constant->kind == VALUE_STRING && (operation == OP_EQUAL || operation == OP_NOT_EQUAL))
-        return select_texts(operation == OP_EQUAL, &column->column, constant->text, batch, rows, row_count, selected);
+        return select_texts(operation == OP_EQUAL, &column->column, constant->text, batch, rows, row_count,
+                            selected);
     return select_any(operation, operands, batch, rows, row_count, selected);
 }
 
@@ -141,24 +148,24 @@ static void numbers_init(struct numbers *numbers, const struct operand *operand)
 }
 
 /* result: an expression over x and y, the two numbers; is_null: when there is none. */
-#define COMPUTE(type, member, kind, result_text, is_null_text)                                   \
-    for (uint32_t i = 0; i < row_count; i++) {                                                   \
-        uint32_t row = rows ? rows[i] : i, a_row = row * a.stride, b_row = row * b.stride;       \
-        type x = a.values[a_row].member, y = b.values[b_row].member, result = 0;                 \
-        bool is_null = a.kinds[a_row] == VALUE_NULL || b.kinds[b_row] == VALUE_NULL;             \
-        if (!is_null) {                                                                          \
-            is_null = (is_null_text);                                                            \
-            result = (result_text);                                                              \
-        }                                                                                        \
-        uint8_t kind_here = is_null ? VALUE_NULL : (kind);                                       \
-        column->kinds[row] = kind_here;                                                          \
-        column->values[row].member = result;                                                     \
-        column->kind_mask |= 1u << kind_here;                                                    \
-    }                                                                                            \
+#define COMPUTE(type, member, kind, result_text, is_null_text)                             \
+    for (uint32_t i = 0; i < row_count; i++) {                                             \
+        uint32_t row = rows ? rows[i] : i, a_row = row * a.stride, b_row = row * b.stride; \
+        type x = a.values[a_row].member, y = b.values[b_row].member, result = 0;           \
+        bool is_null = a.kinds[a_row] == VALUE_NULL || b.kinds[b_row] == VALUE_NULL;       \
+        if (!is_null) {                                                                    \
+            is_null = (is_null_text);                                                      \
+            result = (result_text);                                                        \
+        }                                                                                  \
+        uint8_t kind_here = is_null ? VALUE_NULL : (kind);                                 \
+        column->kinds[row] = kind_here;                                                    \
+        column->values[row].member = result;                                               \
+        column->kind_mask |= 1u << kind_here;                                              \
+    }                                                                                      \
     return true
 
-static bool compute_ints(enum expr_operation operation, struct numbers a, struct numbers b, const uint32_t *rows,
-                         uint32_t row_count, struct column *column)
+static bool compute_ints(enum expr_operation operation, struct numbers a, struct numbers b,
+                         const uint32_t *rows, uint32_t row_count, struct column *column)
 {
     int64_t wrapped = 0;
     switch (operation) {
@@ -169,8 +176,8 @@ static bool compute_ints(enum expr_operation operation, struct numbers a, struct
     }
 }
 
-static bool compute_doubles(enum expr_operation operation, struct numbers a, struct numbers b, const uint32_t *rows,
-                            uint32_t row_count, struct column *column)
+static bool compute_doubles(enum expr_operation operation, struct numbers a, struct numbers b,
+                            const uint32_t *rows, uint32_t row_count, struct column *column)
 {
     double raw = 0;
     switch (operation) {
@@ -182,13 +189,16 @@ static bool compute_doubles(enum expr_operation operation, struct numbers a, str
     }
 }
 
-bool expr_arithmetic_kernel(enum expr_operation operation, const struct operand operands[2], struct batch *batch,
-                            const uint32_t *rows, uint32_t row_count, struct operand *out)
+bool expr_arithmetic_kernel(enum expr_operation operation, const struct operand operands[2],
+                            struct batch *batch, const uint32_t *rows, uint32_t row_count,
+                            struct operand *out)
 {
-    bool is_loop = operation == OP_ADD || operation == OP_SUBTRACT || operation == OP_MULTIPLY || operation == OP_DIVIDE;
+    bool is_loop =
+        operation == OP_ADD || operation == OP_SUBTRACT || operation == OP_MULTIPLY || operation == OP_DIVIDE;
     if (!is_loop)
         return false;
-    bool is_int = holds_only(&operands[0], VALUE_INT) && holds_only(&operands[1], VALUE_INT) && operation != OP_DIVIDE;
+    bool is_int =
+        holds_only(&operands[0], VALUE_INT) && holds_only(&operands[1], VALUE_INT) && operation != OP_DIVIDE;
     /* A constant beside doubles is brought to a double once; expr_arithmetic() would do the same for every row. */
     struct operand doubles[2] = {operands[0], operands[1]};
     bool has_double_column = false;

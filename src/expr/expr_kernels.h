@@ -14,11 +14,13 @@ static inline void column_store(struct column *column, uint32_t row, const struc
 }
 
 /* OP_ADD ... OP_REMAINDER where both operands hold integers only, or doubles only; false when it is another case. */
-bool expr_arithmetic_kernel(enum expr_operation operation, const struct operand operands[2], struct batch *batch,
-                            const uint32_t *rows, uint32_t row_count, struct operand *out);
+bool expr_arithmetic_kernel(enum expr_operation operation, const struct operand operands[2],
+                            struct batch *batch, const uint32_t *rows, uint32_t row_count,
+                            struct operand *out);
 /* Rows for which the comparison is true; `selected` may be `rows`. */
-uint32_t expr_select_kernel(enum expr_operation operation, const struct operand operands[2], const struct batch *batch,
-                            const uint32_t *rows, uint32_t row_count, uint32_t *selected);
+uint32_t expr_select_kernel(enum expr_operation operation, const struct operand operands[2],
+                            const struct batch *batch, const uint32_t *rows, uint32_t row_count,
+                            uint32_t *selected);
 /* a + b where texts may occur; what is no pair of texts is added as numbers or times. */
 struct operand expr_join_texts(const struct operand operands[2], struct batch *batch, const uint32_t *rows,
                                uint32_t row_count);

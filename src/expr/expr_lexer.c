@@ -40,13 +40,14 @@ static bool read_code_point(struct lexer *lexer, unsigned digits, uint32_t *out)
     for (unsigned i = 0; i < digits; i++) {
         int digit = hex_value(peek(lexer, 0));
         if (digit < 0)
-            return expr_reject(lexer->compilation, lexer->position, "expected %u hexadecimal digits in the escape",
-                             digits);
+            return expr_reject(lexer->compilation, lexer->position,
+                               "expected %u hexadecimal digits in the escape", digits);
         value = value << 4 | (uint32_t)digit;
         lexer->position++;
     }
     if (value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF) || value == 0)
-        return expr_reject(lexer->compilation, lexer->position - digits, "the escape is no character of Unicode");
+        return expr_reject(lexer->compilation, lexer->position - digits,
+                           "the escape is no character of Unicode");
     *out = value;
     return true;
 }
@@ -65,8 +66,9 @@ static bool read_escape(struct lexer *lexer, char *out, size_t *out_size)
         }
     unsigned digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
     if (!digits)
-        return expr_reject(lexer->compilation, start - 1,
-                         "unknown escape in the string; a backslash itself is written \\\\, or use r\"...\"");
+        return expr_reject(
+            lexer->compilation, start - 1,
+            "unknown escape in the string; a backslash itself is written \\\\, or use r\"...\"");
     uint32_t code_point = 0;
     if (!read_code_point(lexer, digits, &code_point))
         return false;
@@ -92,7 +94,8 @@ static bool read_string(struct lexer *lexer, char quote, bool is_raw)
     for (;;) {
         int c = peek(lexer, 0);
         if (c < 0)
-            return expr_reject(lexer->compilation, lexer->token.offset, "the string has no closing %c", quote);
+            return expr_reject(lexer->compilation, lexer->token.offset, "the string has no closing %c",
+                               quote);
         lexer->position++;
         if (c == quote)
             break;
@@ -136,7 +139,7 @@ static bool read_integer(struct lexer *lexer, struct slice text)
         unsigned digit = (unsigned)(text.data[i] - '0');
         if (value > (UINT64_C(1) << 63) / 10 || value * 10 > (UINT64_C(1) << 63) - digit)
             return expr_reject(lexer->compilation, lexer->token.offset,
-                             "the number does not fit 64 bits; write %.*s.0 for a double", SLICE_ARG(text));
+                               "the number does not fit 64 bits; write %.*s.0 for a double", SLICE_ARG(text));
         value = value * 10 + digit;
     }
     lexer->token.kind = TOKEN_INT;
@@ -168,20 +171,22 @@ static bool read_number(struct lexer *lexer)
     struct slice text = {lexer->compilation->text.data + start, lexer->position - start};
     int next = peek(lexer, 0);
     if (next >= 0 && is_name_start((unsigned char)next))
-        return expr_reject(lexer->compilation, start, "\"%.*s%c\" is no number; units are written as duration(\"10s\")",
-                         SLICE_ARG(text), next < 0x80 ? next : '?');
+        return expr_reject(lexer->compilation, start,
+                           "\"%.*s%c\" is no number; units are written as duration(\"10s\")", SLICE_ARG(text),
+                           next < 0x80 ? next : '?');
     if (!is_double)
         return read_integer(lexer, text);
     lexer->token.kind = TOKEN_DOUBLE;
-    if (!native_double_parse(text.data, text.size, &lexer->token.number) || lexer->token.number > 1.7976931348623157e308)
+    if (!native_double_parse(text.data, text.size, &lexer->token.number) ||
+        lexer->token.number > 1.7976931348623157e308)
         return expr_reject(lexer->compilation, start, "the number is too large for a double");
     return true;
 }
 
 static bool read_symbol(struct lexer *lexer)
 {
-    static const char *const symbols[] = {"==", "!=", "<=", ">=", "&&", "||", "<", ">", "!", "+", "-", "*", "/",
-                                          "%",  "?",  ":",  "(",  ")",  "[",  "]", ",", "."};
+    static const char *const symbols[] = {"==", "!=", "<=", ">=", "&&", "||", "<", ">", "!", "+", "-",
+                                          "*",  "/",  "%",  "?",  ":",  "(",  ")", "[", "]", ",", "."};
     struct slice rest = {lexer->compilation->text.data + lexer->position,
                          lexer->compilation->text.size - lexer->position};
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
@@ -193,9 +198,10 @@ static bool read_symbol(struct lexer *lexer)
             return true;
         }
     }
-    const char *advice = rest.data[0] == '=' ? "; compare with ==" : rest.data[0] == '&' ? "; and is written &&"
-                         : rest.data[0] == '|'                                           ? "; or is written ||"
-                                                                                         : "";
+    const char *advice = rest.data[0] == '='   ? "; compare with =="
+                         : rest.data[0] == '&' ? "; and is written &&"
+                         : rest.data[0] == '|' ? "; or is written ||"
+                                               : "";
     if ((unsigned char)rest.data[0] < 0x20 || rest.data[0] == 0x7F)
         return expr_reject(lexer->compilation, lexer->position, "a control character is not allowed here");
     return expr_reject(lexer->compilation, lexer->position, "unexpected \"%c\"%s", rest.data[0], advice);

@@ -5,20 +5,20 @@
 
 enum token_kind {
     TOKEN_END,
-    TOKEN_NAME,      /* also true, false, null, in: the parser knows where they are words */
-    TOKEN_ODD_NAME,  /* `any name` in backquotes */
+    TOKEN_NAME,     /* also true, false, null, in: the parser knows where they are words */
+    TOKEN_ODD_NAME, /* `any name` in backquotes */
     TOKEN_INT,
     TOKEN_DOUBLE,
     TOKEN_STRING,
-    TOKEN_SYMBOL,    /* one of the operators; text is the symbol */
+    TOKEN_SYMBOL, /* one of the operators; text is the symbol */
 };
 
 struct token {
     enum token_kind kind;
     size_t offset;
-    struct slice text;   /* as written; of a string or odd name: unescaped, in the arena */
-    uint64_t integer;    /* TOKEN_INT: magnitude, at most 2^63 */
-    double number;       /* TOKEN_DOUBLE */
+    struct slice text; /* as written; of a string or odd name: unescaped, in the arena */
+    uint64_t integer;  /* TOKEN_INT: magnitude, at most 2^63 */
+    double number;     /* TOKEN_DOUBLE */
 };
 
 struct lexer {

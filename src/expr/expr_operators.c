@@ -12,7 +12,8 @@ static void set_int(struct scalar *out, bool has_overflowed, int64_t value, enum
 
 static void set_double(struct scalar *out, double value)
 {
-    *out = isfinite(value) ? (struct scalar){.kind = VALUE_DOUBLE, .d = value} : (struct scalar){.kind = VALUE_NULL};
+    *out = isfinite(value) ? (struct scalar){.kind = VALUE_DOUBLE, .d = value}
+                           : (struct scalar){.kind = VALUE_NULL};
 }
 
 /* Plain integers, and the integers inside times and durations. */
@@ -58,9 +59,11 @@ static void time_arithmetic(enum expr_operation operation, const struct scalar *
     if ((!a_is_time && a->kind != VALUE_DURATION) || (!b_is_time && b->kind != VALUE_DURATION))
         return;
     if (operation == OP_ADD && !(a_is_time && b_is_time))
-        integer_arithmetic(operation, a->i, b->i, a_is_time || b_is_time ? VALUE_TIMESTAMP : VALUE_DURATION, out);
+        integer_arithmetic(operation, a->i, b->i, a_is_time || b_is_time ? VALUE_TIMESTAMP : VALUE_DURATION,
+                           out);
     if (operation == OP_SUBTRACT && (a_is_time || !b_is_time))
-        integer_arithmetic(operation, a->i, b->i, a_is_time && !b_is_time ? VALUE_TIMESTAMP : VALUE_DURATION, out);
+        integer_arithmetic(operation, a->i, b->i, a_is_time && !b_is_time ? VALUE_TIMESTAMP : VALUE_DURATION,
+                           out);
 }
 
 void expr_arithmetic(enum expr_operation operation, const struct scalar *a, const struct scalar *b,
@@ -123,7 +126,8 @@ static bool order_holds(enum expr_operation operation, int order)
     }
 }
 
-void expr_compare(enum expr_operation operation, const struct scalar *a, const struct scalar *b, struct scalar *out)
+void expr_compare(enum expr_operation operation, const struct scalar *a, const struct scalar *b,
+                  struct scalar *out)
 {
     *out = (struct scalar){.kind = VALUE_BOOL};
     if (operation == OP_EQUAL || operation == OP_NOT_EQUAL) {
@@ -143,7 +147,8 @@ void expr_compare(enum expr_operation operation, const struct scalar *a, const s
 }
 
 /* Three-valued: what the other operand decides alone is decided, else null stays null. */
-static void logic(enum expr_operation operation, const struct scalar *a, const struct scalar *b, struct scalar *out)
+static void logic(enum expr_operation operation, const struct scalar *a, const struct scalar *b,
+                  struct scalar *out)
 {
     bool deciding = operation == OP_OR;
     bool a_known = a->kind == VALUE_BOOL, b_known = b->kind == VALUE_BOOL;

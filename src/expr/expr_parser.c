@@ -31,7 +31,8 @@ static bool reject_token(struct parser *parser, const char *expected)
     const struct token *token = &parser->lexer.token;
     switch (token->kind) {
     case TOKEN_END:
-        return expr_reject(parser->compilation, token->offset, "expected %s, but the expression ends here", expected);
+        return expr_reject(parser->compilation, token->offset, "expected %s, but the expression ends here",
+                           expected);
     case TOKEN_STRING:
         return expr_reject(parser->compilation, token->offset, "expected %s, got a string", expected);
     case TOKEN_INT:
@@ -78,14 +79,15 @@ static struct expr_node *constant_create(struct parser *parser, struct scalar co
 }
 
 /* Values up to `closing`, as children of `node` behind those it has already. The opening bracket is read. */
-static bool parse_arguments(struct parser *parser, struct expr_node *node, const char *closing, uint32_t limit,
-                            const char *what)
+static bool parse_arguments(struct parser *parser, struct expr_node *node, const char *closing,
+                            uint32_t limit, const char *what)
 {
     struct expr_node *items[EXPR_MAX_LIST_SIZE + 1];
     uint32_t count = 0;
     while (!at_symbol(parser, closing)) {
         if (node->child_count + count >= limit)
-            return expr_reject(parser->compilation, parser->lexer.token.offset, "more than %u %s", limit, what);
+            return expr_reject(parser->compilation, parser->lexer.token.offset, "more than %u %s", limit,
+                               what);
         if (!(items[count] = parse_expression(parser)))
             return false;
         count++;
@@ -124,7 +126,8 @@ static struct expr_node *parse_call(struct parser *parser, struct slice name, si
 static bool path_add_step(struct parser *parser, struct path *path, struct path_step step, size_t offset)
 {
     if (path->step_count == SCHEMA_MAX_PATH_DEPTH)
-        return expr_reject(parser->compilation, offset, "the path has more than %d steps", SCHEMA_MAX_PATH_DEPTH);
+        return expr_reject(parser->compilation, offset, "the path has more than %d steps",
+                           SCHEMA_MAX_PATH_DEPTH);
     path->steps[path->step_count++] = step;
     return true;
 }
@@ -141,8 +144,9 @@ static bool parse_index(struct parser *parser, struct path *path)
     } else if (token->kind == TOKEN_INT && token->integer < UINT32_MAX) {
         step.index = (uint32_t)token->integer;
     } else {
-        return expr_reject(parser->compilation, token->offset,
-                           "expected an index such as [0] or a name such as [\"odd name\"]; an index cannot be computed");
+        return expr_reject(
+            parser->compilation, token->offset,
+            "expected an index such as [0] or a name such as [\"odd name\"]; an index cannot be computed");
     }
     return path_add_step(parser, path, step, token->offset) && lexer_next(&parser->lexer) &&
            expect_symbol(parser, "]", "\"]\"");
@@ -175,7 +179,8 @@ static struct expr_node *parse_postfix(struct parser *parser, struct expr_node *
             } else if (node->operation != OP_PATH) {
                 expr_reject(parser->compilation, name.offset, "only a field has members");
                 return NULL;
-            } else if (!path_add_step(parser, node->path, (struct path_step){.name = name.text}, name.offset)) {
+            } else if (!path_add_step(parser, node->path, (struct path_step){.name = name.text},
+                                      name.offset)) {
                 return NULL;
             }
         } else {
@@ -205,7 +210,8 @@ static struct expr_node *parse_name(struct parser *parser)
     if (!node)
         return NULL;
     node->path = arena_allocate_zeroed(&parser->compilation->expr->arena, sizeof *node->path);
-    return path_add_step(parser, node->path, (struct path_step){.name = name.text}, name.offset) ? node : NULL;
+    return path_add_step(parser, node->path, (struct path_step){.name = name.text}, name.offset) ? node
+                                                                                                 : NULL;
 }
 
 static struct expr_node *parse_primary(struct parser *parser)
@@ -215,8 +221,10 @@ static struct expr_node *parse_primary(struct parser *parser)
     switch (token->kind) {
     case TOKEN_NAME:
     case TOKEN_ODD_NAME: return parse_name(parser);
-    case TOKEN_STRING: return constant_create(parser, (struct scalar){.kind = VALUE_STRING, .text = token->text});
-    case TOKEN_DOUBLE: return constant_create(parser, (struct scalar){.kind = VALUE_DOUBLE, .d = token->number});
+    case TOKEN_STRING:
+        return constant_create(parser, (struct scalar){.kind = VALUE_STRING, .text = token->text});
+    case TOKEN_DOUBLE:
+        return constant_create(parser, (struct scalar){.kind = VALUE_DOUBLE, .d = token->number});
     case TOKEN_INT:
         if (token->integer > INT64_MAX) {
             expr_reject(parser->compilation, token->offset, "the number does not fit 64 bits");
@@ -256,8 +264,8 @@ static bool enter(struct parser *parser)
 {
     if (++parser->compilation->depth <= EXPR_MAX_DEPTH)
         return true;
-    return expr_reject(parser->compilation, parser->lexer.token.offset, "the expression is nested deeper than %d",
-                       EXPR_MAX_DEPTH);
+    return expr_reject(parser->compilation, parser->lexer.token.offset,
+                       "the expression is nested deeper than %d", EXPR_MAX_DEPTH);
 }
 
 static void leave(struct parser *parser)
@@ -324,7 +332,7 @@ static struct expr_node *parse_binary(struct parser *parser, int lowest)
 {
     struct expr_node *left = parse_unary(parser);
     const struct binary_operator *operator;
-    while (left && (operator = current_operator(parser)) && operator->precedence >= lowest) {
+    while (left && (operator= current_operator(parser)) && operator->precedence >= lowest) {
         struct expr_node *node = node_create(parser, operator->operation, parser->lexer.token.offset, 2);
         if (!node || !lexer_next(&parser->lexer))
             return NULL;

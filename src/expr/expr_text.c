@@ -24,7 +24,8 @@ static size_t format_duration(int64_t duration_us, char out[EXPR_NUMBER_TEXT_SIZ
 
 size_t expr_format_scalar(const struct scalar *value, char out[EXPR_NUMBER_TEXT_SIZE])
 {
-    struct buffer text = {.data = out, .capacity = EXPR_NUMBER_TEXT_SIZE}; /* large enough for all below: it never grows */
+    struct buffer text = {.data = out,
+                          .capacity = EXPR_NUMBER_TEXT_SIZE}; /* large enough for all below: it never grows */
     switch (value->kind) {
     case VALUE_BOOL: buffer_append_text(&text, value->i ? "true" : "false"); break;
     case VALUE_INT: return (size_t)snprintf(out, EXPR_NUMBER_TEXT_SIZE, "%lld", (long long)value->i);
@@ -59,7 +60,8 @@ struct column expr_repeat(const struct scalar *constant, struct batch *batch)
 {
     struct column column = expr_column_create(batch);
     struct text_reference text = {0};
-    bool is_text = constant->kind == VALUE_STRING, is_there = is_text && put_text(batch, constant->text, &text);
+    bool is_text = constant->kind == VALUE_STRING,
+         is_there = is_text && put_text(batch, constant->text, &text);
     for (uint32_t row = 0; row < batch->row_count; row++)
         if (is_text)
             store_text(&column, row, is_there, text);
@@ -69,7 +71,8 @@ struct column expr_repeat(const struct scalar *constant, struct batch *batch)
 }
 
 /* Joins the row's two strings; the operands are loaded again behind the reservation. */
-static bool join_row(const struct operand operands[2], struct batch *batch, uint32_t row, struct text_reference *out)
+static bool join_row(const struct operand operands[2], struct batch *batch, uint32_t row,
+                     struct text_reference *out)
 {
     struct scalar a = operand_load(&operands[0], batch, row), b = operand_load(&operands[1], batch, row);
     size_t size = a.text.size + b.text.size;
@@ -92,7 +95,8 @@ struct operand expr_join_texts(const struct operand operands[2], struct batch *b
     struct operand out = {.column = expr_column_create(batch)};
     for (uint32_t i = 0; i < row_count; i++) {
         uint32_t row = rows ? rows[i] : i;
-        struct scalar a = operand_load(&operands[0], batch, row), b = operand_load(&operands[1], batch, row), sum;
+        struct scalar a = operand_load(&operands[0], batch, row), b = operand_load(&operands[1], batch, row),
+                      sum;
         struct text_reference text = {0};
         if (a.kind == VALUE_STRING && b.kind == VALUE_STRING) {
             bool is_there = join_row(operands, batch, row, &text);

@@ -10,7 +10,9 @@
 struct regex {
     re2::RE2 pattern;
 
-    regex(re2::StringPiece text, const re2::RE2::Options &options) : pattern(text, options) {}
+    regex(re2::StringPiece text, const re2::RE2::Options &options) : pattern(text, options)
+    {
+    }
 };
 
 struct regex *regex_create(const char *pattern, size_t pattern_size, char *message, size_t message_size)
@@ -33,5 +35,6 @@ void regex_destroy(struct regex *regex)
 
 bool regex_search(const struct regex *regex, const char *text, size_t text_size)
 {
-    return regex->pattern.Match(re2::StringPiece(text, text_size), 0, text_size, re2::RE2::UNANCHORED, nullptr, 0);
+    return regex->pattern.Match(re2::StringPiece(text, text_size), 0, text_size, re2::RE2::UNANCHORED,
+                                nullptr, 0);
 }

@@ -47,8 +47,8 @@ enum status data_dir_lock(const char *data_dir, int *descriptor, struct error *e
 {
     *descriptor = -1;
     if (!*data_dir || !make_directory(data_dir)) {
-        error_set(error, "data_dir \"%s\" cannot be created: %s; choose a directory that can be written to", data_dir,
-                  *data_dir ? strerror(errno) : "the name is empty");
+        error_set(error, "data_dir \"%s\" cannot be created: %s; choose a directory that can be written to",
+                  data_dir, *data_dir ? strerror(errno) : "the name is empty");
         return STATUS_IO;
     }
     struct buffer path = {0};
@@ -57,13 +57,13 @@ enum status data_dir_lock(const char *data_dir, int *descriptor, struct error *e
     int lock = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     enum status status = STATUS_OK;
     if (lock < 0) {
-        error_set(error, "%s cannot be opened: %s; data_dir must be a directory that can be written to", path.data,
-                  strerror(errno));
+        error_set(error, "%s cannot be opened: %s; data_dir must be a directory that can be written to",
+                  path.data, strerror(errno));
         status = STATUS_IO;
     } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK) {
-            error_set(error, "data_dir \"%s\" is in use by process %ld; stop it, or choose another data_dir", data_dir,
-                      read_holder(lock));
+            error_set(error, "data_dir \"%s\" is in use by process %ld; stop it, or choose another data_dir",
+                      data_dir, read_holder(lock));
             status = STATUS_BUSY;
         } else {
             error_set(error, "%s cannot be locked: %s", path.data, strerror(errno));

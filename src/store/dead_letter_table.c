@@ -5,7 +5,16 @@
 #include "flow/event_time.h"
 #include "store/store_internal.h"
 
-enum { COLUMN_ID, COLUMN_SOURCE, COLUMN_PARTITION, COLUMN_OFFSET, COLUMN_TIME, COLUMN_REASON, COLUMN_DETAIL, COLUMN_RAW };
+enum {
+    COLUMN_ID,
+    COLUMN_SOURCE,
+    COLUMN_PARTITION,
+    COLUMN_OFFSET,
+    COLUMN_TIME,
+    COLUMN_REASON,
+    COLUMN_DETAIL,
+    COLUMN_RAW
+};
 
 static bool row_passes(sqlite3_stmt *row, const char *source, const char *reason)
 {
@@ -36,8 +45,9 @@ static void append_item(struct buffer *out, sqlite3_stmt *row)
     buffer_append_text(out, "\"}");
 }
 
-static enum status read_letters(struct store_reader *reader, const char *source, const char *reason, uint32_t limit,
-                                int64_t before_id, struct buffer *out, struct buffer *next_cursor, struct error *error)
+static enum status read_letters(struct store_reader *reader, const char *source, const char *reason,
+                                uint32_t limit, int64_t before_id, struct buffer *out,
+                                struct buffer *next_cursor, struct error *error)
 {
     sqlite3_stmt *row = store_prepare(&reader->connection, STORE_READ_DEAD_LETTERS);
     if (!row)
@@ -61,13 +71,16 @@ static enum status read_letters(struct store_reader *reader, const char *source,
         append_item(out, row);
         room--;
     }
-    enum status status = code == SQLITE_ROW || code == SQLITE_DONE ? STATUS_OK : store_fail(&reader->connection, "read", error);
+    enum status status = code == SQLITE_ROW || code == SQLITE_DONE
+                             ? STATUS_OK
+                             : store_fail(&reader->connection, "read", error);
     sqlite3_reset(row);
     return status;
 }
 
-enum status store_read_dead_letters(struct store_reader *reader, const char *source, const char *reason, uint32_t limit,
-                                    struct slice cursor, struct buffer *out, struct buffer *next_cursor, struct error *error)
+enum status store_read_dead_letters(struct store_reader *reader, const char *source, const char *reason,
+                                    uint32_t limit, struct slice cursor, struct buffer *out,
+                                    struct buffer *next_cursor, struct error *error)
 {
     assert(limit >= 1 && limit <= STORE_PAGE_MAX_ROWS);
     int64_t before_id = INT64_MAX;

@@ -23,7 +23,8 @@ void key_filter_init(struct key_filter *filter, const struct store_results_query
     }
     const char *next = filter->texts.data;
     for (uint32_t i = 0; i < query->key_count; i++) {
-        struct slice *parts[] = {&filter->conditions[i].name, &filter->conditions[i].quoted, &filter->conditions[i].plain};
+        struct slice *parts[] = {&filter->conditions[i].name, &filter->conditions[i].quoted,
+                                 &filter->conditions[i].plain};
         for (size_t part = 0; part < 3; part++) {
             parts[part]->data = next;
             next += parts[part]->size;

@@ -76,7 +76,8 @@ static enum status reopen(struct store *store, struct error *error)
     enum status status = store_connect(&store->connection, store->path, true, error);
     if (status != STATUS_OK)
         return status;
-    if (sqlite3_wal_checkpoint_v2(store->connection.handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_wal_checkpoint_v2(store->connection.handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
+        SQLITE_OK)
         return store_fail(&store->connection, "recover", error);
     store->is_broken = false;
     return STATUS_OK;

@@ -64,5 +64,6 @@ void dead_letter_cursor_write(struct buffer *out, int64_t id)
 
 enum status dead_letter_cursor_read(struct slice cursor, int64_t *id)
 {
-    return read_number(cursor, "d1", id) && cursor.size == PREFIX_SIZE + NUMBER_SIZE ? STATUS_OK : STATUS_INVALID;
+    return read_number(cursor, "d1", id) && cursor.size == PREFIX_SIZE + NUMBER_SIZE ? STATUS_OK
+                                                                                     : STATUS_INVALID;
 }

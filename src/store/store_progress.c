@@ -9,7 +9,8 @@ static enum status load_epoch(struct store *store, struct store_progress *progre
     int code = get ? sqlite3_step(get) : SQLITE_ERROR;
     if (code == SQLITE_ROW)
         progress->epoch = (uint64_t)sqlite3_column_int64(get, 0);
-    enum status status = code == SQLITE_ROW || code == SQLITE_DONE ? STATUS_OK : store_fail(&store->connection, "read", error);
+    enum status status =
+        code == SQLITE_ROW || code == SQLITE_DONE ? STATUS_OK : store_fail(&store->connection, "read", error);
     sqlite3_reset(get);
     return status;
 }
@@ -37,7 +38,8 @@ static enum status load_positions(struct store *store, struct arena *arena, stru
             .base_watermark_us = sqlite3_column_int64(get, 5),
         };
     }
-    enum status status = get && code == SQLITE_DONE ? STATUS_OK : store_fail(&store->connection, "read", error);
+    enum status status =
+        get && code == SQLITE_DONE ? STATUS_OK : store_fail(&store->connection, "read", error);
     sqlite3_reset(get);
     return status;
 }
@@ -57,7 +59,8 @@ static enum status load_pipelines(struct store *store, struct arena *arena, stru
             .closed_through_us = sqlite3_column_int64(get, 2),
         };
     }
-    enum status status = get && code == SQLITE_DONE ? STATUS_OK : store_fail(&store->connection, "read", error);
+    enum status status =
+        get && code == SQLITE_DONE ? STATUS_OK : store_fail(&store->connection, "read", error);
     sqlite3_reset(get);
     return status;
 }
@@ -83,16 +86,26 @@ static enum status note_expired(struct store *store, int64_t id, struct error *e
     return store_run(&store->connection, note, "write to", error);
 }
 
-/* Deletes up to `*room` old rows of one pipeline, and notes up to where positions have lost rows. */
-static enum status expire_pipeline(struct store *store, int64_t pipeline_id, int64_t before_us, int64_t *room,
-                                   struct error *error)
+static enum status run_with_times(struct store *store, enum store_statement which, int64_t first_us, int64_t second_us,
+                                  struct error *error)
+{
+    sqlite3_stmt *statement = store_prepare(&store->connection, which);
+    if (!statement)
+        return store_fail(&store->connection, "write to", error);
+    sqlite3_bind_int64(statement, 1, first_us);
+    if (sqlite3_bind_parameter_count(statement) > 1)
+        sqlite3_bind_int64(statement, 2, second_us);
+    return store_run(&store->connection, statement, "write to", error);
+}
+
+/* Deletes up to `*room` old rows, and notes up to where positions have lost rows. */
+static enum status delete_results(struct store *store, int64_t before_us, int64_t *room, struct error *error)
 {
     sqlite3_stmt *expire = store_prepare(&store->connection, STORE_EXPIRE_RESULTS);
     if (!expire)
         return store_fail(&store->connection, "write to", error);
-    sqlite3_bind_int64(expire, 1, pipeline_id);
-    sqlite3_bind_int64(expire, 2, before_us);
-    sqlite3_bind_int64(expire, 3, *room);
+    sqlite3_bind_int64(expire, 1, before_us);
+    sqlite3_bind_int64(expire, 2, *room);
     int64_t newest_id = 0;
     int code;
     for (; (code = sqlite3_step(expire)) == SQLITE_ROW; (*room)--)
@@ -103,28 +116,20 @@ static enum status expire_pipeline(struct store *store, int64_t pipeline_id, int
     return status == STATUS_OK && newest_id ? note_expired(store, newest_id, error) : status;
 }
 
-static enum status expire_results(struct store *store, int64_t before_us, int64_t *room, struct error *error)
+/* Ids grow as rows are written, so a few milestones tell the age of every row, to a thousandth of the age that counts. */
+static enum status expire_results(struct store *store, int64_t now_us, int64_t age_us, int64_t *room, struct error *error)
 {
-    enum status status = STATUS_OK;
-    int64_t id = -1;
-    while (status == STATUS_OK && *room > 0) {
-        sqlite3_stmt *next = store_prepare(&store->connection, STORE_PIPELINE_IDS);
-        if (!next)
-            return store_fail(&store->connection, "read", error);
-        sqlite3_bind_int64(next, 1, id);
-        int code = sqlite3_step(next);
-        if (code == SQLITE_ROW)
-            id = sqlite3_column_int64(next, 0);
-        sqlite3_reset(next);
-        if (code == SQLITE_DONE)
-            break;
-        status = code == SQLITE_ROW ? expire_pipeline(store, id, before_us, room, error)
-                                    : store_fail(&store->connection, "read", error);
-    }
+    enum { MILESTONES_PER_AGE = 1000 };
+    enum status status = run_with_times(store, STORE_ADD_MILESTONE, now_us, age_us / MILESTONES_PER_AGE, error);
+    if (status == STATUS_OK)
+        status = delete_results(store, now_us - age_us, room, error);
+    if (status == STATUS_OK && *room > 0)
+        status = run_with_times(store, STORE_FORGET_MILESTONES, now_us - age_us, 0, error);
     return status;
 }
 
-static enum status expire_dead_letters(struct store *store, int64_t before_us, int64_t *room, struct error *error)
+static enum status expire_dead_letters(struct store *store, int64_t before_us, int64_t *room,
+                                       struct error *error)
 {
     sqlite3_stmt *expire = store_prepare(&store->connection, STORE_EXPIRE_DEAD_LETTERS);
     if (!expire)
@@ -136,8 +141,8 @@ static enum status expire_dead_letters(struct store *store, int64_t before_us, i
     return status;
 }
 
-enum status store_expire(struct store *store, int64_t now_us, int64_t results_age_us, int64_t dead_letters_age_us,
-                         bool *more, struct error *error)
+enum status store_expire(struct store *store, int64_t now_us, int64_t results_age_us,
+                         int64_t dead_letters_age_us, bool *more, struct error *error)
 {
     int64_t results_room = STORE_EXPIRE_ROWS, letters_room = STORE_EXPIRE_ROWS;
     *more = false;
@@ -147,7 +152,7 @@ enum status store_expire(struct store *store, int64_t now_us, int64_t results_ag
     if (status != STATUS_OK)
         return status;
     if (results_age_us)
-        status = expire_results(store, now_us - results_age_us, &results_room, error);
+        status = expire_results(store, now_us, results_age_us, &results_room, error);
     if (status == STATUS_OK && dead_letters_age_us)
         status = expire_dead_letters(store, now_us - dead_letters_age_us, &letters_room, error);
     if (status == STATUS_OK)

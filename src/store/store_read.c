@@ -73,17 +73,18 @@ static bool page_take(struct page *page, const struct store_result *row)
 
 static struct store_result read_row(sqlite3_stmt *statement, struct slice pipeline)
 {
-    return (struct store_result){.json = store_column_text(statement, 2),
-                                 .pipeline = pipeline,
-                                 .key_json = store_column_text(statement, 1),
-                                 .window_start_us = sqlite3_column_int64(statement, 0),
-                                 .boot_id = (uint64_t)sqlite3_column_int64(statement, 4),
-                                 .sequence = (uint64_t)(sqlite3_column_int64(statement, 3) -
-                                                        sqlite3_column_int64(statement, 5) - 1)};
+    return (struct store_result){
+        .json = store_column_text(statement, 2),
+        .pipeline = pipeline,
+        .key_json = store_column_text(statement, 1),
+        .window_start_us = sqlite3_column_int64(statement, 0),
+        .boot_id = (uint64_t)sqlite3_column_int64(statement, 4),
+        .sequence = (uint64_t)(sqlite3_column_int64(statement, 3) - sqlite3_column_int64(statement, 5) - 1)};
 }
 
 /* Rows of a statement, until the page is full; one more step then tells whether there is more. */
-static enum status page_read(struct store_reader *reader, struct page *page, sqlite3_stmt *statement, struct error *error)
+static enum status page_read(struct store_reader *reader, struct page *page, sqlite3_stmt *statement,
+                             struct error *error)
 {
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -94,13 +95,15 @@ static enum status page_read(struct store_reader *reader, struct page *page, sql
         struct store_result row = read_row(statement, page->pipeline);
         page->is_full = page_take(page, &row);
     }
-    enum status status = code == SQLITE_ROW || code == SQLITE_DONE ? STATUS_OK : store_fail(&reader->connection, "read", error);
+    enum status status = code == SQLITE_ROW || code == SQLITE_DONE
+                             ? STATUS_OK
+                             : store_fail(&reader->connection, "read", error);
     sqlite3_reset(statement);
     return status;
 }
 
-static enum status read_window_rest(struct store_reader *reader, struct page *page, int64_t window_us, struct slice key_json,
-                                    struct error *error)
+static enum status read_window_rest(struct store_reader *reader, struct page *page, int64_t window_us,
+                                    struct slice key_json, struct error *error)
 {
     sqlite3_stmt *statement = store_prepare(&reader->connection, STORE_READ_WINDOW_REST);
     if (!statement)
@@ -111,8 +114,8 @@ static enum status read_window_rest(struct store_reader *reader, struct page *pa
     return page_read(reader, page, statement, error);
 }
 
-static enum status read_windows(struct store_reader *reader, struct page *page, int64_t from_us, int64_t to_us,
-                                struct error *error)
+static enum status read_windows(struct store_reader *reader, struct page *page, int64_t from_us,
+                                int64_t to_us, struct error *error)
 {
     sqlite3_stmt *statement = store_prepare(&reader->connection, STORE_READ_WINDOWS);
     if (!statement)
@@ -124,7 +127,8 @@ static enum status read_windows(struct store_reader *reader, struct page *page, 
 }
 
 /* STATUS_NOT_FOUND: nothing of that pipeline was ever stored. */
-static enum status find_pipeline(struct store_reader *reader, struct slice name, int64_t *id, struct error *error)
+static enum status find_pipeline(struct store_reader *reader, struct slice name, int64_t *id,
+                                 struct error *error)
 {
     sqlite3_stmt *find = store_prepare(&reader->connection, STORE_PIPELINE_ID);
     if (!find)
@@ -159,24 +163,31 @@ static enum status read_page(struct store_reader *reader, struct page *page, int
 }
 
 enum status store_read_results(struct store_reader *reader, const struct store_results_query *query,
-                               store_result_visitor *visit, void *context, struct buffer *next_cursor, struct error *error)
+                               store_result_visitor *visit, void *context, struct buffer *next_cursor,
+                               struct error *error)
 {
     assert(query->limit >= 1 && query->limit <= STORE_PAGE_MAX_ROWS);
     int64_t cursor_window_us = 0;
     struct buffer cursor_key = {0};
     buffer_clear(next_cursor);
-    if (query->cursor.size && result_cursor_read(query->cursor, &cursor_window_us, &cursor_key) != STATUS_OK) {
+    if (query->cursor.size &&
+        result_cursor_read(query->cursor, &cursor_window_us, &cursor_key) != STATUS_OK) {
         error_set(error, "cursor is none that was given out here; leave it out to start at the first page");
         buffer_deinit(&cursor_key);
         return STATUS_INVALID;
     }
     struct key_filter filter;
     key_filter_init(&filter, query);
-    struct page page = {.pipeline = slice_of(query->pipeline), .filter = query->key_count ? &filter : NULL,
-                        .visit = visit, .context = context, .row_room = query->limit,
-                        .scan_room = STORE_PAGE_MAX_SCAN, .size_room = STORE_PAGE_MAX_SIZE};
-    enum status status = read_page(reader, &page, query->from_us, query->to_us,
-                                   query->cursor.size ? &cursor_window_us : NULL, buffer_slice(&cursor_key), error);
+    struct page page = {.pipeline = slice_of(query->pipeline),
+                        .filter = query->key_count ? &filter : NULL,
+                        .visit = visit,
+                        .context = context,
+                        .row_room = query->limit,
+                        .scan_room = STORE_PAGE_MAX_SCAN,
+                        .size_room = STORE_PAGE_MAX_SIZE};
+    enum status status =
+        read_page(reader, &page, query->from_us, query->to_us, query->cursor.size ? &cursor_window_us : NULL,
+                  buffer_slice(&cursor_key), error);
     if (status == STATUS_OK && page.has_more)
         result_cursor_write(next_cursor, page.last_window_us, buffer_slice(&page.last_key));
     key_filter_deinit(&filter);
@@ -190,15 +201,20 @@ enum status store_read_newest(struct store_reader *reader, const char *pipeline,
 {
     if (!limit)
         return STATUS_OK;
-    struct page page = {.pipeline = slice_of(pipeline), .visit = visit, .context = context, .row_room = limit,
-                        .scan_room = UINT64_MAX, .size_room = UINT64_MAX};
+    struct page page = {.pipeline = slice_of(pipeline),
+                        .visit = visit,
+                        .context = context,
+                        .row_room = limit,
+                        .scan_room = UINT64_MAX,
+                        .size_room = UINT64_MAX};
     enum status status = read_page(reader, &page, INT64_MIN, INT64_MAX, NULL, (struct slice){0}, error);
     buffer_deinit(&page.last_key);
     return status;
 }
 
 /* The id that a position stands for. A position may lie beyond what its boot got to store; the next boot begins there. */
-static enum status find_position(struct store_reader *reader, int64_t boot, int64_t sequence, int64_t *id, struct error *error)
+static enum status find_position(struct store_reader *reader, int64_t boot, int64_t sequence, int64_t *id,
+                                 struct error *error)
 {
     sqlite3_stmt *bases = store_prepare(&reader->connection, STORE_BASES_FROM);
     if (!bases)
@@ -213,9 +229,10 @@ static enum status find_position(struct store_reader *reader, int64_t boot, int6
         if (code == SQLITE_ROW && sqlite3_column_int64(bases, 1) < *id)
             *id = sqlite3_column_int64(bases, 1);
     }
-    enum status status = code != SQLITE_ROW && code != SQLITE_DONE ? store_fail(&reader->connection, "read", error)
-                         : is_known                                ? STATUS_OK
-                                                                   : STATUS_NOT_FOUND;
+    enum status status = code != SQLITE_ROW && code != SQLITE_DONE
+                             ? store_fail(&reader->connection, "read", error)
+                         : is_known ? STATUS_OK
+                                    : STATUS_NOT_FOUND;
     sqlite3_reset(bases);
     return status;
 }
@@ -231,8 +248,8 @@ static enum status check_gap(struct store_reader *reader, int64_t id, struct err
     return has_gap ? STATUS_NOT_FOUND : STATUS_OK;
 }
 
-static enum status visit_since(struct store_reader *reader, int64_t id, uint32_t limit, store_result_visitor *visit,
-                               void *context, struct error *error)
+static enum status visit_since(struct store_reader *reader, int64_t id, uint32_t limit,
+                               store_result_visitor *visit, void *context, struct error *error)
 {
     sqlite3_stmt *since = store_prepare(&reader->connection, STORE_READ_SINCE);
     if (!since)
@@ -245,7 +262,9 @@ static enum status visit_since(struct store_reader *reader, int64_t id, uint32_t
         if (!visit(context, &row))
             break;
     }
-    enum status status = code == SQLITE_ROW || code == SQLITE_DONE ? STATUS_OK : store_fail(&reader->connection, "read", error);
+    enum status status = code == SQLITE_ROW || code == SQLITE_DONE
+                             ? STATUS_OK
+                             : store_fail(&reader->connection, "read", error);
     sqlite3_reset(since);
     return status;
 }

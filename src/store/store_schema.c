@@ -34,12 +34,15 @@ static const char *const migrations[] = {
     "CREATE TABLE boots(boot INTEGER PRIMARY KEY, base INTEGER NOT NULL UNIQUE);"
     /* The largest id that was ever deleted by age. */
     "CREATE TABLE expired(id INTEGER PRIMARY KEY CHECK(id = 1), result_id INTEGER NOT NULL);"
-    "INSERT INTO expired VALUES (1, 0);",
+    "INSERT INTO expired VALUES (1, 0);"
+    /* How old rows are: by then, ids up to this one had been written. Event times say nothing of it: they may be years ago. */
+    "CREATE TABLE milestones(stored_at INTEGER PRIMARY KEY, result_id INTEGER NOT NULL);",
 };
 
 enum { NEWEST_VERSION = sizeof migrations / sizeof *migrations };
 
-static enum status read_pragma(struct store_connection *connection, const char *text, int64_t *value, struct error *error)
+static enum status read_pragma(struct store_connection *connection, const char *text, int64_t *value,
+                               struct error *error)
 {
     sqlite3_stmt *statement = NULL;
     enum status status = STATUS_OK;
@@ -75,8 +78,10 @@ static enum status check_version(struct store_connection *connection, int64_t *v
         return STATUS_INVALID;
     }
     if (*version > NEWEST_VERSION || *version < 0) {
-        error_set(error, "%s has version %lld and this weir knows versions up to %d; use the newer weir, or another data_dir",
-                  connection->path, (long long)*version, NEWEST_VERSION);
+        error_set(
+            error,
+            "%s has version %lld and this weir knows versions up to %d; use the newer weir, or another data_dir",
+            connection->path, (long long)*version, NEWEST_VERSION);
         return STATUS_INVALID;
     }
     return STATUS_OK;
@@ -89,8 +94,8 @@ enum status store_migrate(struct store_connection *connection, struct error *err
     if (status != STATUS_OK || version == NEWEST_VERSION)
         return status;
     char finish[96];
-    snprintf(finish, sizeof finish, "PRAGMA user_version=%d; PRAGMA application_id=%d; COMMIT", NEWEST_VERSION,
-             APPLICATION_ID);
+    snprintf(finish, sizeof finish, "PRAGMA user_version=%d; PRAGMA application_id=%d; COMMIT",
+             NEWEST_VERSION, APPLICATION_ID);
     status = run_text(connection, "BEGIN IMMEDIATE", error);
     for (int64_t i = version; status == STATUS_OK && i < NEWEST_VERSION; i++)
         status = run_text(connection, migrations[i], error);

@@ -5,22 +5,22 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define RESULT_ROW "(?,?,?,?,?,?,?,?,?)"
-#define RESULT_ROW_4 RESULT_ROW "," RESULT_ROW "," RESULT_ROW "," RESULT_ROW
+#define RESULT_ROW    "(?,?,?,?,?,?,?,?,?)"
+#define RESULT_ROW_4  RESULT_ROW "," RESULT_ROW "," RESULT_ROW "," RESULT_ROW
 #define RESULT_ROW_16 RESULT_ROW_4 "," RESULT_ROW_4 "," RESULT_ROW_4 "," RESULT_ROW_4
 #define RESULT_ROW_32 RESULT_ROW_16 "," RESULT_ROW_16
 _Static_assert(STORE_ROWS_PER_UPSERT == 32, "the statement below has as many rows");
 
 /* The order in which a record replaces another is the row value (closed, revision, event_count). */
-#define UPSERT_HEAD                                                                                         \
+#define UPSERT_HEAD \
     "INSERT INTO results(id, pipeline_id, window_start, key_json, window_end, closed, revision, event_count, json) VALUES "
-#define UPSERT_TAIL                                                                                                \
+#define UPSERT_TAIL                                                                                                        \
     " ON CONFLICT(pipeline_id, window_start, key_json) DO UPDATE SET id = excluded.id, window_end = excluded.window_end, " \
     "closed = excluded.closed, revision = excluded.revision, event_count = excluded.event_count, json = excluded.json "    \
     "WHERE (excluded.closed, excluded.revision, excluded.event_count) > (closed, revision, event_count)"
 
-#define BOOT_OF_ROW "(SELECT boot FROM boots WHERE base < results.id ORDER BY base DESC LIMIT 1)"
-#define BASE_OF_ROW "(SELECT base FROM boots WHERE base < results.id ORDER BY base DESC LIMIT 1)"
+#define BOOT_OF_ROW    "(SELECT boot FROM boots WHERE base < results.id ORDER BY base DESC LIMIT 1)"
+#define BASE_OF_ROW    "(SELECT base FROM boots WHERE base < results.id ORDER BY base DESC LIMIT 1)"
 #define RESULT_COLUMNS "window_start, key_json, json, results.id, " BOOT_OF_ROW ", " BASE_OF_ROW
 
 static const char *const texts[STORE_STATEMENT_COUNT] = {
@@ -32,38 +32,51 @@ static const char *const texts[STORE_STATEMENT_COUNT] = {
     [STORE_ADD_PIPELINE] = "INSERT INTO pipelines(name) VALUES (?1)",
     [STORE_UPSERT_ROW] = UPSERT_HEAD RESULT_ROW UPSERT_TAIL,
     [STORE_UPSERT_ROWS] = UPSERT_HEAD RESULT_ROW_32 UPSERT_TAIL,
-    [STORE_ADD_DEAD_LETTER] = "INSERT OR IGNORE INTO dead_letters(source, partition, offset, pipeline, time, reason, "
-                              "stored_at, detail, raw) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+    [STORE_ADD_DEAD_LETTER] =
+        "INSERT OR IGNORE INTO dead_letters(source, partition, offset, pipeline, time, reason, "
+        "stored_at, detail, raw) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)",
     [STORE_SET_EPOCH] = "INSERT OR REPLACE INTO epoch(id, epoch) VALUES (1, ?1)",
-    [STORE_SET_POSITION] = "INSERT OR REPLACE INTO positions(source, partition, position, position_max_time, base, "
-                           "base_watermark) VALUES (?1,?2,?3,?4,?5,?6)",
+    [STORE_SET_POSITION] =
+        "INSERT OR REPLACE INTO positions(source, partition, position, position_max_time, base, "
+        "base_watermark) VALUES (?1,?2,?3,?4,?5,?6)",
     [STORE_SET_PIPELINE_PROGRESS] = "INSERT OR REPLACE INTO pipeline_progress(pipeline, definition_hash, "
                                     "closed_through) VALUES (?1,?2,?3)",
     [STORE_GET_EPOCH] = "SELECT epoch FROM epoch",
-    [STORE_GET_POSITIONS] = "SELECT source, partition, position, position_max_time, base, base_watermark, count(*) OVER () "
-                            "FROM positions ORDER BY source, partition",
+    [STORE_GET_POSITIONS] =
+        "SELECT source, partition, position, position_max_time, base, base_watermark, count(*) OVER () "
+        "FROM positions ORDER BY source, partition",
     [STORE_GET_PIPELINE_PROGRESS] = "SELECT pipeline, definition_hash, closed_through, count(*) OVER () "
                                     "FROM pipeline_progress ORDER BY pipeline",
-    [STORE_ADD_BOOT] = "INSERT INTO boots(boot, base) SELECT coalesce(max(boot), 0) + 1, max(coalesce(max(base) + 1, 0), "
-                       "(SELECT coalesce(max(id), 0) FROM results), (SELECT max(result_id) FROM expired)) FROM boots "
-                       "RETURNING boot, base",
+    [STORE_ADD_BOOT] =
+        "INSERT INTO boots(boot, base) SELECT coalesce(max(boot), 0) + 1, max(coalesce(max(base) + 1, 0), "
+        "(SELECT coalesce(max(id), 0) FROM results), (SELECT max(result_id) FROM expired)) FROM boots "
+        "RETURNING boot, base",
     [STORE_FORGET_BOOTS] = "DELETE FROM boots WHERE boot <= ?1",
-    [STORE_PIPELINE_IDS] = "SELECT id FROM pipelines WHERE id > ?1 ORDER BY id LIMIT 1",
-    [STORE_EXPIRE_RESULTS] = "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE pipeline_id = ?1 AND "
-                             "window_start < ?2 AND window_end < ?2 ORDER BY window_start LIMIT ?3) RETURNING id",
-    [STORE_EXPIRE_DEAD_LETTERS] = "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE time < ?1 "
-                                  "ORDER BY time LIMIT ?2)",
+    [STORE_ADD_MILESTONE] = "INSERT OR IGNORE INTO milestones(stored_at, result_id) SELECT ?1, (SELECT coalesce(max(id), 0) "
+                            "FROM results) WHERE NOT EXISTS (SELECT 1 FROM milestones WHERE stored_at > ?1 - ?2)",
+    [STORE_FORGET_MILESTONES] = "DELETE FROM milestones WHERE stored_at < (SELECT max(stored_at) FROM milestones "
+                                "WHERE stored_at < ?1)",
+    [STORE_EXPIRE_RESULTS] = "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE id <= (SELECT "
+                             "coalesce(max(result_id), 0) FROM milestones WHERE stored_at < ?1) ORDER BY id LIMIT ?2) "
+                             "RETURNING id",
+    [STORE_EXPIRE_DEAD_LETTERS] =
+        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE time < ?1 "
+        "ORDER BY time LIMIT ?2)",
     [STORE_NOTE_EXPIRED] = "UPDATE expired SET result_id = max(result_id, ?1)",
-    [STORE_READ_WINDOW_REST] = "SELECT " RESULT_COLUMNS " FROM results WHERE pipeline_id = ?1 AND window_start = ?2 "
-                               "AND key_json > ?3 ORDER BY key_json",
-    [STORE_READ_WINDOWS] = "SELECT " RESULT_COLUMNS " FROM results WHERE pipeline_id = ?1 AND window_start >= ?2 "
-                           "AND window_start < ?3 ORDER BY window_start DESC, key_json",
-    [STORE_READ_SINCE] = "SELECT " RESULT_COLUMNS ", name FROM results JOIN pipelines ON pipelines.id = pipeline_id "
-                         "WHERE results.id > ?1 ORDER BY results.id LIMIT ?2",
+    [STORE_READ_WINDOW_REST] =
+        "SELECT " RESULT_COLUMNS " FROM results WHERE pipeline_id = ?1 AND window_start = ?2 "
+        "AND key_json > ?3 ORDER BY key_json",
+    [STORE_READ_WINDOWS] =
+        "SELECT " RESULT_COLUMNS " FROM results WHERE pipeline_id = ?1 AND window_start >= ?2 "
+        "AND window_start < ?3 ORDER BY window_start DESC, key_json",
+    [STORE_READ_SINCE] =
+        "SELECT " RESULT_COLUMNS ", name FROM results JOIN pipelines ON pipelines.id = pipeline_id "
+        "WHERE results.id > ?1 ORDER BY results.id LIMIT ?2",
     [STORE_BASES_FROM] = "SELECT boot, base FROM boots WHERE boot >= ?1 ORDER BY boot LIMIT 2",
     [STORE_EXPIRED_ID] = "SELECT result_id FROM expired",
-    [STORE_READ_DEAD_LETTERS] = "SELECT id, source, partition, offset, time, reason, detail, raw FROM dead_letters "
-                                "WHERE id < ?1 ORDER BY id DESC",
+    [STORE_READ_DEAD_LETTERS] =
+        "SELECT id, source, partition, offset, time, reason, detail, raw FROM dead_letters "
+        "WHERE id < ?1 ORDER BY id DESC",
 };
 
 /* No room is a state that passes, whichever way the system words it. */
@@ -80,7 +93,8 @@ enum status store_fail(const struct store_connection *connection, const char *wh
     switch (code & 0xFF) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        error_set(error, "cannot %s %s: another process holds the database; it is tried again", what, connection->path);
+        error_set(error, "cannot %s %s: another process holds the database; it is tried again", what,
+                  connection->path);
         return STATUS_BUSY;
     case SQLITE_FULL: break;
     case SQLITE_IOERR:
@@ -93,9 +107,7 @@ enum status store_fail(const struct store_connection *connection, const char *wh
         error_set(error, "cannot %s %s: %s; move the file away to start anew, or bring back a copy", what,
                   connection->path, reason);
         return STATUS_IO;
-    default:
-        error_set(error, "cannot %s %s: %s", what, connection->path, reason);
-        return STATUS_IO;
+    default: error_set(error, "cannot %s %s: %s", what, connection->path, reason); return STATUS_IO;
     }
     error_set(error, "cannot %s %s: the disk is full; make room", what, connection->path);
     return STATUS_FULL;
@@ -117,9 +129,11 @@ static enum status configure(struct store_connection *connection, bool is_writer
     return STATUS_OK;
 }
 
-enum status store_connect(struct store_connection *connection, const char *path, bool is_writer, struct error *error)
+enum status store_connect(struct store_connection *connection, const char *path, bool is_writer,
+                          struct error *error)
 {
-    int flags = SQLITE_OPEN_NOMUTEX | (is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
+    int flags =
+        SQLITE_OPEN_NOMUTEX | (is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
     *connection = (struct store_connection){.path = path};
     enum status status = STATUS_OK;
     if (sqlite3_open_v2(path, &connection->handle, flags, NULL) != SQLITE_OK) {
@@ -148,14 +162,15 @@ sqlite3_stmt *store_prepare(struct store_connection *connection, enum store_stat
     if (*kept) {
         sqlite3_reset(*kept);
         sqlite3_clear_bindings(*kept);
-    } else if (sqlite3_prepare_v3(connection->handle, texts[statement], -1, SQLITE_PREPARE_PERSISTENT, kept, NULL) !=
-               SQLITE_OK) {
+    } else if (sqlite3_prepare_v3(connection->handle, texts[statement], -1, SQLITE_PREPARE_PERSISTENT, kept,
+                                  NULL) != SQLITE_OK) {
         return NULL;
     }
     return *kept;
 }
 
-enum status store_run(struct store_connection *connection, sqlite3_stmt *statement, const char *what, struct error *error)
+enum status store_run(struct store_connection *connection, sqlite3_stmt *statement, const char *what,
+                      struct error *error)
 {
     int code;
     errno = 0; /* so that what store_fail() finds there is of this statement */
@@ -167,8 +182,8 @@ enum status store_run(struct store_connection *connection, sqlite3_stmt *stateme
     return status;
 }
 
-enum status store_execute(struct store_connection *connection, enum store_statement statement, const char *what,
-                          struct error *error)
+enum status store_execute(struct store_connection *connection, enum store_statement statement,
+                          const char *what, struct error *error)
 {
     sqlite3_stmt *prepared = store_prepare(connection, statement);
     return prepared ? store_run(connection, prepared, what, error) : store_fail(connection, what, error);

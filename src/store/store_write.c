@@ -67,7 +67,8 @@ enum status store_put_results(struct store *store, const struct result_block *bl
     for (uint32_t row = 0; status == STATUS_OK && row < block->row_count;) {
         bool is_full = block->row_count - row >= STORE_ROWS_PER_UPSERT;
         uint32_t count = is_full ? STORE_ROWS_PER_UPSERT : 1;
-        sqlite3_stmt *upsert = store_prepare(&store->connection, is_full ? STORE_UPSERT_ROWS : STORE_UPSERT_ROW);
+        sqlite3_stmt *upsert =
+            store_prepare(&store->connection, is_full ? STORE_UPSERT_ROWS : STORE_UPSERT_ROW);
         if (!upsert)
             return store_fail(&store->connection, "write to", error);
         for (uint32_t i = 0; i < count; i++)
@@ -79,8 +80,9 @@ enum status store_put_results(struct store *store, const struct result_block *bl
     return status;
 }
 
-enum status store_put_dead_letters(struct store *store, const struct dead_letter_block *block, const char *const *sources,
-                                   const char *const *pipelines, int64_t now_us, struct error *error)
+enum status store_put_dead_letters(struct store *store, const struct dead_letter_block *block,
+                                   const char *const *sources, const char *const *pipelines, int64_t now_us,
+                                   struct error *error)
 {
     assert(store->is_in_transaction);
     enum status status = STATUS_OK;
@@ -98,14 +100,16 @@ enum status store_put_dead_letters(struct store *store, const struct dead_letter
         store_bind_text(add, 6, slice_of(letter->reason));
         sqlite3_bind_int64(add, 7, now_us);
         store_bind_text(add, 8, letter->detail);
-        sqlite3_bind_blob64(add, 9, letter->raw.data ? letter->raw.data : "", letter->raw.size, SQLITE_STATIC);
+        sqlite3_bind_blob64(add, 9, letter->raw.data ? letter->raw.data : "", letter->raw.size,
+                            SQLITE_STATIC);
         status = store_run(&store->connection, add, "write to", error);
     }
     store->has_rows = true;
     return status;
 }
 
-static enum status put_position(struct store *store, const struct store_position *position, struct error *error)
+static enum status put_position(struct store *store, const struct store_position *position,
+                                struct error *error)
 {
     sqlite3_stmt *set = store_prepare(&store->connection, STORE_SET_POSITION);
     if (!set)
@@ -131,7 +135,8 @@ static enum status put_pipeline_progress(struct store *store, const struct store
     return store_run(&store->connection, set, "write to", error);
 }
 
-enum status store_put_progress(struct store *store, const struct store_progress *progress, struct error *error)
+enum status store_put_progress(struct store *store, const struct store_progress *progress,
+                               struct error *error)
 {
     assert(store->is_in_transaction);
     store_pass_rows(store);

@@ -25,23 +25,35 @@ static const char *pick(const char *const *texts, uint32_t count)
 /* Of one kind, or mixed: both kinds of loops must be met. */
 static void append_field(struct buffer *out, const char *name, uint32_t profile)
 {
-    static const char *const ints[] = {"0", "1", "-1", "3", "7", "9223372036854775807", "-9223372036854775808", "9007199254740993"};
-    static const char *const doubles[] = {"0.5", "-0.0", "2.5", "1e308", "1e999", "3.0", "-7.25", "9007199254740992.0"};
-    static const char *const strings[] = {"\"\"", "\"a\"", "\"ab\"", "\"b\"", "\"\xC3\xA9\"", "\"12\"", "\"a\\nb\""};
-    static const char *const others[] = {"true", "false", "null", "[1,\"a\",2.5]", "{\"a\":1}", "\"2026-11-23T18:00:00Z\"", "\"10s\""};
+    static const char *const ints[] = {
+        "0", "1", "-1", "3", "7", "9223372036854775807", "-9223372036854775808", "9007199254740993"};
+    static const char *const doubles[] = {"0.5",   "-0.0", "2.5",   "1e308",
+                                          "1e999", "3.0",  "-7.25", "9007199254740992.0"};
+    static const char *const strings[] = {"\"\"",         "\"a\"",  "\"ab\"",   "\"b\"",
+                                          "\"\xC3\xA9\"", "\"12\"", "\"a\\nb\""};
+    static const char *const others[] = {
+        "true", "false", "null", "[1,\"a\",2.5]", "{\"a\":1}", "\"2026-11-23T18:00:00Z\"", "\"10s\""};
     if (below(8) == 0)
         return; /* missing */
     uint32_t kind = profile < 3 ? profile : below(4);
-    const char *value = kind == 0 ? PICK(ints) : kind == 1 ? PICK(doubles) : kind == 2 ? PICK(strings) : PICK(others);
-    buffer_format(out, "%s\"%s\":%s", out->data[out->size - 1] == '{' ? "" : ",", name, below(10) == 0 ? "null" : value);
+    const char *value = kind == 0   ? PICK(ints)
+                        : kind == 1 ? PICK(doubles)
+                        : kind == 2 ? PICK(strings)
+                                    : PICK(others);
+    buffer_format(out, "%s\"%s\":%s", out->data[out->size - 1] == '{' ? "" : ",", name,
+                  below(10) == 0 ? "null" : value);
 }
 
 static void append_expression(struct buffer *out, unsigned depth)
 {
-    static const char *const leaves[] = {"a", "b", "c", "d", "a", "b", "1", "-1", "2.5", "\"a\"", "\"\"", "true", "null", "0", "a.x",
-                                         "timestamp(d)", "duration(d)"};
-    static const char *const binaries[] = {"+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||"};
-    static const char *const calls[] = {"size", "int", "double", "string", "abs", "floor", "ceil", "sqrt", "log", "timestamp"};
+    static const char *const leaves[] = {
+        "a",          "b",     "c",    "d",    "a",    "b", "1",   "-1",
+        "2.5",        "\"a\"", "\"\"", "true", "null", "0", "a.x", "timestamp(d)",
+        "duration(d)"};
+    static const char *const binaries[] = {
+        "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||"};
+    static const char *const calls[] = {"size",  "int",  "double", "string", "abs",
+                                        "floor", "ceil", "sqrt",   "log",    "timestamp"};
     uint32_t choice = depth == 0 ? 0 : below(12);
     if (choice <= 2) {
         buffer_append_text(out, PICK(leaves));
@@ -85,18 +97,21 @@ static char *make_event(uint32_t profile)
     return out.data;
 }
 
-static void append_row(struct buffer *out, const struct batch *batch, const struct column *column, uint32_t row)
+static void append_row(struct buffer *out, const struct batch *batch, const struct column *column,
+                       uint32_t row)
 {
     buffer_format(out, "%u:", column->kinds[row]); /* 1 and 1.0 look alike as JSON */
     append_value(out, batch, column, row);
 }
 
-static void compare_rows(struct slice text, const struct expr *expr, const struct schema *schema, char *const *lines)
+static void compare_rows(struct slice text, const struct expr *expr, const struct schema *schema,
+                         char *const *lines)
 {
     struct batch *whole = decode_lines(schema, (const char *const *)lines, ROW_COUNT);
     struct column all, one;
     expr_evaluate(expr, whole, &all);
-    uint32_t selected[ROW_COUNT], some[ROW_COUNT], some_selected[ROW_COUNT], some_count = 0, next = 0, some_next = 0;
+    uint32_t selected[ROW_COUNT], some[ROW_COUNT], some_selected[ROW_COUNT], some_count = 0, next = 0,
+                                                                             some_next = 0;
     for (uint32_t row = 0; row < ROW_COUNT; row++)
         if (below(2))
             some[some_count++] = row;
@@ -110,13 +125,15 @@ static void compare_rows(struct slice text, const struct expr *expr, const struc
         append_row(&expected, single, &one, 0);
         append_row(&got, whole, &all, row);
         if (!slice_equal(buffer_slice(&expected), buffer_slice(&got)))
-            fail_msg("%.*s over %s: %.*s alone, %.*s in a batch", SLICE_ARG(text), lines[row], SLICE_ARG(expected), SLICE_ARG(got));
+            fail_msg("%.*s over %s: %.*s alone, %.*s in a batch", SLICE_ARG(text), lines[row],
+                     SLICE_ARG(expected), SLICE_ARG(got));
         uint32_t zero = 1;
         bool is_true = one.kinds[0] == VALUE_BOOL && one.values[0].i;
         bool is_selected = next < count && selected[next] == row;
         next += is_selected;
         if ((expr_select(expr, single, NULL, 1, &zero) == 1) != is_true || is_selected != is_true)
-            fail_msg("%.*s over %s: as a condition it is not what it is as a value", SLICE_ARG(text), lines[row]);
+            fail_msg("%.*s over %s: as a condition it is not what it is as a value", SLICE_ARG(text),
+                     lines[row]);
         bool is_asked = some_index < some_count && some[some_index] == row;
         some_index += is_asked;
         bool is_some = some_next < some_selected_count && some_selected[some_next] == row;
@@ -212,8 +229,8 @@ static void pattern_that_backtracks_elsewhere_is_fast_here(void **state)
     memset(line + size, 'a', SIZE);
     memcpy(line + size + SIZE, "!\"}", 4);
     clock_t start = clock();
-    struct evaluation evaluation = evaluate_lines(SLICE("s.matches(\"^(a+)+$\") || s.matches(\"(a|a)*b\")"), EXPR_ANY,
-                                                  (const char *const *)&line, 1);
+    struct evaluation evaluation = evaluate_lines(SLICE("s.matches(\"^(a+)+$\") || s.matches(\"(a|a)*b\")"),
+                                                  EXPR_ANY, (const char *const *)&line, 1);
     assert_int_equal(evaluation.column.values[0].i, 0);
     assert_true(clock() - start < 20 * CLOCKS_PER_SEC); /* backtracking would take longer than the sun */
     evaluation_end(&evaluation);
@@ -223,7 +240,8 @@ static void pattern_that_backtracks_elsewhere_is_fast_here(void **state)
 static void empty_batch_has_no_rows(void **state)
 {
     (void)state;
-    struct evaluation evaluation = evaluate_lines(SLICE("a + 1 > 2 || string(a) + \"x\" in [\"1x\"]"), EXPR_BOOL, NULL, 0);
+    struct evaluation evaluation =
+        evaluate_lines(SLICE("a + 1 > 2 || string(a) + \"x\" in [\"1x\"]"), EXPR_BOOL, NULL, 0);
     assert_int_equal(expr_select(evaluation.expr, evaluation.batch, NULL, 0, NULL), 0);
     evaluation_end(&evaluation);
 }

@@ -127,8 +127,8 @@ static void every_mistake_is_found_at_its_place(void **state)
         struct expr_error error;
         compile_fails(slice_of(cases[i].text), cases[i].want, &error);
         if (error.offset != cases[i].offset || !strstr(error.message, cases[i].message)) {
-            print_error("%s: at %zu: %s; expected at %zu: %s\n", cases[i].text, error.offset, error.message, cases[i].offset,
-                        cases[i].message);
+            print_error("%s: at %zu: %s; expected at %zu: %s\n", cases[i].text, error.offset, error.message,
+                        cases[i].offset, cases[i].message);
             failures++;
         }
     }
@@ -197,7 +197,8 @@ static void call_is_split_at_its_own_commas(void **state)
     (void)state;
     struct expr_call call;
     struct expr_error error;
-    assert_int_equal(expr_split_call(SLICE(" percentile( max(a, b[\"x,)\"]) , 95 ) "), &call, &error), STATUS_OK);
+    assert_int_equal(expr_split_call(SLICE(" percentile( max(a, b[\"x,)\"]) , 95 ) "), &call, &error),
+                     STATUS_OK);
     assert_true(slice_equal_text(call.function, "percentile"));
     assert_int_equal(call.argument_count, 2);
     assert_true(slice_equal_text(call.arguments[0], "max(a, b[\"x,)\"])"));
@@ -212,10 +213,18 @@ static void wrong_call_is_refused_at_its_place(void **state)
 {
     (void)state;
     static const struct error_case calls[] = {
-        {"", 0, "function call", 0},           {"5", 0, "function call", 0},      {"sum", 3, "expected \"(\"", 0},
-        {"sum(", 4, "ends here", 0},           {"sum(a", 5, "ends here", 0},      {"sum((a)", 7, "ends here", 0},
-        {"sum(a,)", 6, "an argument", 0},      {"sum(,a)", 4, "an argument", 0},  {"sum(a) + 1", 7, "nothing behind", 0},
-        {"sum(a, \"x)", 7, "no closing", 0},   {"sum(a #)", 6, "unexpected", 0},  {"sum(a))", 6, "nothing behind", 0},
+        {"", 0, "function call", 0},
+        {"5", 0, "function call", 0},
+        {"sum", 3, "expected \"(\"", 0},
+        {"sum(", 4, "ends here", 0},
+        {"sum(a", 5, "ends here", 0},
+        {"sum((a)", 7, "ends here", 0},
+        {"sum(a,)", 6, "an argument", 0},
+        {"sum(,a)", 4, "an argument", 0},
+        {"sum(a) + 1", 7, "nothing behind", 0},
+        {"sum(a, \"x)", 7, "no closing", 0},
+        {"sum(a #)", 6, "unexpected", 0},
+        {"sum(a))", 6, "nothing behind", 0},
         {"f(1,2,3,4,5,6,7,8,9)", 18, "more than 8", 0},
     };
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
@@ -231,8 +240,10 @@ static void wrong_call_is_refused_at_its_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_mistake_is_found_at_its_place), cmocka_unit_test(limits_are_refused_with_their_number),
-        cmocka_unit_test(too_many_paths_are_refused),          cmocka_unit_test(call_is_split_at_its_own_commas),
+        cmocka_unit_test(every_mistake_is_found_at_its_place),
+        cmocka_unit_test(limits_are_refused_with_their_number),
+        cmocka_unit_test(too_many_paths_are_refused),
+        cmocka_unit_test(call_is_split_at_its_own_commas),
         cmocka_unit_test(wrong_call_is_refused_at_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

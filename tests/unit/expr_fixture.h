@@ -23,7 +23,8 @@ struct evaluation {
     struct column column;
 };
 
-static inline struct batch *decode_lines(const struct schema *schema, const char *const *lines, uint32_t count)
+static inline struct batch *decode_lines(const struct schema *schema, const char *const *lines,
+                                         uint32_t count)
 {
     struct batch *batch = batch_create();
     for (uint32_t i = 0; i < count; i++)
@@ -38,7 +39,8 @@ static inline struct batch *decode_lines(const struct schema *schema, const char
 }
 
 /* The expression must compile. */
-static inline struct evaluation evaluate_lines(struct slice text, enum expr_type want, const char *const *lines, uint32_t count)
+static inline struct evaluation evaluate_lines(struct slice text, enum expr_type want,
+                                               const char *const *lines, uint32_t count)
 {
     struct evaluation out = {0};
     schema_init(&out.schema);
@@ -56,7 +58,8 @@ static inline void evaluation_end(struct evaluation *evaluation)
     schema_deinit(&evaluation->schema);
 }
 
-static inline void append_value(struct buffer *out, const struct batch *batch, const struct column *column, uint32_t row)
+static inline void append_value(struct buffer *out, const struct batch *batch, const struct column *column,
+                                uint32_t row)
 {
     union value value = column->values[row];
     assert_true(column->kind_mask & value_kind_bit(column->kinds[row]));

@@ -374,7 +374,13 @@ static void bare_path_is_its_column_and_names_a_key(void **state)
     (void)state;
     static const struct {
         const char *text, *name;
-    } paths[] = {{"a", "a"}, {"o.p.q", "q"}, {"items[0]", "items"}, {"(o[\"odd name\"])", "odd name"}, {"a + 1", NULL}, {"-a", NULL}, {"1", NULL}};
+    } paths[] = {{"a", "a"},
+                 {"o.p.q", "q"},
+                 {"items[0]", "items"},
+                 {"(o[\"odd name\"])", "odd name"},
+                 {"a + 1", NULL},
+                 {"-a", NULL},
+                 {"1", NULL}};
     const char *line = event;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         struct evaluation evaluation = evaluate_lines(slice_of(paths[i].text), EXPR_ANY, &line, 1);
@@ -395,7 +401,8 @@ static void equal_paths_share_a_column(void **state)
 {
     (void)state;
     const char *line = event;
-    struct evaluation evaluation = evaluate_lines(SLICE("a + a + o.p.q + o[\"p\"].q + c"), EXPR_ANY, &line, 1);
+    struct evaluation evaluation =
+        evaluate_lines(SLICE("a + a + o.p.q + o[\"p\"].q + c"), EXPR_ANY, &line, 1);
     assert_int_equal(evaluation.schema.column_count, 3);
     evaluation_end(&evaluation);
 }
@@ -405,9 +412,22 @@ static void result_types_are_known(void **state)
     (void)state;
     static const struct {
         const char *text, *type;
-    } types[] = {{"a", "any"}, {"a + 1", "number"}, {"a + 1.5", "double"}, {"1 + 2", "int"}, {"a > 1", "bool"}, {"a + \"x\"", "string"},
-                 {"size(a)", "int"}, {"log(a)", "double"}, {"timestamp(a)", "timestamp"}, {"timestamp(a) - timestamp(b)", "duration"},
-                 {"t ? 1 : 2.5", "number"}, {"t ? 1 : \"x\"", "any"}, {"null", "null"}, {"min(1, a)", "number"}, {"abs(a)", "number"}, {"a in [1]", "bool"}};
+    } types[] = {{"a", "any"},
+                 {"a + 1", "number"},
+                 {"a + 1.5", "double"},
+                 {"1 + 2", "int"},
+                 {"a > 1", "bool"},
+                 {"a + \"x\"", "string"},
+                 {"size(a)", "int"},
+                 {"log(a)", "double"},
+                 {"timestamp(a)", "timestamp"},
+                 {"timestamp(a) - timestamp(b)", "duration"},
+                 {"t ? 1 : 2.5", "number"},
+                 {"t ? 1 : \"x\"", "any"},
+                 {"null", "null"},
+                 {"min(1, a)", "number"},
+                 {"abs(a)", "number"},
+                 {"a in [1]", "bool"}};
     const char *line = event;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         struct evaluation evaluation = evaluate_lines(slice_of(types[i].text), EXPR_ANY, &line, 1);

@@ -13,7 +13,8 @@ static const struct row_spec first_rows[] = {{10, "a", EMIT_FINAL, 0, 1}, {10, "
 static const struct row_spec second_rows[] = {{10, "a", EMIT_UPDATE, 1, 2}, {20, "c", EMIT_FINAL, 0, 1}};
 
 /* Rows and the progress that covers them, as the engine commits them. */
-static enum status put_with_progress(struct store *store, uint64_t epoch, const struct row_spec *rows, uint32_t count)
+static enum status put_with_progress(struct store *store, uint64_t epoch, const struct row_spec *rows,
+                                     uint32_t count)
 {
     static const struct result_shape shape = {.pipeline = "p"};
     struct error error;
@@ -149,7 +150,8 @@ static void fill_disk(const char *data_dir)
     small = (struct rlimit){FILE_SIZE, limit.rlim_max};
     setrlimit(RLIMIT_FSIZE, &small);
     for (int attempt = 0; attempt < 3; attempt++)
-        if (put_rows(store, "p", 10, rows, COUNT, &error) != STATUS_FULL || !strstr(error.text, "the disk is full"))
+        if (put_rows(store, "p", 10, rows, COUNT, &error) != STATUS_FULL ||
+            !strstr(error.text, "the disk is full"))
             _exit(3);
     setrlimit(RLIMIT_FSIZE, &limit);
     if (put_rows(store, "p", 10, rows, COUNT, &error) != STATUS_OK)

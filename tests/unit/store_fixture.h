@@ -51,10 +51,13 @@ static inline struct result_block *block_make(const struct result_shape *shape, 
         buffer_append_char(&block->key_json, '[');
         buffer_json_string(&block->key_json, country);
         buffer_append_char(&block->key_json, ']');
-        buffer_format(&block->json, "{\"id\":\"x\",\"pipeline\":\"%s\",\"key\":{\"country\":", shape->pipeline);
+        buffer_format(&block->json,
+                      "{\"id\":\"x\",\"pipeline\":\"%s\",\"key\":{\"country\":", shape->pipeline);
         buffer_json_string(&block->json, country);
-        buffer_format(&block->json, ",\"n\":7,\"none\":null,\"o\\\"dd\":true},\"values\":{\"n\":%llu},\"window_start\":%lld,\"emit\":%d,\"revision\":%u}",
-                      (unsigned long long)rows[i].events, (long long)rows[i].window_us, rows[i].emit, rows[i].revision);
+        buffer_format(
+            &block->json,
+            ",\"n\":7,\"none\":null,\"o\\\"dd\":true},\"values\":{\"n\":%llu},\"window_start\":%lld,\"emit\":%d,\"revision\":%u}",
+            (unsigned long long)rows[i].events, (long long)rows[i].window_us, rows[i].emit, rows[i].revision);
     }
     block->json_offsets[count] = (uint32_t)block->json.size;
     block->key_json_offsets[count] = (uint32_t)block->key_json.size;
@@ -161,4 +164,35 @@ static inline const char *seen_text(struct seen *seen)
 {
     buffer_append_char(&seen->text, '\0');
     return seen->text.data;
+}
+
+/* A store that is open for writing and for reading, for one test. */
+struct fixture {
+    char *data_dir;
+    struct store *store;
+    struct store_reader *reader;
+    struct seen seen;
+    struct error error;
+};
+
+static inline int setup(void **state)
+{
+    struct fixture *fixture = memory_allocate(sizeof *fixture);
+    fixture->data_dir = make_data_dir();
+    fixture->store = open_store(fixture->data_dir);
+    fixture->reader = open_reader(fixture->data_dir);
+    *state = fixture;
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    forget(&fixture->seen);
+    store_reader_close(fixture->reader);
+    store_close(fixture->store);
+    remove_tree(fixture->data_dir);
+    free(fixture->data_dir);
+    free(fixture);
+    return 0;
 }

@@ -5,37 +5,8 @@
 
 #include "store_fixture.h"
 
-struct fixture {
-    char *data_dir;
-    struct store *store;
-    struct store_reader *reader;
-    struct seen seen;
-    struct error error;
-};
-
-static int setup(void **state)
-{
-    struct fixture *fixture = memory_allocate(sizeof *fixture);
-    fixture->data_dir = make_data_dir();
-    fixture->store = open_store(fixture->data_dir);
-    fixture->reader = open_reader(fixture->data_dir);
-    *state = fixture;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *fixture = *state;
-    forget(&fixture->seen);
-    store_reader_close(fixture->reader);
-    store_close(fixture->store);
-    remove_tree(fixture->data_dir);
-    free(fixture->data_dir);
-    free(fixture);
-    return 0;
-}
-
-static void put(struct fixture *fixture, const char *pipeline, uint64_t first_sequence, const struct row_spec *rows, uint32_t count)
+static void put(struct fixture *fixture, const char *pipeline, uint64_t first_sequence,
+                const struct row_spec *rows, uint32_t count)
 {
     if (put_rows(fixture->store, pipeline, first_sequence, rows, count, &fixture->error) != STATUS_OK)
         fail_msg("%s", fixture->error.text);
@@ -63,7 +34,9 @@ static const char *list(struct fixture *fixture, struct store_results_query quer
     do {
         uint32_t before = fixture->seen.count;
         query.cursor = buffer_slice(&cursor);
-        assert_int_equal(store_read_results(fixture->reader, &query, see, &fixture->seen, &next, &fixture->error), STATUS_OK);
+        assert_int_equal(
+            store_read_results(fixture->reader, &query, see, &fixture->seen, &next, &fixture->error),
+            STATUS_OK);
         assert_true(fixture->seen.count - before <= query.limit);
         assert_true(!next.size || fixture->seen.count - before == query.limit);
         buffer_clear(&cursor);
@@ -83,10 +56,12 @@ static void record_replaces_by_closed_then_revision_then_events(void **state)
         struct row_spec row;
         bool replaces;
     } steps[] = {
-        {{0, "FR", EMIT_EARLY, 0, 5}, true},    {{0, "FR", EMIT_EARLY, 0, 5}, false},  {{0, "FR", EMIT_EARLY, 0, 4}, false},
-        {{0, "FR", EMIT_EARLY, 0, 9}, true},    {{0, "FR", EMIT_FINAL, 0, 7}, true},   {{0, "FR", EMIT_EARLY, 0, 20}, false},
-        {{0, "FR", EMIT_FINAL, 0, 7}, false},   {{0, "FR", EMIT_UPDATE, 0, 8}, true},  {{0, "FR", EMIT_UPDATE, 2, 9}, true},
-        {{0, "FR", EMIT_UPDATE, 1, 99}, false}, {{0, "FR", EMIT_FINAL, 0, 7}, false},  {{0, "FR", EMIT_UPDATE, 3, 9}, true},
+        {{0, "FR", EMIT_EARLY, 0, 5}, true},  {{0, "FR", EMIT_EARLY, 0, 5}, false},
+        {{0, "FR", EMIT_EARLY, 0, 4}, false}, {{0, "FR", EMIT_EARLY, 0, 9}, true},
+        {{0, "FR", EMIT_FINAL, 0, 7}, true},  {{0, "FR", EMIT_EARLY, 0, 20}, false},
+        {{0, "FR", EMIT_FINAL, 0, 7}, false}, {{0, "FR", EMIT_UPDATE, 0, 8}, true},
+        {{0, "FR", EMIT_UPDATE, 2, 9}, true}, {{0, "FR", EMIT_UPDATE, 1, 99}, false},
+        {{0, "FR", EMIT_FINAL, 0, 7}, false}, {{0, "FR", EMIT_UPDATE, 3, 9}, true},
     };
     char previous[512] = "";
     for (uint32_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -135,11 +110,13 @@ static void rolled_back_rows_are_gone_and_can_be_put_again(void **state)
 /* --- lists -------------------------------------------------------------------------------------------------------- */
 
 static const struct row_spec spread[] = {
-    {10, "b", EMIT_FINAL, 0, 1}, {30, "a", EMIT_FINAL, 0, 1}, {20, "c", EMIT_FINAL, 0, 1}, {20, "a", EMIT_FINAL, 0, 1},
-    {20, "b", EMIT_FINAL, 0, 1}, {-10, "a", EMIT_FINAL, 0, 1}, {30, "\xC3\xA9\"x", EMIT_FINAL, 0, 1},
+    {10, "b", EMIT_FINAL, 0, 1},           {30, "a", EMIT_FINAL, 0, 1}, {20, "c", EMIT_FINAL, 0, 1},
+    {20, "a", EMIT_FINAL, 0, 1},           {20, "b", EMIT_FINAL, 0, 1}, {-10, "a", EMIT_FINAL, 0, 1},
+    {30, "\xC3\xA9\"x", EMIT_FINAL, 0, 1},
 };
 enum { SPREAD_COUNT = sizeof spread / sizeof *spread };
-static const char spread_text[] = "30[\"a\"] 30[\"\xC3\xA9\\\"x\"] 20[\"a\"] 20[\"b\"] 20[\"c\"] 10[\"b\"] -10[\"a\"]";
+static const char spread_text[] =
+    "30[\"a\"] 30[\"\xC3\xA9\\\"x\"] 20[\"a\"] 20[\"b\"] 20[\"c\"] 10[\"b\"] -10[\"a\"]";
 
 static void pages_of_any_size_give_each_record_once_in_order(void **state)
 {
@@ -148,7 +125,8 @@ static void pages_of_any_size_give_each_record_once_in_order(void **state)
     put(fixture, "q", 50, spread, 3);
     for (uint32_t limit = 1; limit <= SPREAD_COUNT + 1; limit++)
         assert_string_equal(list(fixture, (struct store_results_query){.limit = limit}), spread_text);
-    assert_string_equal(list(fixture, (struct store_results_query){.pipeline = "q"}), "30[\"a\"] 20[\"c\"] 10[\"b\"]");
+    assert_string_equal(list(fixture, (struct store_results_query){.pipeline = "q"}),
+                        "30[\"a\"] 20[\"c\"] 10[\"b\"]");
     assert_string_equal(list(fixture, (struct store_results_query){.pipeline = "none"}), "");
 }
 
@@ -157,17 +135,21 @@ static void range_is_half_open_on_every_page(void **state)
     struct fixture *fixture = *state;
     put(fixture, "p", 1, spread, SPREAD_COUNT);
     for (uint32_t limit = 1; limit <= 3; limit++) {
-        assert_string_equal(list(fixture, (struct store_results_query){.from_us = 10, .to_us = 30, .limit = limit}),
-                            "20[\"a\"] 20[\"b\"] 20[\"c\"] 10[\"b\"]");
-        assert_string_equal(list(fixture, (struct store_results_query){.from_us = 11, .to_us = 20, .limit = limit}), "");
-        assert_string_equal(list(fixture, (struct store_results_query){.from_us = INT64_MIN, .to_us = 10, .limit = limit}),
-                            "-10[\"a\"]");
+        assert_string_equal(
+            list(fixture, (struct store_results_query){.from_us = 10, .to_us = 30, .limit = limit}),
+            "20[\"a\"] 20[\"b\"] 20[\"c\"] 10[\"b\"]");
+        assert_string_equal(
+            list(fixture, (struct store_results_query){.from_us = 11, .to_us = 20, .limit = limit}), "");
+        assert_string_equal(
+            list(fixture, (struct store_results_query){.from_us = INT64_MIN, .to_us = 10, .limit = limit}),
+            "-10[\"a\"]");
     }
 }
 
 static struct store_results_query with_key(const char *name, const char *value)
 {
-    return (struct store_results_query){.key = {{slice_of(name), slice_of(value)}}, .key_count = 1, .limit = 2};
+    return (struct store_results_query){
+        .key = {{slice_of(name), slice_of(value)}}, .key_count = 1, .limit = 2};
 }
 
 static void key_conditions_compare_text(void **state)
@@ -176,8 +158,10 @@ static void key_conditions_compare_text(void **state)
     put(fixture, "p", 1, spread, SPREAD_COUNT);
     assert_string_equal(list(fixture, with_key("country", "a")), "30[\"a\"] 20[\"a\"] -10[\"a\"]");
     assert_string_equal(list(fixture, with_key("country", "\xC3\xA9\"x")), "30[\"\xC3\xA9\\\"x\"]");
-    static const char *const nothing[][2] = {{"country", "\"a\""}, {"country", ""}, {"n", "8"}, {"n", "7.0"}, {"none", "x"},
-                                             {"missing", "null"}, {"values", "1"}, {"id", "x"}, {"country", "a' OR 1=1 --"}};
+    static const char *const nothing[][2] = {
+        {"country", "\"a\""}, {"country", ""}, {"n", "8"},
+        {"n", "7.0"},         {"none", "x"},   {"missing", "null"},
+        {"values", "1"},      {"id", "x"},     {"country", "a' OR 1=1 --"}};
     for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
         assert_string_equal(list(fixture, with_key(nothing[i][0], nothing[i][1])), "");
     static const char *const all[][2] = {{"n", "7"}, {"none", "null"}, {"o\"dd", "true"}};
@@ -196,16 +180,29 @@ static void foreign_cursors_are_refused(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, "p", 1, spread, SPREAD_COUNT);
-    static const char *const bad[] = {"garbage!", "r1", "r1000000000000000", "r10000000000000000f", "r2000000000000001e5b5d",
-                                      "d10000000000000001", "r1000000000000001eZZ", "R1000000000000001e"};
+    static const char *const bad[] = {"garbage!",
+                                      "r1",
+                                      "r1000000000000000",
+                                      "r10000000000000000f",
+                                      "r2000000000000001e5b5d",
+                                      "d10000000000000001",
+                                      "r1000000000000001eZZ",
+                                      "R1000000000000001e"};
     struct buffer next = {0};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct store_results_query query = {.pipeline = "p", .from_us = INT64_MIN, .to_us = INT64_MAX, .limit = 1, .cursor = slice_of(bad[i])};
-        assert_int_equal(store_read_results(fixture->reader, &query, see, &fixture->seen, &next, &fixture->error), STATUS_INVALID);
+        struct store_results_query query = {.pipeline = "p",
+                                            .from_us = INT64_MIN,
+                                            .to_us = INT64_MAX,
+                                            .limit = 1,
+                                            .cursor = slice_of(bad[i])};
+        assert_int_equal(
+            store_read_results(fixture->reader, &query, see, &fixture->seen, &next, &fixture->error),
+            STATUS_INVALID);
         assert_non_null(strstr(fixture->error.text, "cursor"));
     }
     struct buffer out = {0};
-    assert_int_equal(store_read_dead_letters(fixture->reader, NULL, NULL, 1, SLICE("r1000000000000001e"), &out, &next, &fixture->error),
+    assert_int_equal(store_read_dead_letters(fixture->reader, NULL, NULL, 1, SLICE("r1000000000000001e"),
+                                             &out, &next, &fixture->error),
                      STATUS_INVALID);
     assert_int_equal(fixture->seen.count, 0);
     buffer_deinit(&next);
@@ -216,11 +213,13 @@ static void newest_rows_end_at_the_limit_or_when_the_visitor_has_enough(void **s
 {
     struct fixture *fixture = *state;
     put(fixture, "p", 1, spread, SPREAD_COUNT);
-    assert_int_equal(store_read_newest(fixture->reader, "p", 3, see, &fixture->seen, &fixture->error), STATUS_OK);
+    assert_int_equal(store_read_newest(fixture->reader, "p", 3, see, &fixture->seen, &fixture->error),
+                     STATUS_OK);
     assert_string_equal(seen_text(&fixture->seen), "30[\"a\"] 30[\"\xC3\xA9\\\"x\"] 20[\"a\"]");
     forget(&fixture->seen);
     fixture->seen.stop_after = 2;
-    assert_int_equal(store_read_newest(fixture->reader, "p", 100, see, &fixture->seen, &fixture->error), STATUS_OK);
+    assert_int_equal(store_read_newest(fixture->reader, "p", 100, see, &fixture->seen, &fixture->error),
+                     STATUS_OK);
     assert_int_equal(fixture->seen.count, 2);
 }
 
@@ -229,7 +228,8 @@ static void newest_rows_end_at_the_limit_or_when_the_visitor_has_enough(void **s
 static const char *since(struct fixture *fixture, uint64_t boot, uint64_t sequence, uint32_t limit)
 {
     forget(&fixture->seen);
-    enum status status = store_read_since(fixture->reader, boot, sequence, limit, see, &fixture->seen, &fixture->error);
+    enum status status =
+        store_read_since(fixture->reader, boot, sequence, limit, see, &fixture->seen, &fixture->error);
     if (status == STATUS_NOT_FOUND)
         return "unknown";
     assert_int_equal(status, STATUS_OK);
@@ -240,7 +240,8 @@ static void since_gives_the_newest_state_of_what_was_written_later(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t boot = store_boot_id(fixture->store);
-    static const struct row_spec rows[] = {{10, "a", EMIT_FINAL, 0, 1}, {10, "b", EMIT_FINAL, 0, 1}, {20, "a", EMIT_FINAL, 0, 1}};
+    static const struct row_spec rows[] = {
+        {10, "a", EMIT_FINAL, 0, 1}, {10, "b", EMIT_FINAL, 0, 1}, {20, "a", EMIT_FINAL, 0, 1}};
     static const struct row_spec update = {10, "a", EMIT_UPDATE, 1, 2};
     put(fixture, "p", 0, rows, 3);
     assert_string_equal(since(fixture, boot, 0, 100), "10[\"b\"] 20[\"a\"]");
@@ -283,7 +284,9 @@ static void positions_go_on_over_restarts(void **state)
 static bool expire(struct fixture *fixture, int64_t now_us, int64_t results_age_us, int64_t letters_age_us)
 {
     bool more = false;
-    assert_int_equal(store_expire(fixture->store, now_us, results_age_us, letters_age_us, &more, &fixture->error), STATUS_OK);
+    assert_int_equal(
+        store_expire(fixture->store, now_us, results_age_us, letters_age_us, &more, &fixture->error),
+        STATUS_OK);
     return more;
 }
 
@@ -291,7 +294,10 @@ static void results_older_than_their_age_go_and_positions_before_them_are_unknow
 {
     struct fixture *fixture = *state;
     uint64_t boot = store_boot_id(fixture->store);
-    put(fixture, "p", 1, (struct row_spec[]){{100, "a", EMIT_FINAL, 0, 1}, {10, "b", EMIT_FINAL, 0, 1}, {20, "c", EMIT_FINAL, 0, 1}}, 3);
+    put(fixture, "p", 1,
+        (struct row_spec[]){
+            {100, "a", EMIT_FINAL, 0, 1}, {10, "b", EMIT_FINAL, 0, 1}, {20, "c", EMIT_FINAL, 0, 1}},
+        3);
     put(fixture, "q", 4, (struct row_spec[]){{100, "a", EMIT_FINAL, 0, 1}}, 1);
     assert_false(expire(fixture, 1000000, 0, 0));
     assert_false(expire(fixture, 1030, 1000, 0)); /* windows end at start + 10: 20 < 30, but 30 is not */
@@ -330,26 +336,36 @@ static void expiry_goes_on_in_steps(void **state)
 
 /* --- dead letters ------------------------------------------------------------------------------------------------- */
 
-static void put_letters(struct fixture *fixture, int64_t first_offset, uint32_t count, const char *reason, uint32_t pipeline, int64_t time_us)
+static void put_letters(struct fixture *fixture, int64_t first_offset, uint32_t count, const char *reason,
+                        uint32_t pipeline, int64_t time_us)
 {
     static const char *const sources[] = {"s"}, *const pipelines[] = {"p", "q"};
     struct dead_letter_block *block = dead_letter_block_create();
     for (uint32_t i = 0; i < count; i++)
-        dead_letter_block_add(block, &(struct dead_letter){.partition = 3, .offset = first_offset + i, .time_us = time_us, .reason = reason,
-                                                           .pipeline_index = pipeline, .detail = SLICE("at byte 3"), .raw = {"a\0\xff", 3}});
+        dead_letter_block_add(block, &(struct dead_letter){.partition = 3,
+                                                           .offset = first_offset + i,
+                                                           .time_us = time_us,
+                                                           .reason = reason,
+                                                           .pipeline_index = pipeline,
+                                                           .detail = SLICE("at byte 3"),
+                                                           .raw = {"a\0\xff", 3}});
     assert_int_equal(store_begin(fixture->store, &fixture->error), STATUS_OK);
-    assert_int_equal(store_put_dead_letters(fixture->store, block, sources, pipelines, 5, &fixture->error), STATUS_OK);
+    assert_int_equal(store_put_dead_letters(fixture->store, block, sources, pipelines, 5, &fixture->error),
+                     STATUS_OK);
     assert_int_equal(store_commit(fixture->store, &fixture->error), STATUS_OK);
     dead_letter_block_destroy(block);
 }
 
 /* Offsets of all letters that pass, by pages. */
-static void check_letters(struct fixture *fixture, const char *source, const char *reason, uint32_t limit, const char *expected)
+static void check_letters(struct fixture *fixture, const char *source, const char *reason, uint32_t limit,
+                          const char *expected)
 {
     struct buffer cursor = {0}, next = {0}, offsets = {0};
     do {
         struct buffer page = {0};
-        assert_int_equal(store_read_dead_letters(fixture->reader, source, reason, limit, buffer_slice(&cursor), &page, &next, &fixture->error), STATUS_OK);
+        assert_int_equal(store_read_dead_letters(fixture->reader, source, reason, limit,
+                                                 buffer_slice(&cursor), &page, &next, &fixture->error),
+                         STATUS_OK);
         buffer_append_char(&page, '\0');
         for (const char *at = page.data; (at = strstr(at, "\"offset\":")); at++)
             buffer_format(&offsets, "%s%ld", offsets.size ? " " : "", strtol(at + 9, NULL, 10));
@@ -376,11 +392,14 @@ static void dead_letters_are_listed_newest_first_with_their_bytes(void **state)
     }
     struct buffer out = {0}, next = {0};
     buffer_append_text(&out, "[");
-    assert_int_equal(store_read_dead_letters(fixture->reader, NULL, "not_json", 2, (struct slice){0}, &out, &next, &fixture->error), STATUS_OK);
+    assert_int_equal(store_read_dead_letters(fixture->reader, NULL, "not_json", 2, (struct slice){0}, &out,
+                                             &next, &fixture->error),
+                     STATUS_OK);
     buffer_append_char(&out, '\0');
-    assert_string_equal(out.data,
-                        "[{\"source\":\"s\",\"partition\":3,\"offset\":4,\"time\":-2,\"reason\":\"not_json\",\"detail\":\"at byte 3\",\"raw_base64\":\"YQD/\"},"
-                        "{\"source\":\"s\",\"partition\":3,\"offset\":3,\"time\":-2,\"reason\":\"not_json\",\"detail\":\"at byte 3\",\"raw_base64\":\"YQD/\"}");
+    assert_string_equal(
+        out.data,
+        "[{\"source\":\"s\",\"partition\":3,\"offset\":4,\"time\":-2,\"reason\":\"not_json\",\"detail\":\"at byte 3\",\"raw_base64\":\"YQD/\"},"
+        "{\"source\":\"s\",\"partition\":3,\"offset\":3,\"time\":-2,\"reason\":\"not_json\",\"detail\":\"at byte 3\",\"raw_base64\":\"YQD/\"}");
     buffer_deinit(&out);
     buffer_deinit(&next);
 }
@@ -408,8 +427,9 @@ static void dead_letters_grow_old_by_their_time(void **state)
 
 /* --- progress ----------------------------------------------------------------------------------------------------- */
 
-static void put_progress(struct fixture *fixture, uint64_t epoch, struct store_position *positions, uint32_t position_count,
-                         struct store_pipeline_progress *pipelines, uint32_t pipeline_count)
+static void put_progress(struct fixture *fixture, uint64_t epoch, struct store_position *positions,
+                         uint32_t position_count, struct store_pipeline_progress *pipelines,
+                         uint32_t pipeline_count)
 {
     struct store_progress progress = {epoch, positions, position_count, pipelines, pipeline_count};
     assert_int_equal(store_begin(fixture->store, &fixture->error), STATUS_OK);
@@ -425,7 +445,8 @@ static void newest_progress_is_read_back(void **state)
     arena_init(&arena, 0);
     assert_int_equal(store_load_progress(fixture->store, &arena, &progress, &fixture->error), STATUS_OK);
     assert_int_equal(progress.position_count + progress.pipeline_count + progress.epoch, 0);
-    struct store_position positions[] = {{"s", 1, 10, TIME_NONE, 5, TIME_NONE}, {"s", 0, 20, 7, 20, TIME_MAX}};
+    struct store_position positions[] = {{"s", 1, 10, TIME_NONE, 5, TIME_NONE},
+                                         {"s", 0, 20, 7, 20, TIME_MAX}};
     struct store_pipeline_progress pipelines[] = {{"p", UINT64_MAX - 1, TIME_NONE}};
     put_progress(fixture, 1, positions, 2, pipelines, 1);
     positions[0].position = 11;
@@ -436,13 +457,15 @@ static void newest_progress_is_read_back(void **state)
     assert_int_equal(progress.epoch, 2);
     assert_int_equal(progress.position_count, 2);
     const struct store_position *kept = &progress.positions[0], *changed = &progress.positions[1];
-    assert_true(!strcmp(kept->source, "s") && kept->partition == 0 && kept->position == 20 && kept->position_max_time_us == 7 &&
-                kept->base == 20 && kept->base_watermark_us == TIME_MAX);
-    assert_true(changed->partition == 1 && changed->position == 11 && changed->position_max_time_us == TIME_NONE && changed->base == 5 &&
+    assert_true(!strcmp(kept->source, "s") && kept->partition == 0 && kept->position == 20 &&
+                kept->position_max_time_us == 7 && kept->base == 20 && kept->base_watermark_us == TIME_MAX);
+    assert_true(changed->partition == 1 && changed->position == 11 &&
+                changed->position_max_time_us == TIME_NONE && changed->base == 5 &&
                 changed->base_watermark_us == TIME_NONE);
     assert_int_equal(progress.pipeline_count, 1);
     assert_string_equal(progress.pipelines[0].pipeline, "p");
-    assert_true(progress.pipelines[0].definition_hash == UINT64_MAX - 1 && progress.pipelines[0].closed_through_us == 99);
+    assert_true(progress.pipelines[0].definition_hash == UINT64_MAX - 1 &&
+                progress.pipelines[0].closed_through_us == 99);
     arena_deinit(&arena);
 }
 
