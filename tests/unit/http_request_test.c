@@ -1,9 +1,10 @@
 /* Requests as text arrives: their parts, their limits, and what has to be refused because it could be read two ways. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <string.h>
 

@@ -1,9 +1,10 @@
 /* The event loop: timers in order of their time, descriptors that are ready, and what callbacks may do to both. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,10 @@
 /* Frames on their way into a socket: shared, counted, in order, whatever the socket takes at a time. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -1,9 +1,10 @@
 /* WebSocket frames by RFC 6455: what is delivered, what is refused and with which code, and the handshake. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <stdio.h>
 #include <string.h>
