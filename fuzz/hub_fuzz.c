@@ -165,6 +165,8 @@ static void say(struct world *world, const uint8_t *text, size_t size)
     free(copy);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world *world = calloc(1, sizeof *world);
