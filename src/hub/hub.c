@@ -56,6 +56,7 @@ struct hub *hub_create(const struct hub_options *options)
     hub_document_init(&hub->record, HUB_DOCUMENT_SIZE, HUB_RECORD_DEPTH);
     hub->scratch = batch_create();
     hub_recent_init(&hub->recent);
+    hub->known.seed = options->seed;
     row_table_init(&hub->current, options->seed, HUB_CURRENT_ROWS_MAX, HUB_CURRENT_SIZE_MAX);
     return hub;
 }
@@ -69,6 +70,7 @@ void hub_destroy(struct hub *hub)
     if (hub->block)
         result_block_release(hub->block);
     hub_recent_deinit(&hub->recent);
+    hub_known_deinit(&hub->known);
     row_table_deinit(&hub->current);
     batch_destroy(hub->scratch);
     hub_document_deinit(&hub->message);
@@ -112,23 +114,42 @@ static void put_current(struct hub *hub, const struct hub_record *record)
         row_table_drop_first(&hub->current);
 }
 
+static uint64_t read_count(struct hub *hub, const struct native_json_node *object, struct slice name)
+{
+    const struct native_json_node *node = object ? hub_document_member(&hub->record, object, name) : NULL;
+    return node && node->event == NATIVE_JSON_INT && node->value.integer > 0 ? (uint64_t)node->value.integer
+                                                                             : 0;
+}
+
+/* What a stored record says of its state: the members that order the states of a row. */
+static void read_state(struct hub *hub, struct hub_record *record)
+{
+    hub_document_set(&hub->record, record->json);
+    const struct native_json_node *root = hub_document_root(&hub->record, NULL);
+    if (!root)
+        return;
+    const struct native_json_node *emit = hub_document_member(&hub->record, root, SLICE("emit"));
+    const struct native_json_node *receipt = hub_document_member(&hub->record, root, SLICE("receipt"));
+    record->is_early =
+        emit && emit->event == NATIVE_JSON_STRING && slice_equal_text(hub_node_text(emit), "early");
+    record->revision = (uint32_t)read_count(hub, root, SLICE("revision"));
+    record->event_count =
+        read_count(hub, receipt, SLICE("on_time")) + read_count(hub, receipt, SLICE("late_accepted"));
+}
+
 void hub_restore_row(struct hub *hub, const struct store_result *row)
 {
     for (uint32_t i = 0; i < hub->options.pipeline_count; i++) {
         if (!slice_equal_text(row->pipeline, hub->options.pipelines[i]))
             continue;
-        hub_document_set(&hub->record, row->json);
-        const struct native_json_node *root = hub_document_root(&hub->record, NULL);
-        const struct native_json_node *emit =
-            root ? hub_document_member(&hub->record, root, SLICE("emit")) : NULL;
         struct hub_record record = {.json = row->json,
                                     .key_json = row->key_json,
                                     .boot_id = row->boot_id,
                                     .sequence = row->sequence,
                                     .window_start_us = row->window_start_us,
-                                    .pipeline_index = i,
-                                    .is_early = emit && emit->event == NATIVE_JSON_STRING &&
-                                                slice_equal_text(hub_node_text(emit), "early")};
+                                    .pipeline_index = i};
+        read_state(hub, &record);
+        hub_known_add(&hub->known, &record);
         put_current(hub, &record);
         hub->needs_sort = true;
     }
@@ -259,14 +280,16 @@ void hub_client_describe(const struct hub_client *client, struct buffer *out)
 
 /* --- the turn --- */
 
-static struct hub_record block_record(const struct hub *hub, const struct result_block *block, uint32_t row)
+struct hub_record hub_block_record(const struct hub *hub, const struct result_block *block, uint32_t row)
 {
     return (struct hub_record){.json = result_block_json(block, row),
                                .key_json = result_block_key_json(block, row),
                                .boot_id = hub->options.boot_id,
                                .sequence = block->first_sequence + row,
                                .window_start_us = block->window_starts_us[row],
+                               .event_count = result_block_event_count(block, row),
                                .pipeline_index = block->shape->pipeline_index,
+                               .revision = block->revisions[row],
                                .is_early = block->emits[row] == EMIT_EARLY};
 }
 
@@ -276,14 +299,16 @@ static void distribute_block(struct hub *hub, size_t *budget)
     const struct result_block *block = hub->block;
     const struct pointer_list *groups = &hub->by_pipeline[block->shape->pipeline_index];
     for (; hub->block_row<block->row_count && * budget> 0; hub->block_row++) {
-        struct hub_record record = block_record(hub, block, hub->block_row);
+        struct hub_record record = hub_block_record(hub, block, hub->block_row);
+        bool is_repeat = hub_known_has(&hub->known, &record);
         hub_document_set(&hub->record, record.json);
-        for (uint32_t i = 0; i < groups->count; i++) {
+        for (uint32_t i = 0; i < groups->count && !is_repeat; i++) {
             struct hub_group *group = groups->items[i];
             if (hub_group_wants(group))
                 hub_group_add_result(group, &record);
         }
-        put_current(hub, &record);
+        if (!is_repeat)
+            put_current(hub, &record);
         hub->next_sequence = record.sequence + 1;
         *budget -= record.json.size < *budget ? record.json.size : *budget;
     }

@@ -30,6 +30,7 @@ enum {
     HUB_RECENT_SIZE_MAX = 8 * 1024 * 1024, /* result blocks kept for `since`; then the oldest go */
     HUB_CURRENT_ROWS_MAX = 65536,         /* newest rows per key, for snapshots; then the longest unchanged go */
     HUB_CURRENT_SIZE_MAX = 32 * 1024 * 1024, /* bytes of the same */
+    HUB_KNOWN_ROWS_MAX = 65536,           /* rows of an earlier life that are recognised when they are emitted again */
     HUB_PENDING_ROWS_MAX = 16384,         /* newest rows per key that a group holds for conflation */
     HUB_PENDING_SIZE_MAX = 8 * 1024 * 1024, /* bytes of the same */
     HUB_PENDING_TOTAL_SIZE_MAX = 64 * 1024 * 1024, /* bytes of the pending rows of all groups */
@@ -124,7 +125,8 @@ struct hub *hub_create(const struct hub_options *options);
 void hub_destroy(struct hub *hub);
 /* The hub becomes the consumer of the input, which must outlive it. */
 void hub_add_input(struct hub *hub, struct hub_input *input);
-/* A row of an earlier life, for snapshots; before the first turn. Rows of pipelines that are not known are ignored. */
+/* A row of an earlier life, for snapshots, and so that it is not delivered once more when recovery emits it again. Before
+ * the first turn. Rows of pipelines that are not known are ignored. */
 void hub_restore_row(struct hub *hub, const struct store_result *row);
 
 /* Takes what the inputs have (at most HUB_TURN_SIZE_MAX of records), hands frames to connections. Returns when it

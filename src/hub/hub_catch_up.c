@@ -73,8 +73,9 @@ static bool next_recent(struct hub_subscription *subscription, struct slice *jso
     }
     *position = (struct hub_position){hub->options.boot_id, block->first_sequence + row};
     subscription->recent_next = position->sequence + 1;
-    *json = result_block_json(block, row);
-    if (!is_wanted(subscription->group, block->shape->pipeline_index, *json))
+    struct hub_record record = hub_block_record(hub, block, row);
+    *json = record.json;
+    if (hub_known_has(&hub->known, &record) || !is_wanted(subscription->group, record.pipeline_index, *json))
         *json = (struct slice){0};
     return true;
 }

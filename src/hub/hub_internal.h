@@ -4,6 +4,7 @@
  *   hub_group.c         equal subscriptions: index, pending frames, members
  *   hub_catch_up.c      a subscription that is not live: snapshot, missed rows, slow client
  *   hub_recent.c        blocks kept for `since`
+ *   hub_known.c         rows of an earlier life that may be emitted again
  *   hub_encoder.c       messages → WebSocket frames
  *   hub.c               inputs → groups, clients, time */
 #pragma once
@@ -179,6 +180,20 @@ struct hub_recent {
     uint64_t evicted_stored; /* newest sequence gone that the store should have */
 };
 
+/* --- hub_known.c --- */
+
+struct known_row;
+struct hub_known {
+    struct known_row *rows; /* open addressing */
+    uint32_t count, capacity;
+    uint64_t seed;
+};
+void hub_known_deinit(struct hub_known *known);
+/* At most HUB_KNOWN_ROWS_MAX; further ones are not remembered. */
+void hub_known_add(struct hub_known *known, const struct hub_record *record);
+/* Is the record a repeat, or an older state, of a row that was added? */
+bool hub_known_has(const struct hub_known *known, const struct hub_record *record);
+
 /* What the latency ledger wants to know of a block. */
 struct hub_sent_block {
     int64_t arrival_us, emitted_us;
@@ -206,6 +221,7 @@ struct hub {
     struct batch *scratch;
 
     struct hub_recent recent;
+    struct hub_known known;
     struct row_table current;
     bool needs_sort; /* rows were restored */
     uint64_t next_sequence; /* one past the newest row seen */
@@ -229,6 +245,7 @@ size_t hub_client_queued(const struct hub_client *client);
 void hub_client_mark_ready(struct hub_client *client);
 /* Removes what closed clients have; not inside a loop over members. */
 void hub_reap(struct hub *hub);
+struct hub_record hub_block_record(const struct hub *hub, const struct result_block *block, uint32_t row);
 /* Does the group want the record that hub->record is set to? It is parsed at most once for all groups. */
 bool hub_group_wants(const struct hub_group *group);
 

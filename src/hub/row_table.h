@@ -17,7 +17,8 @@ struct hub_record {
     struct slice key_json; /* ["FR"] */
     uint64_t boot_id, sequence;
     int64_t window_start_us;
-    uint32_t pipeline_index;
+    uint64_t event_count; /* on time and late */
+    uint32_t pipeline_index, revision;
     bool is_early; /* of a window that is still open */
 };
 

@@ -24,12 +24,7 @@ static void answer(struct hub_fixture *fixture, enum status status, const struct
 static struct store_result stored(const char *json, const char *pipeline, const char *key, int64_t window,
                                   uint64_t boot_id, uint64_t sequence)
 {
-    return (struct store_result){.json = slice_of(json),
-                                 .pipeline = slice_of(pipeline),
-                                 .key_json = slice_of(key),
-                                 .window_start_us = window * SECOND,
-                                 .boot_id = boot_id,
-                                 .sequence = sequence};
+    return (struct store_result){slice_of(json), slice_of(pipeline), slice_of(key), window * SECOND, boot_id, sequence};
 }
 
 /* --- snapshots --- */
@@ -57,6 +52,35 @@ static void a_snapshot_is_the_newest_row_of_each_key_in_order_after_the_confirma
     fixture_emit(&fixture, "DE", 6, 5);
     fixture_turn(&fixture, 0);
     fake_expect_rows(&one, (int64_t[]){5}, 1);
+    CLOSE_FIXTURE;
+}
+
+static void rows_that_recovery_emits_again_are_not_delivered_again(void **state)
+{
+    (void)state;
+    FIXTURE;
+    struct store_result old[] = {
+        stored("{\"values\":{\"n\":11},\"emit\":\"final\",\"revision\":0,\"receipt\":{\"on_time\":3}}", "revenue", "[\"FR\"]", 1, 2, 90),
+        stored("{\"values\":{\"n\":12},\"emit\":\"update\",\"revision\":2,\"receipt\":{\"on_time\":3,\"late_accepted\":2}}", "revenue",
+               "[\"FR\"]", 2, 2, 91),
+        stored("{\"values\":{\"n\":13},\"emit\":\"early\",\"revision\":0,\"receipt\":{\"on_time\":7}}", "revenue", "[\"FR\"]", 3, 2, 92),
+    };
+    for (size_t i = 0; i < 3; i++)
+        hub_restore_row(fixture.hub, &old[i]);
+    fake_subscribe(&fixture, &one, "aggregations", "");
+    /* on_time of an emitted row is its n. */
+    struct fixture_row again[] = {{0, "FR", 1, 3, EMIT_EARLY, 0}, {0, "FR", 1, 3, EMIT_FINAL, 0}, {0, "FR", 2, 3, EMIT_UPDATE, 1},
+                                  {0, "FR", 2, 5, EMIT_UPDATE, 2}, {0, "FR", 3, 6, EMIT_EARLY, 0}};
+    struct fixture_row fresh[] = {{0, "FR", 1, 4, EMIT_UPDATE, 0}, {0, "FR", 2, 1, EMIT_UPDATE, 3}, {0, "FR", 3, 8, EMIT_EARLY, 0},
+                                  {0, "FR", 3, 2, EMIT_FINAL, 0}, {0, "DE", 1, 9, EMIT_FINAL, 0}};
+    fixture_emit_rows(&fixture, again, 5);
+    fixture_turn(&fixture, 0);
+    fake_expect_none(&one);
+    fixture_emit_rows(&fixture, fresh, 5);
+    fixture_turn(&fixture, 0);
+    fake_expect_rows(&one, (int64_t[]){4, 1, 8, 2, 9}, 5);
+    fake_subscribe(&fixture, &one, "aggregations", ",\"since\":\"3-0\"");
+    fake_expect_rows(&one, (int64_t[]){4, 1, 8, 2, 9}, 5);
     CLOSE_FIXTURE;
 }
 
@@ -555,6 +579,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_is_the_newest_row_of_each_key_in_order_after_the_confirmation),
+        cmocka_unit_test(rows_that_recovery_emits_again_are_not_delivered_again),
         cmocka_unit_test(a_snapshot_shows_only_what_the_filter_wants),
         cmocka_unit_test(the_position_of_a_snapshot_row_is_good_for_since),
         cmocka_unit_test(a_snapshot_larger_than_the_queue_leaves_as_the_queue_drains),
