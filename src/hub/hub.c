@@ -69,6 +69,7 @@ void hub_destroy(struct hub *hub)
     hub_groups_deinit(hub);
     if (hub->block)
         result_block_release(hub->block);
+    event_block_destroy(hub->events);
     hub_recent_deinit(&hub->recent);
     hub_known_deinit(&hub->known);
     row_table_deinit(&hub->current);
@@ -293,24 +294,48 @@ struct hub_record hub_block_record(const struct hub *hub, const struct result_bl
                                .is_early = block->emits[row] == EMIT_EARLY};
 }
 
+/* Takes a record's size, and about what is written around it, from what a turn may distribute. */
+static void spend(size_t *budget, size_t record_size)
+{
+    enum { ENVELOPE_SIZE = 256 };
+    size_t cost = record_size + ENVELOPE_SIZE;
+    *budget -= cost < *budget ? cost : *budget;
+}
+
+/* What goes to one client in a turn should fit into its queue even when each of its subscriptions wants every record:
+ * the sockets are written only behind the turn, and a client that reads fast must not look slow. */
+static size_t turn_budget(const struct hub *hub)
+{
+    enum { SUBSCRIPTIONS_REGARDED = 16 };
+    uint32_t count =
+        hub->most_subscriptions < SUBSCRIPTIONS_REGARDED ? hub->most_subscriptions : SUBSCRIPTIONS_REGARDED;
+    size_t quarter_queue = hub->options.client_queue_size / 4;
+    if (count == 0 || quarter_queue / count > HUB_TURN_SIZE_MAX)
+        return HUB_TURN_SIZE_MAX;
+    return quarter_queue / count;
+}
+
+static void distribute_result(struct hub *hub, const struct hub_record *record)
+{
+    const struct pointer_list *groups = &hub->by_pipeline[record->pipeline_index];
+    if (hub_known_has(&hub->known, record))
+        return;
+    hub_document_set(&hub->record, record->json);
+    for (uint32_t i = 0; i < groups->count; i++) {
+        if (hub_group_wants(groups->items[i]))
+            hub_group_add_result(groups->items[i], record);
+    }
+    put_current(hub, record);
+}
+
 /* Distributes rows of the block in hand until the turn's budget is used. */
 static void distribute_block(struct hub *hub, size_t *budget)
 {
-    const struct result_block *block = hub->block;
-    const struct pointer_list *groups = &hub->by_pipeline[block->shape->pipeline_index];
-    for (; hub->block_row<block->row_count && * budget> 0; hub->block_row++) {
-        struct hub_record record = hub_block_record(hub, block, hub->block_row);
-        bool is_repeat = hub_known_has(&hub->known, &record);
-        hub_document_set(&hub->record, record.json);
-        for (uint32_t i = 0; i < groups->count && !is_repeat; i++) {
-            struct hub_group *group = groups->items[i];
-            if (hub_group_wants(group))
-                hub_group_add_result(group, &record);
-        }
-        if (!is_repeat)
-            put_current(hub, &record);
+    for (uint32_t row; *budget > 0 && (row = hub->block_row) < hub->block->row_count; hub->block_row++) {
+        struct hub_record record = hub_block_record(hub, hub->block, row);
+        distribute_result(hub, &record);
         hub->next_sequence = record.sequence + 1;
-        *budget -= record.json.size < *budget ? record.json.size : *budget;
+        spend(budget, record.json.size);
     }
 }
 
@@ -356,23 +381,37 @@ static void take_results(struct hub *hub, struct hub_input *input, size_t *budge
     }
 }
 
+static void distribute_event(struct hub *hub, const struct event_block *block, uint32_t row)
+{
+    const struct pointer_list *groups = &hub->by_source[block->source_index];
+    struct hub_metadata metadata = {
+        .position = {hub->options.boot_id, hub->next_delivery++}, .event_block = block, .event_index = row};
+    hub_document_set(&hub->record, block->texts[row]);
+    for (uint32_t i = 0; i < groups->count; i++) {
+        if (hub_group_wants(groups->items[i]))
+            hub_group_add(groups->items[i], block->texts[row], &metadata);
+    }
+}
+
 static void take_events(struct hub *hub, struct hub_input *input, size_t *budget)
 {
-    struct event_block *block;
-    while (*budget > 0 && (block = ring_pop(&input->events))) {
-        const struct pointer_list *groups = &hub->by_source[block->source_index];
-        for (uint32_t row = 0; row < block->event_count && groups->count > 0; row++) {
-            struct hub_metadata metadata = {.position = {hub->options.boot_id, hub->next_delivery++},
-                                            .event_block = block,
-                                            .event_index = row};
-            hub_document_set(&hub->record, block->texts[row]);
-            for (uint32_t i = 0; i < groups->count; i++) {
-                if (hub_group_wants(groups->items[i]))
-                    hub_group_add(groups->items[i], block->texts[row], &metadata);
-            }
-            *budget -= block->texts[row].size < *budget ? block->texts[row].size : *budget;
+    while (*budget > 0) {
+        if (!hub->events) {
+            hub->events = ring_pop(&input->events);
+            hub->events_row = 0;
+            if (!hub->events)
+                return;
+            assert(hub->events->source_index < hub->options.source_count);
         }
-        event_block_destroy(block);
+        const struct event_block *block = hub->events;
+        for (uint32_t row; *budget > 0 && (row = hub->events_row) < block->event_count; hub->events_row++) {
+            distribute_event(hub, block, row);
+            spend(budget, block->texts[row].size);
+        }
+        if (hub->events_row < block->event_count)
+            return;
+        event_block_destroy(hub->events);
+        hub->events = NULL;
     }
 }
 
@@ -440,10 +479,9 @@ int64_t hub_turn(struct hub *hub, int64_t now_us, int64_t wall_now_us)
 {
     hub->now_us = now_us;
     hub->wall_now_us = wall_now_us;
-    size_t budget = HUB_TURN_SIZE_MAX;
+    size_t budget = turn_budget(hub), event_budget = budget;
     for (uint32_t i = 0; i < hub->inputs.count; i++)
         take_results(hub, hub->inputs.items[i], &budget);
-    size_t event_budget = HUB_TURN_SIZE_MAX;
     for (uint32_t i = 0; i < hub->inputs.count; i++)
         take_events(hub, hub->inputs.items[i], &event_budget);
     run_tick(hub);

@@ -204,17 +204,30 @@ struct hub_subscription *hub_group_join(struct hub *hub, struct hub_client *clie
     client->subscriptions[client->subscription_count++] = subscription;
     client->not_live_count++;
     hub->statistics.subscriptions++;
+    if (client->subscription_count > hub->most_subscriptions)
+        hub->most_subscriptions = client->subscription_count;
     return subscription;
 }
 
 static void leave_client(struct hub_subscription *subscription)
 {
     struct hub_client *client = subscription->client;
+    struct hub *hub = client->hub;
+    bool had_most = client->subscription_count == hub->most_subscriptions;
     for (uint32_t i = 0; i < client->subscription_count; i++) {
         if (client->subscriptions[i] == subscription) {
             client->subscriptions[i] = client->subscriptions[--client->subscription_count];
-            return;
+            break;
         }
+    }
+    if (!had_most)
+        return;
+    uint32_t former = hub->most_subscriptions;
+    hub->most_subscriptions = 0;
+    for (uint32_t i = 0; hub->most_subscriptions < former && i < hub->clients.count; i++) {
+        const struct hub_client *other = hub->clients.items[i];
+        if (other->subscription_count > hub->most_subscriptions)
+            hub->most_subscriptions = other->subscription_count;
     }
 }
 

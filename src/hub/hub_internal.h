@@ -229,6 +229,9 @@ struct hub {
 
     struct result_block *block; /* the one that is being distributed */
     uint32_t block_row;
+    struct event_block *events; /* likewise */
+    uint32_t events_row;
+    uint32_t most_subscriptions; /* of any one client */
     struct hub_sent_block *finished; /* distributed in this turn */
     uint32_t finished_count, finished_capacity;
     bool has_sent_results; /* in this turn */

@@ -132,6 +132,32 @@ static void a_snapshot_of_a_conflated_group_is_followed_by_newer_rows_only(void 
     CLOSE_FIXTURE;
 }
 
+static void a_burst_larger_than_the_queue_does_not_make_a_fast_reader_slow(void **state)
+{
+    (void)state;
+    enum { EVENTS = 1000, SUBSCRIPTIONS = 6 };
+    FIXTURE;
+    for (int i = 0; i < SUBSCRIPTIONS; i++)
+        fake_subscribe(&fixture, &one, "events", "");
+    char text[500];
+    snprintf(text, sizeof text, "{\"pad\":\"%0450d\"}", 0);
+    for (int i = 0; i < EVENTS; i++)
+        fixture_event(&fixture, 0, text);
+    /* Its socket takes everything, but only between turns. */
+    one.is_stalled = true;
+    int64_t due_us;
+    do {
+        due_us = hub_turn(fixture.hub, fixture.now_us, fixture.now_us);
+        fake_drain(&one, SIZE_MAX);
+    } while (due_us <= fixture.now_us);
+    assert_int_equal(one.close_code, 0);
+    int count = 0;
+    for (; fake_next(&one); count++)
+        assert_non_null(strstr(one.message.data, "\"event\""));
+    assert_int_equal(count, EVENTS * SUBSCRIPTIONS);
+    CLOSE_FIXTURE;
+}
+
 static void a_slow_client_of_events_is_closed_1013(void **state)
 {
     (void)state;
@@ -204,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_slow_client_gets_the_newest_row_per_key_and_is_live_again),
         cmocka_unit_test(a_slow_conflated_client_gets_every_key_once_more_and_is_live_again),
         cmocka_unit_test(a_snapshot_of_a_conflated_group_is_followed_by_newer_rows_only),
+        cmocka_unit_test(a_burst_larger_than_the_queue_does_not_make_a_fast_reader_slow),
         cmocka_unit_test(a_slow_client_of_events_is_closed_1013),
         cmocka_unit_test(a_slow_client_with_more_keys_than_its_queue_holds_is_closed_1013),
         cmocka_unit_test(a_client_that_asks_without_reading_is_closed_1013),
