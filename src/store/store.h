@@ -76,8 +76,9 @@ NODISCARD
 enum status store_load_progress(struct store *store, struct arena *arena, struct store_progress *progress,
                                 struct error *error);
 
-/* Deletes at most STORE_EXPIRE_ROWS rows per table that are older than the given ages (0 = keep for ever): results by window
- * end, dead letters by their time, both against the wall clock `now_us`. `*more`: there is more to delete. */
+/* Deletes at most STORE_EXPIRE_ROWS rows per table that are older than the given ages (0 = keep for ever): results by when
+ * they were written (noticed by these calls, so to the time between two of them or a thousandth of the age), dead letters by their
+ * time, both against the wall clock `now_us`. `*more`: there is more to delete. */
 NODISCARD
 enum status store_expire(struct store *store, int64_t now_us, int64_t results_age_us,
                          int64_t dead_letters_age_us, bool *more, struct error *error);
