@@ -229,12 +229,16 @@ bool arguments_overrides(const char *command, const struct argument_list *list, 
     return true;
 }
 
+void print_config_errors(const struct config_errors *errors) {
+    if (errors->text.size) fwrite(errors->text.data, 1, errors->text.size, stderr);
+}
+
 struct config *load_config(const char *file, const char *text, const struct config_override *overrides,
                            size_t override_count) {
     struct config_errors errors;
     config_errors_init(&errors, file);
     struct config *config = config_load(file, text, overrides, (uint32_t)override_count, &errors);
-    fwrite(errors.text.data, 1, errors.text.size, stderr);
+    print_config_errors(&errors);
     config_errors_deinit(&errors);
     return config;
 }

@@ -56,6 +56,9 @@ int command_error(const char *format, ...) PRINTF_LIKE(1, 2);
 /* Turns repeated `--set a.b=value` into overrides; false after a message when one is none. `overrides` has room for the list. */
 bool arguments_overrides(const char *command, const struct argument_list *list, struct config_override *overrides);
 
+/* Writes what was found to stderr. */
+void print_config_errors(const struct config_errors *errors);
+
 /* Loads a configuration, printing all its errors on stderr. NULL: the command ends with EXIT_BAD_CONFIG. `text` as in config_load(). */
 struct config *load_config(const char *file, const char *text, const struct config_override *overrides,
                            size_t override_count);

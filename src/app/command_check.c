@@ -64,9 +64,9 @@ int command_check(int argc, char **argv) {
     struct config_errors errors;
     config_errors_init(&errors, file);
     struct buffer bounds = {0};
-    struct config *config = config_load(file, NULL, overrides, (uint32_t)sets.count, &errors);
+    struct config *config = config_load_partly(file, NULL, overrides, (uint32_t)sets.count, &errors);
     if (config) engine_check(config, &errors, &bounds);
-    fwrite(errors.text.data, 1, errors.text.size, stderr);
+    print_config_errors(&errors);
     if (!config || errors.count) {
         exit_code = EXIT_BAD_CONFIG;
     } else {

@@ -33,7 +33,7 @@ static int config_show_command(int argc, char **argv) {
     config_errors_init(&errors, file);
     struct buffer out = {0};
     enum status status = config_show(file, overrides, (uint32_t)sets.count, strcmp(format, "json") == 0, &out, &errors);
-    fwrite(errors.text.data, 1, errors.text.size, stderr);
+    print_config_errors(&errors);
     config_errors_deinit(&errors);
     if (status == STATUS_OK) return print_buffer(&out);
     buffer_deinit(&out);

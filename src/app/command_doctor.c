@@ -152,7 +152,7 @@ static struct config *check_config(struct report *report, const char *file, cons
     struct config_errors errors;
     config_errors_init(&errors, file);
     struct buffer bounds = {0};
-    struct config *config = config_load(file, NULL, overrides, (uint32_t)count, &errors);
+    struct config *config = config_load_partly(file, NULL, overrides, (uint32_t)count, &errors);
     if (config) engine_check(config, &errors, &bounds);
     buffer_append_char(&errors.text, '\0');
     if (errors.count) {

@@ -78,7 +78,7 @@ static int run_replay(const struct replay_command *command, const struct config 
     struct error error = {{0}};
     int exit_code = EXIT_OK;
     if (replay_run(&options, &errors, &error) != STATUS_OK) {
-        fwrite(errors.text.data, 1, errors.text.size, stderr);
+        print_config_errors(&errors);
         exit_code = errors.count ? EXIT_BAD_CONFIG : command_error("%s", error.text);
     }
     config_errors_deinit(&errors);

@@ -1,8 +1,6 @@
 /* weir run: the control thread. It builds the engine and the server, waits for a signal, and takes both down:
  *
- *   signal → shards stop reading → merger → sinks durable → server says goodbye → exit
- *
- * Requests that arrive meanwhile are still logged before they are answered; they are processed after the next start. */
+ *   signal → open requests are answered, clients told goodbye → shards stop reading → merger → sinks durable → exit */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -73,7 +71,7 @@ static int run_parts(const struct config *config, struct health *health, struct 
     config_errors_init(&errors, config->file);
     struct error error = {{0}};
     struct engine *engine = engine_create(&engine_options, &errors, &error);
-    fwrite(errors.text.data, 1, errors.text.size, stderr);
+    print_config_errors(&errors);
     bool is_bad_config = errors.count > 0;
     config_errors_deinit(&errors);
     if (!engine) return is_bad_config ? EXIT_BAD_CONFIG : command_error("%s", error.text);
@@ -88,8 +86,8 @@ static int run_parts(const struct config *config, struct health *health, struct 
     engine_start(engine);
     server_start(server);
     wait_until_told(config, engine, server, health, greeting);
-    engine_stop(engine, clock_monotonic_us(&clock_system) + DRAIN_TIMEOUT_US);
     server_stop(server);
+    engine_stop(engine, clock_monotonic_us(&clock_system) + DRAIN_TIMEOUT_US);
     server_destroy(server);
     engine_destroy(engine);
     log_write(LOG_INFO, "server", "stopped");

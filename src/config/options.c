@@ -49,7 +49,7 @@ const struct option options[] = {
      "memory of the process that is planned with"},
     {SCOPE_ROOT, "store", OPTION_GROUP, OPTION_NO_FIELD, 0, 0, NULL, ANY, "what is kept in data_dir, and for how long"},
     {SCOPE_ROOT, "store.results_retention", OPTION_DURATION, ROOT(store.results_retention_us), 0, 0, "30d", 0, 36500 * DAYS, NULL,
-     "results, by the end of their window; 0s = for ever"},
+     "results, by when they were written; 0s = for ever"},
     {SCOPE_ROOT, "store.events_retention", OPTION_DURATION, ROOT(store.events_retention_us), 0, 0, "7d", 0, 36500 * DAYS, NULL,
      "events of http sources, by arrival, once they are processed; 0s = for ever"},
     {SCOPE_ROOT, "store.dead_letters_retention", OPTION_DURATION, ROOT(store.dead_letters_retention_us), 0, 0, "30d", 0, 36500 * DAYS, NULL,

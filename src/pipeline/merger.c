@@ -22,7 +22,10 @@ static bool wants_json(const struct engine *engine, uint32_t pipeline_index) {
 static void push_to_hub(struct merger *merger, struct result_block *block) {
     struct ring *ring = &merger->hub_input.results;
     result_block_acquire(block);
-    if (ring_push(ring, block) || engine_push(merger->engine, ring, &merger->waker, block)) return;
+    if (ring_push(ring, block)) return;
+    /* While stopping the server has already said goodbye: nobody makes room. */
+    bool is_stopping = atomic_load_explicit(&merger->engine->should_stop, memory_order_acquire);
+    if (!is_stopping && engine_push(merger->engine, ring, &merger->waker, block)) return;
     result_block_release(block);
 }
 

@@ -3,6 +3,8 @@
  * are tried again; nothing is acknowledged that is not committed.
  *
  * Progress is written only up to a mark that every other sink has flushed. Marks that are not there yet wait in a short queue. */
+#include <assert.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,6 +126,8 @@ static void note_commit(struct store_outlet *self, const struct progress_mark *m
     for (uint32_t i = 0; mark && i < mark->position_count; i++) {
         struct engine_partition *partition =
             engine_find_partition(engine, mark->positions[i].source_index, mark->positions[i].partition);
+        assert(partition);
+        assert(partition);
         atomic_store_explicit(&partition->durable_base, mark->positions[i].base, memory_order_release);
     }
 }

@@ -90,6 +90,24 @@ static void fill_snapshot(void *context, struct stats_snapshot *snapshot)
     snapshot->events_dropped = statistics.events_dropped;
 }
 
+/* Clients that were cut for being slow stay in sight for a minute. */
+static void report_slow_consumers(struct server *server)
+{
+    uint64_t count = hub_statistics(server->hub).slow_consumers;
+    int64_t now_us = server->loop.now_us;
+    if (count > server->slow_consumers_told) {
+        health_report(server->health, "clients", HEALTH_DEGRADED,
+                      "%llu WebSocket client%s too slow for the subscriptions and disconnected within the last minute",
+                      (unsigned long long)(count - server->slow_consumers_told),
+                      count - server->slow_consumers_told == 1 ? " was" : "s were");
+        server->slow_consumers_told = count;
+        server->slow_consumer_us = now_us;
+    } else if (server->slow_consumer_us && now_us - server->slow_consumer_us > SERVER_SLOW_SHOWN_US) {
+        health_report(server->health, "clients", HEALTH_OK, NULL);
+        server->slow_consumer_us = 0;
+    }
+}
+
 static void write_clients(void *context, struct buffer *out)
 {
     const struct server *server = context;
@@ -116,6 +134,7 @@ static void second_passed(struct timer *timer)
 {
     struct server *server = (struct server *)(void *)((char *)timer - offsetof(struct server, api_timer));
     api_tick(server->api);
+    report_slow_consumers(server);
     loop_set_timer(&server->loop, timer, server->loop.now_us + MICROSECONDS_PER_SECOND);
 }
 

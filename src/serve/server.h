@@ -30,6 +30,7 @@ enum {
     SERVER_CLOSE_TIME_US = 5 * 1000000,             /* for the closing handshake of a WebSocket; then it is cut */
     SERVER_PING_QUIET_US = 20 * 1000000,            /* silence of a WebSocket client before it is sent a ping */
     SERVER_PONG_TIME_US = 10 * 1000000,             /* for its answer; then it is closed */
+    SERVER_SLOW_SHOWN_US = 60 * 1000000,            /* a disconnected slow client is shown in health for so long */
     SERVER_ACCEPT_PAUSE_US = 100 * 1000,            /* without a free descriptor, before trying again */
     SERVER_SHORTAGE_TIME_US = 5 * 1000000,          /* without a failed accept, before health says that all is well */
     SERVER_STOP_TIME_US = 3 * 1000000,              /* for open answers and closing handshakes when the server stops */

@@ -107,6 +107,8 @@ struct server {
     struct timer api_timer;
     struct latency_note latency_notes[SERVER_LATENCY_NOTES_MAX];
     uint32_t latency_note_count;
+    uint64_t slow_consumers_told; /* as last reported to health */
+    int64_t slow_consumer_us;     /* when the newest was seen; 0 = none, or long ago */
     char date[HTTP_DATE_SIZE];
     int64_t date_second;
     char *read_buffer; /* [SERVER_READ_SIZE] */

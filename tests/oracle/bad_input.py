@@ -18,8 +18,8 @@ REASONS = {
     "too_big": {"too_big"},
     "too_deep": {"too_deep"},
     "no_time": {"no_time"},
-    "bad_time": {"bad_time"},
-    "future": {"future"},
+    "bad_time": {"absurd_time"},
+    "future": {"future_time"},
 }
 ABSENT = object()
 
@@ -76,6 +76,8 @@ GOOD = [
     good("negative_exponent", value("125e-3"), 0.125),
     good("smallest_subnormal", value("5e-324"), 5e-324),
     good("underflow_is_zero", value("1e-400"), 0),
+    good("huge_exponent", value("1e999"), None),
+    good("huge_negative_exponent", value("-1e999"), None),
     good("largest_double", value("1.7976931348623157e308"), 1.7976931348623157e308),
     good("many_digits_round_to_nearest", value("0.1000000000000000055511151231257827021181583404541015625"), 0.1),
     good("zero_with_exponent", value("0e9"), 0),
@@ -141,7 +143,7 @@ BAD = [
          cut_utf8=value(b'"\xe2\x82"'), lone_continuation=value(b'"\x80"'), beyond_unicode=value(b'"\xf4\x90\x80\x80"'),
          bad_utf8_in_key=value(b'1,"\xff":1'), latin_1=value(b'"gr\xfc\xdfe"'), utf16=LINE.decode().encode("utf-16-le"),
          byte_order_mark_inside=b' \xef\xbb\xbf' + LINE, form_feed_as_space=b"\x0c" + LINE, no_break_space=b"\xc2\xa0" + LINE,
-         huge_exponent=value("1e999"), huge_negative_exponent=value("-1e999"), bad_utf8_in_unused_field=value(b'1,"u":"\xfe"'),
+         bad_utf8_in_unused_field=value(b'1,"u":"\xfe"'),
          bad_number_in_unused_field=value('1,"u":01'), bad_escape_in_unused_field=value(r'1,"u":"\q"')),
     *bad("not_object", an_array=b"[1700000000000,1]", a_string=b'"2023-11-14T22:13:20Z"',
          a_number=b"1700000000000", a_null=b"null", a_true=b"true"),

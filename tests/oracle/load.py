@@ -81,10 +81,9 @@ class Load:
             thread.join()
 
     def flush(self):
-        """Moves event time on until every window of the load has closed."""
-        number = next(self.numbers)
-        for step in (1, 2):
-            self.server.accept("s", [{"ts": T0 + number * STEP_MS + step * (DISORDER_MS + 2 * WINDOW_MS), "request": "end", "i": 0}])
+        """Moves event time on until every window of the load has closed, in every partition that a key may lead to."""
+        now_ms = T0 + next(self.numbers) * STEP_MS + 2 * (DISORDER_MS + WINDOW_MS)
+        self.server.accept("s", [{"ts": now_ms, "request": f"end {i}", "i": 0} for i in range(64)])
 
     def check(self):
         """Every accepted request is in the results with all its events, once; no other is there in part."""
