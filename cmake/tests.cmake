@@ -25,8 +25,6 @@ foreach(source ${weir_fuzz_targets})
     add_test(NAME fuzz/${name} COMMAND ${target} ${corpus})
   endif()
   target_link_libraries(${target} PRIVATE weir_core)
-  # libFuzzer fixes the name and the signature of the entry point, so no header of ours declares it.
-  target_compile_options(${target} PRIVATE -Wno-missing-prototypes)
   set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 300)
 endforeach()
 

@@ -26,6 +26,8 @@ static void check_errors(const struct config_errors *errors)
     assert(at == end);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* The part behind a NUL, when there is one, is the value of an override of the option named before a '='. */
