@@ -13,8 +13,9 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "decode/decoder.h"
+#include "source/generator.h"
 
-enum { EXIT_USAGE = 2, ROUNDS_DEFAULT = 5, ROUNDS_MAX = 1000, FIRST_BATCH_CAPACITY = 64 };
+enum { EXIT_USAGE = 2, ROUNDS_DEFAULT = 5, ROUNDS_MAX = 1000, FIRST_BATCH_CAPACITY = 64, GENERATED_EVENTS = 200000 };
 
 struct decode_job {
     const char *input_path;
@@ -37,10 +38,10 @@ struct round_result {
 };
 
 static const char usage_text[] =
-    "usage: weir bench decode --input FILE [--paths a,b.c] [--time PATH] [--rounds N] [--no-shapes]\n"
+    "usage: weir bench decode [--input FILE] [--paths a,b.c] [--time PATH] [--rounds N] [--no-shapes]\n"
     "                         [--format text|json]\n"
     "Decodes the lines of FILE (NDJSON) into columns and tells the CPU time per event of the best round.\n"
-    "  --input FILE    one JSON object per line\n"
+    "  --input FILE    one JSON object per line (default: made-up shop events)\n"
     "  --paths LIST    the columns (default user_id,properties.amount), besides the time\n"
     "  --time PATH     the event time (default timestamp)\n"
     "  --rounds N      1 to 1000 (default 5)\n"
@@ -81,8 +82,6 @@ static int parse_options(struct decode_job *job, int argc, char **argv)
     }
     if (optind < argc)
         return usage_error("unexpected argument", argv[optind]);
-    if (!job->input_path)
-        return usage_error("--input is missing", NULL);
     if (job->round_count < 1 || job->round_count > ROUNDS_MAX)
         return usage_error("--rounds is not a number from 1 to 1000", NULL);
     return -1;
@@ -152,6 +151,23 @@ static bool load_input(struct decode_job *job)
     fill_batches(job, (struct slice){data, (size_t)info.st_size});
     munmap(data, (size_t)info.st_size);
     return true;
+}
+
+/* What `weir demo` runs on, without the bad ones. */
+static void make_input(struct decode_job *job)
+{
+    const struct config_generator_source shop = {.seed = 1, .users = 5000, .count = GENERATED_EVENTS};
+    struct source_reader *reader = generator_reader_open(&shop, 0, 1, (struct source_position){0}, &clock_system);
+    struct error error;
+    int64_t next_us = 0;
+    while (job->line_count < GENERATED_EVENTS) {
+        struct batch *batch = add_batch(job);
+        if (source_read(reader, BATCH_DEFAULT_ROWS, INT64_MAX, batch, &next_us, &error) != STATUS_OK)
+            break;
+        job->line_count += batch->record_count;
+        job->text_size += batch->text_size;
+    }
+    reader->operations->close(reader);
 }
 
 static struct round_result run_round(const struct decode_job *job)
@@ -227,7 +243,9 @@ int bench_decode(int argc, char **argv)
         return exit_code;
     schema_init(&job.schema);
     exit_code = EXIT_FAILURE;
-    if (add_columns(&job) && load_input(&job)) {
+    if (!job.input_path)
+        make_input(&job);
+    if (add_columns(&job) && (!job.input_path || load_input(&job))) {
         run_rounds(&job);
         exit_code = EXIT_SUCCESS;
     }

@@ -21,8 +21,7 @@ struct tap_client {
     wslay_event_context_ptr frames;
     struct random random;       /* frame masks */
     struct buffer received;     /* bytes behind the answer's head */
-    struct buffer *message;     /* where the next text goes */
-    bool has_message;
+    struct buffer arrived;      /* whole text messages, each behind its size_t */
     uint16_t close_code;
     char close_reason[128];
 };
@@ -30,6 +29,11 @@ struct tap_client {
 static ssize_t receive_bytes(wslay_event_context_ptr frames, uint8_t *data, size_t size, int flags, void *context) {
     (void)flags;
     struct tap_client *client = context;
+    if (client->arrived.size) {
+        /* wslay reads for as long as there is something to read; a live stream has no end. */
+        wslay_event_set_error(frames, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
     if (client->received.size) {
         size_t taken = size < client->received.size ? size : client->received.size;
         memcpy(data, client->received.data, taken);
@@ -69,11 +73,9 @@ static void take_message(wslay_event_context_ptr frames, const struct wslay_even
         size_t size = arrived->msg_length > 2 ? arrived->msg_length - 2 : 0;
         snprintf(client->close_reason, sizeof client->close_reason, "%.*s", (int)size, size ? (const char *)arrived->msg + 2 : "");
     }
-    if (arrived->opcode != WSLAY_TEXT_FRAME || !client->message) return;
-    buffer_clear(client->message);
-    buffer_append(client->message, arrived->msg, arrived->msg_length);
-    memset(buffer_reserve(client->message, NATIVE_JSON_PADDING), 0, NATIVE_JSON_PADDING);
-    client->has_message = true;
+    if (arrived->opcode != WSLAY_TEXT_FRAME) return;
+    buffer_append(&client->arrived, &arrived->msg_length, sizeof arrived->msg_length);
+    buffer_append(&client->arrived, arrived->msg, arrived->msg_length);
 }
 
 /* http://host[:port][/...] or host:port → host and port. */
@@ -180,6 +182,7 @@ void tap_client_close(struct tap_client *client) {
     if (client->frames) wslay_event_context_free(client->frames);
     close(client->socket);
     buffer_deinit(&client->received);
+    buffer_deinit(&client->arrived);
     free(client);
 }
 
@@ -190,12 +193,21 @@ enum status tap_client_send(struct tap_client *client, struct slice text, struct
     return STATUS_IO;
 }
 
+static bool take_arrived(struct tap_client *client, struct buffer *message) {
+    size_t size;
+    if (client->arrived.size < sizeof size) return false;
+    memcpy(&size, client->arrived.data, sizeof size);
+    buffer_clear(message);
+    buffer_append(message, client->arrived.data + sizeof size, size);
+    memset(buffer_reserve(message, NATIVE_JSON_PADDING), 0, NATIVE_JSON_PADDING);
+    buffer_consume(&client->arrived, sizeof size + size);
+    return true;
+}
+
 enum status tap_client_receive(struct tap_client *client, struct buffer *message, struct error *error) {
-    client->message = message;
-    client->has_message = false;
-    while (!client->has_message) {
+    while (!take_arrived(client, message)) {
         bool is_well = wslay_event_recv(client->frames) == 0 && wslay_event_send(client->frames) == 0;
-        if (client->has_message) break;
+        if (client->arrived.size) continue;
         if (client->close_code) {
             error_set(error, "the server closed the connection: %u %s", client->close_code, client->close_reason);
             return STATUS_CLOSED;

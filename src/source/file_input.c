@@ -120,6 +120,13 @@ static enum status fill(struct file_input *input, struct error *error)
     return status;
 }
 
+/* An empty file is empty whatever its name. */
+static bool is_named(const struct file_input *input, const char *ending)
+{
+    size_t path_size = strlen(input->path), size = strlen(ending);
+    return input->packed_size > 0 && path_size >= size && strcmp(input->path + path_size - size, ending) == 0;
+}
+
 /* A pipe may give fewer bytes than the magic number has. */
 static enum status find_packing(struct file_input *input, struct error *error)
 {
@@ -141,6 +148,9 @@ static enum status find_packing(struct file_input *input, struct error *error)
         input->zstd = ZSTD_createDStream();
         if (!input->zstd)
             abort();
+    } else if (is_named(input, ".gz") || is_named(input, ".zst")) {
+        error_set(error, "cannot read \"%s\": it is not packed as its name says; unpack it, or rename it", input->path);
+        return STATUS_IO;
     }
     return STATUS_OK;
 }

@@ -71,14 +71,15 @@ def write_config(directory, config, name="weir.yaml"):
     """Writes a config given as text or as a mapping; returns its path."""
     path = pathlib.Path(directory) / name
     if not isinstance(config, str):
-        config = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=1000)
+        # By way of JSON, so that what is used twice is written twice and not as an anchor.
+        config = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True, width=1000)
     path.write_text(config, encoding="utf-8")
     return path
 
 
 def records_of(text):
     """The JSON records of an NDJSON text."""
-    return [json.loads(line) for line in text.splitlines() if line]
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 def summary_of(stderr):
