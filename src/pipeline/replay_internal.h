@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/ring.h"
+#include "base/thread.h"
 #include "flow/source.h"
 #include "pipeline/processor.h"
 #include "pipeline/replay.h"
