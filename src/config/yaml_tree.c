@@ -167,6 +167,13 @@ struct builder {
     const char *key;
     struct config_place key_place;
     bool stopped;
+    const char *anchor; /* of the value that comes next; NULL mostly */
+    struct anchor {
+        const char *name;
+        struct node *node;
+    } anchors[CONFIG_MAX_ANCHORS];
+    uint32_t anchor_count;
+    uint32_t copied_count; /* nodes that aliases have copied */
 };
 
 /* An empty value has no token; it is behind its key then. */
@@ -196,8 +203,21 @@ static bool expects_key(const struct builder *builder)
     return builder->depth > 0 && builder->open[builder->depth - 1]->kind == NODE_MAP && !builder->key;
 }
 
+/* An anchor that is given again means the newest value, as YAML has it. */
+static void note_anchor(struct builder *builder, struct node *node)
+{
+    if (!builder->anchor)
+        return;
+    if (builder->anchor_count == CONFIG_MAX_ANCHORS)
+        refuse(builder, node->place, "more than 256 anchors");
+    else
+        builder->anchors[builder->anchor_count++] = (struct anchor){builder->anchor, node};
+    builder->anchor = NULL;
+}
+
 static void place_node(struct builder *builder, struct node *node)
 {
+    note_anchor(builder, node);
     if (builder->depth == 0) {
         builder->root = node;
         return;
@@ -270,32 +290,84 @@ static void open_node(struct builder *builder, enum node_kind kind, struct confi
     builder->open[builder->depth++] = node;
 }
 
-static struct fy_token *tag_or_anchor(const struct fy_event *event)
+static struct fy_token *tag_of(const struct fy_event *event)
+{
+    switch (event->type) {
+    case FYET_SCALAR: return event->scalar.tag;
+    case FYET_MAPPING_START: return event->mapping_start.tag;
+    case FYET_SEQUENCE_START: return event->sequence_start.tag;
+    default: return NULL;
+    }
+}
+
+static struct fy_token *anchor_of(const struct fy_event *event)
 {
     switch (event->type) {
     case FYET_ALIAS: return event->alias.anchor;
-    case FYET_SCALAR: return event->scalar.tag ? event->scalar.tag : event->scalar.anchor;
-    case FYET_MAPPING_START:
-        return event->mapping_start.tag ? event->mapping_start.tag : event->mapping_start.anchor;
-    case FYET_SEQUENCE_START:
-        return event->sequence_start.tag ? event->sequence_start.tag : event->sequence_start.anchor;
+    case FYET_SCALAR: return event->scalar.anchor;
+    case FYET_MAPPING_START: return event->mapping_start.anchor;
+    case FYET_SEQUENCE_START: return event->sequence_start.anchor;
     default: return NULL;
+    }
+}
+
+/* Depth and width of what is copied are bounded by the limits of the original, their product by CONFIG_MAX_COPIES. */
+static struct node *copy_node(struct builder *builder, const struct node *from)
+{
+    struct node *node = node_create(builder->problems->arena, from->kind, from->place);
+    node->text = from->text;
+    node->is_plain = from->is_plain;
+    builder->copied_count++;
+    for (const struct node *child = from->first; child && builder->copied_count < CONFIG_MAX_COPIES; child = child->next)
+        node_add(node, copy_node(builder, child), child->key, child->key_place);
+    return node;
+}
+
+static void take_alias(struct builder *builder, const char *name, struct config_place place)
+{
+    const struct node *found = NULL;
+    for (uint32_t i = 0; i < builder->anchor_count; i++)
+        if (strcmp(builder->anchors[i].name, name) == 0)
+            found = builder->anchors[i].node;
+    for (uint32_t i = 0; i < builder->depth; i++)
+        if (builder->open[i] == found)
+            found = NULL;
+    if (!found) {
+        refuse(builder, place, "there is no anchor of this name above; a value that begins with `*` has to be in quotes");
+    } else if (expects_key(builder)) {
+        refuse(builder, place, "a key has to be plain text");
+    } else if (builder->copied_count >= CONFIG_MAX_COPIES) {
+        refuse(builder, place, "aliases make this config too large");
+    } else {
+        place_node(builder, copy_node(builder, found));
     }
 }
 
 static void take_event(struct builder *builder, struct fy_event *event)
 {
     struct config_place place = mark_place(fy_event_start_mark(event));
-    struct fy_token *extra = tag_or_anchor(event);
-    if (extra) {
-        struct config_place extra_place = mark_place(fy_token_start_mark(extra));
-        /* libfyaml's mark of an anchor or alias is behind its first character, that of a tag is not. */
-        extra_place.column -= fy_token_get_type(extra) != FYTT_TAG && extra_place.column > 1;
-        refuse(builder, extra_place,
-               "a value that begins with `!`, `&` or `*` means something else to YAML; put it in quotes");
+    if (tag_of(event)) {
+        refuse(builder, mark_place(fy_token_start_mark(tag_of(event))),
+               "a value that begins with `!` means something else to YAML; put it in quotes");
         return;
     }
+    struct fy_token *anchor = anchor_of(event);
+    const char *anchor_name = NULL;
+    if (anchor) {
+        size_t size = 0;
+        const char *text = fy_token_get_text(anchor, &size);
+        anchor_name = arena_copy(builder->problems->arena, (struct slice){text, size}).data;
+        /* libfyaml's mark is behind the first character. */
+        if (event->type == FYET_ALIAS)
+            place = mark_place(fy_token_start_mark(anchor));
+    }
+    builder->anchor = anchor_name;
     switch (event->type) {
+    case FYET_ALIAS:
+        builder->anchor = NULL;
+        place.column -= place.column > 1;
+        take_alias(builder, anchor_name ? anchor_name : "", place);
+        break;
     case FYET_DOCUMENT_START:
         if (builder->root)
             refuse(builder, place,

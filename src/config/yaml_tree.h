@@ -1,5 +1,5 @@
 /* A YAML text as a small tree in an arena, each value with its place, before anything is known of what the keys mean.
- * Strict on purpose: one document, no anchors, aliases or tags, no key twice in a mapping. */
+ * Strict on purpose: one document, no tags, no merge keys, no key twice in a mapping. An alias is a copy of its anchor's value. */
 #pragma once
 
 #include "config/config.h"
@@ -8,6 +8,8 @@ enum {
     CONFIG_MAX_FILE_SIZE = 1024 * 1024, /* bytes of a config file */
     CONFIG_MAX_DEPTH = 16,              /* mappings and lists within each other */
     CONFIG_MAX_CHILDREN = 1024,         /* keys of a mapping, elements of a list */
+    CONFIG_MAX_ANCHORS = 256,
+    CONFIG_MAX_COPIES = 10000,          /* values that aliases copy */
     CONFIG_MAX_PROBLEMS = 1000,         /* kept before the first CONFIG_MAX_ERRORS by place are told */
 };
 
