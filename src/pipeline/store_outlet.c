@@ -127,7 +127,6 @@ static void note_commit(struct store_outlet *self, const struct progress_mark *m
         struct engine_partition *partition =
             engine_find_partition(engine, mark->positions[i].source_index, mark->positions[i].partition);
         assert(partition);
-        assert(partition);
         atomic_store_explicit(&partition->durable_base, mark->positions[i].base, memory_order_release);
     }
 }
