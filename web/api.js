@@ -16,6 +16,8 @@ async function getItems(path) {
 
 export const getPipelines = () => getItems("/api/v1/pipelines");
 export const getSources = () => getItems("/api/v1/sources");
+export const getStats = () => getJson("/api/v1/stats");
+export const getHealth = () => getJson("/health");
 
 export function resultsPath(pipeline, query) {
   const known = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);

@@ -8,13 +8,14 @@ import { Detail } from "./detail.js";
 import { NoEvents } from "./empty.js";
 import { createFilter } from "./filter.js";
 import { FilterBox } from "./filter_box.js";
-import { FourNumbers, StateLine, troubles } from "./headline.js";
+import { FourNumbers, StateLine } from "./headline.js";
 import { CONFLATE } from "./limits.js";
 import { readRoute, routeHref } from "./route.js";
 import { createScheduler } from "./scheduler.js";
 import { LiveSocket } from "./socket.js";
 import { Sources } from "./sources.js";
 import { Store } from "./store.js";
+import { troubles } from "./troubles.js";
 
 function useRoute() {
   const [route, setRoute] = useState(readRoute(location.hash));
@@ -88,10 +89,10 @@ function App({ store, retryNow }) {
   </main>`;
 }
 
-function titleOf({ connection, system }) {
-  if (connection.name === "waiting") return "disconnected – weir";
-  const [worst] = troubles(system);
-  return worst ? `${worst[0]} ${worst[1].status} – weir` : "weir";
+function titleOf(store) {
+  if (store.connection.name === "waiting") return "disconnected – weir";
+  const [worst] = troubles(store);
+  return worst ? `${worst.name} is ${worst.word} – weir` : "weir";
 }
 
 function start() {
@@ -104,7 +105,7 @@ function start() {
     if (document.title !== title) document.title = title;
   };
   const store = new Store({ changed: createScheduler(draw) });
-  const subscriptions = { aggregations: { snapshot: true, conflate: CONFLATE }, metrics: {}, system_status: {} };
+  const subscriptions = { aggregations: { snapshot: true, conflate: CONFLATE, batch: true }, metrics: {}, system_status: {} };
   const address = new URL("/ws", location.href);
   address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   socket = new LiveSocket(address.href, subscriptions, {

@@ -9,6 +9,7 @@ import { CARD_KEYS } from "./limits.js";
 import { Results, mainAggregate, topRecords } from "./results.js";
 import { chartView, chartWords, currentWindow, readoutText } from "./view.js";
 import { keyText, number } from "./format.js";
+import { pipelineWords } from "./words.js";
 
 /** The aggregate shown: the one chosen, if the pipeline still has it, else the main one. */
 export function chosenAggregate(info, chosen) {
@@ -110,7 +111,7 @@ export function Card({ pipeline, filter, counters, href }) {
     <header>
       <h3><a href=${href} id=${`card-${name}`}>${name}</a></h3>
       <${AggregateSwitch} info=${info} current=${aggregate} choose=${choose} />
-      <p class="words">${info.description}</p>
+      <p class="words" title=${info.description}>${pipelineWords(info, aggregate)}</p>
     </header>
     <${CardBody} pipeline=${pipeline} aggregate=${aggregate} filter=${filter} counters=${counters} />
   </article>`;

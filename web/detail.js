@@ -14,6 +14,7 @@ import { isClosed } from "./results.js";
 import { duration, durationText, number, valueText, windowText } from "./format.js";
 import { formatJson } from "./json.js";
 import { resultsPath } from "./api.js";
+import { pipelineWords } from "./words.js";
 
 const ALL_WINDOWS = "all";
 const CURRENT_WINDOW = "current";
@@ -118,7 +119,7 @@ function Raw({ info, records }) {
 function Facts({ info, counters }) {
   const window = info.window ? `${info.window.kind}${info.window.size_ms ? ` ${durationText(info.window.size_ms)}` : ""}${info.window.slide_ms ? ` every ${durationText(info.window.slide_ms)}` : ""}` : "none: event in, event out";
   const rows = [
-    ["from", info.from?.join(", ")], ["where", info.where], ["window", window],
+    ["from", info.from?.join(", ")], ["values", info.aggregates.map(({ name, expression }) => `${name} = ${expression}`).join(", ")], ["where", info.where], ["window", window],
     ["allowed lateness", info.allowed_lateness_ms === undefined ? null : `${durationText(info.allowed_lateness_ms)}, then ${info.late === "dlq" ? "to the dead letters" : "dropped"}`],
     ["late events", info.late === "update" ? "revise the result" : info.late], ["to", info.to?.join(", ")],
     ["events used", counters && number(counters.used)], ["filtered out", counters && number(counters.filtered)],
@@ -143,7 +144,7 @@ export function Detail({ store, pipeline, filter, filterText, setFilter, backHre
     <nav><a href=${backHref}>← All pipelines</a></nav>
     <header><h2 id="detail-head" tabindex="-1" ref=${head}>${name}</h2>
       <${AggregateSwitch} info=${info} current=${aggregate} choose=${choose} />
-      <p class="words">${info.description}</p></header>
+      <p class="words">${pipelineWords(info, aggregate)}</p></header>
     ${pipeline.results.empty
       ? html`<p class="waiting">${whyEmpty(pipeline, counters)}</p>`
       : html`<${PipelineChart} tall pipeline=${pipeline} aggregate=${aggregate} filter=${filter} />

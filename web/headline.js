@@ -5,17 +5,10 @@ import { html } from "./html.js";
 import { Mark, Moment, Quantity } from "./parts.js";
 import { Sparkline } from "./sparkline.js";
 import { notUsed, worstWatermark } from "./store.js";
+import { troubles } from "./troubles.js";
 import { compactText, duration, durationText, isKnown, microsText, number, percent, quantity, uptime, UNKNOWN } from "./format.js";
 
 const REASONS_SHOWN = 6;
-
-/** [name, component] of those that are not fine, the worst first. */
-export function troubles(system) {
-  const rank = { down: 0, degraded: 1 };
-  return Object.entries(system?.components ?? {})
-    .filter(([, { status }]) => status in rank)
-    .sort(([, a], [, b]) => rank[a.status] - rank[b.status]);
-}
 
 /** Seconds until the next attempt, counted down by this component alone. */
 function Countdown({ retryAt }) {
@@ -27,20 +20,19 @@ function Countdown({ retryAt }) {
   return html`<span class="countdown" aria-hidden="true">${Math.max(0, Math.ceil((retryAt - now) / 1000))} s</span>`;
 }
 
-function healthWords(system) {
-  if (system.status === "ok") return "everything is fine";
-  const [worst, ...others] = troubles(system);
-  if (!worst) return system.status;
-  return `${worst[0]} is ${worst[1].status}${others.length > 0 ? `, and ${others.length} more` : ""}`;
+function healthWords(status, [worst, ...others]) {
+  if (!worst) return status === "ok" ? "everything is fine" : status;
+  return `${worst.name} is ${worst.word}${others.length > 0 ? `, and ${others.length} more` : ""}`;
 }
 
 function Health({ store }) {
   const { connection, system } = store;
   if (connection.name === "connecting" && !store.metrics) return html`<p class="health" role="status"><${Mark} status="degraded" />connecting…</p>`;
   if (connection.name !== "live") return html`<p class="health" role="status"><${Mark} status="down" />disconnected</p>`;
-  const status = system?.status;
-  if (!status) return html`<p class="health" role="status"><${Mark} status="ok" />connected</p>`;
-  return html`<p class=${`health ${status}`} role="status"><${Mark} status=${status} />${healthWords(system)}</p>`;
+  if (!system?.status) return html`<p class="health" role="status"><${Mark} status="ok" />connected</p>`;
+  const found = troubles(store);
+  const status = system.status === "ok" && found.length > 0 ? "degraded" : system.status;
+  return html`<p class=${`health ${status}`} role="status"><${Mark} status=${status} />${healthWords(status, found)}</p>`;
 }
 
 function Disconnected({ store, retryNow }) {
@@ -55,12 +47,12 @@ function Disconnected({ store, retryNow }) {
 }
 
 function Reasons({ store }) {
-  const found = store.connection.name === "live" ? troubles(store.system) : [];
+  const found = store.connection.name === "live" ? troubles(store) : [];
   if (found.length === 0 && !store.refusal) return null;
   return html`<ul class="notice reasons">
     ${store.refusal && html`<li><${Mark} status="degraded" /><span><b>subscription</b> ${store.refusal}</span></li>`}
-    ${found.slice(0, REASONS_SHOWN).map(([name, { status, reason }]) => html`<li key=${name}>
-      <${Mark} status=${status} /><span><b>${name} is ${status}</b>${reason && `: ${reason}`}</span></li>`)}
+    ${found.slice(0, REASONS_SHOWN).map(({ name, status, word, reason }) => html`<li key=${`${name} ${word}`}>
+      <${Mark} status=${status} /><span><b>${name} is ${word}</b>${reason && `: ${reason}`}</span></li>`)}
     ${found.length > REASONS_SHOWN && html`<li>and ${found.length - REASONS_SHOWN} more, see <a href="/health">/health</a></li>`}
   </ul>`;
 }
@@ -91,10 +83,10 @@ function Tile({ label, help, children, sub, lines, alt }) {
 function latencyTile(metrics, ring) {
   const latency = metrics?.latency?.end_to_end;
   const [p50, p99] = [latency?.p50_us, latency?.p99_us].map((us) => (isKnown(us) ? us / 1000 : null));
-  return html`<${Tile} label="end-to-end latency" help="From the acceptance of an event to the socket write of its result"
+  return html`<${Tile} label="end-to-end latency" help="From the acceptance of an event to the socket write of its result, over the last minute"
     lines=${[ring.map((point) => point.p50), ring.map((point) => point.p99)]}
     alt=${`end-to-end latency now: median ${durationText(p50)}, 99th percentile ${durationText(p99)}`}
-    sub=${html`largest ${microsText(latency?.max_us)} of ${compactText(latency?.count)} measured`}>
+    sub=${latency?.count > 0 ? html`largest ${microsText(latency.max_us)} of ${compactText(latency.count)} in a minute` : "none measured in the last minute"}>
     <span class="pair"><${Quantity} of=${duration(p50)} /><span class="tag">p50</span></span>
     <span class="pair second"><${Quantity} of=${duration(p99)} /><span class="tag">p99</span></span>
   <//>`;

@@ -1,5 +1,5 @@
-/* Where the time goes, from source to socket: each stage as a bar that starts where the one before ends. The solid part
- * is the median, the thin line behind it reaches to the 99th percentile. All on one linear scale. */
+/* Where the time goes, from source to socket. Stages differ by factors of thousands, so the scale is logarithmic: each
+ * bar reaches from the median (its strong edge) to the 99th percentile, over lines at the powers of ten. */
 
 import { html } from "./html.js";
 import { isKnown, microsText, number } from "./format.js";
@@ -9,19 +9,43 @@ const STAGES = [
   ["decode", "decode", "check the JSON, fill columns"],
   ["window", "window", "where, key, aggregate"],
   ["merge", "merge", "bring the shards' parts together"],
-  ["store", "store", "write the result durably"],
+  ["store", "store", "write the result durably; clients do not wait for it"],
   ["socket", "socket", "write the result to clients"],
+  ["end_to_end", "end to end", "measured on its own, not the sum of the stages"],
 ];
+const DECADES_MIN = 4;
 
-function Stage({ label, help, stage, start, scale }) {
+/** Powers of ten from 1 µs that the scale spans, so that the largest value fits. */
+export function decadesOf(latency) {
+  const largest = Math.max(1, ...STAGES.map(([id]) => latency?.[id]?.p99_us ?? 0));
+  return Math.max(DECADES_MIN, Math.ceil(Math.log10(largest)));
+}
+
+function place(us, decades) {
+  return (Math.log10(Math.max(1, us)) / decades) * 100;
+}
+
+function Lane({ stage, decades }) {
+  const lines = Array.from({ length: decades }, (_, power) => `M${((power / decades) * 100).toFixed(2)} 0V24`).join("");
   const known = isKnown(stage?.p50_us);
-  const at = (us) => ((us / scale) * 100).toFixed(2);
-  return html`<tr>
+  const from = known ? place(stage.p50_us, decades) : 0;
+  const to = known ? place(stage.p99_us ?? stage.p50_us, decades) : 0;
+  return html`<svg viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
+    <path class="decades" d=${lines} />
+    ${known && html`<rect x=${from.toFixed(2)} y="8" width=${Math.max(0, to - from).toFixed(2)} height="8" />
+      <path class="median" d=${`M${from.toFixed(2)} 6V18`} />`}
+  </svg>`;
+}
+
+/** Labels of the scale, at 1 µs, 1 ms and 1 s. */
+function Scale({ decades }) {
+  return [0, 3, 6].filter((power) => power < decades).map((power) => html`<span key=${power} style=${{ left: `${(power / decades) * 100}%` }}>${microsText(10 ** power)}</span>`);
+}
+
+function Stage({ id, label, help, stage, decades }) {
+  return html`<tr class=${id === "end_to_end" ? "whole" : ""}>
     <th scope="row" title=${help}>${label}</th>
-    <td class="lane"><svg viewBox="0 0 100 16" preserveAspectRatio="none" aria-hidden="true">
-      ${known && html`<path class="reach" d=${`M${at(start)} 8H${at(Math.min(scale, start + (stage.p99_us ?? stage.p50_us)))}`} />
-        <rect x=${at(start)} y="3" width=${Math.max(0.4, (stage.p50_us / scale) * 100).toFixed(2)} height="10" />`}
-    </svg></td>
+    <td class="lane" aria-hidden="true"><${Lane} stage=${stage} decades=${decades} /></td>
     <td class="right">${microsText(stage?.p50_us)}</td>
     <td class="right">${microsText(stage?.p99_us)}</td>
     <td class="right wide">${microsText(stage?.max_us)}</td>
@@ -30,24 +54,11 @@ function Stage({ label, help, stage, start, scale }) {
 }
 
 export function StageLatency({ latency }) {
-  const known = (value) => (isKnown(value) ? value : 0);
-  const starts = [];
-  let end = 0;
-  for (const [id] of STAGES) {
-    starts.push(end);
-    end += known(latency?.[id]?.p50_us);
-  }
-  const reach = STAGES.map(([id], index) => starts[index] + known(latency?.[id]?.p99_us));
-  const scale = Math.max(1, end, ...reach);
-  const whole = latency?.end_to_end;
+  const decades = decadesOf(latency);
   return html`<div class="scroll" tabindex="0" role="region" aria-label="latency of each stage"><table class="stages">
-    <caption class="unseen">Latency of each stage of the server</caption>
-    <thead><tr><th scope="col">stage</th><th class="lane" aria-hidden="true"></th><th scope="col" class="right">p50</th><th scope="col" class="right">p99</th><th scope="col" class="right wide">largest</th><th scope="col" class="right wide">measured</th></tr></thead>
-    <tbody>
-      ${STAGES.map(([id, label, help], index) => html`<${Stage} key=${id} label=${label} help=${help} stage=${latency?.[id]} start=${starts[index]} scale=${scale} />`)}
-      <tr class="whole"><th scope="row" title="measured on its own, not the sum of the stages">end to end</th><td class="lane"></td>
-        <td class="right">${microsText(whole?.p50_us)}</td><td class="right">${microsText(whole?.p99_us)}</td>
-        <td class="right wide">${microsText(whole?.max_us)}</td><td class="right wide">${number(whole?.count)}</td></tr>
-    </tbody>
+    <caption class="unseen">Latency of each stage of the server in the last minute</caption>
+    <thead><tr><th scope="col">stage</th><td class="lane" aria-hidden="true"><div class="scale"><${Scale} decades=${decades} /></div></td>
+      <th scope="col" class="right">p50</th><th scope="col" class="right">p99</th><th scope="col" class="right wide">largest</th><th scope="col" class="right wide">measured</th></tr></thead>
+    <tbody>${STAGES.map(([id, label, help]) => html`<${Stage} key=${id} id=${id} label=${label} help=${help} stage=${latency?.[id]} decades=${decades} />`)}</tbody>
   </table></div>`;
 }

@@ -3,6 +3,8 @@
 
 /** Seconds of metrics kept for the sparklines; the oldest is forgotten. */
 export const METRICS_KEPT = 150;
+/** A sparkline spans at least this many seconds. */
+export const METRICS_SPAN_MIN = 30;
 /** Windows kept and drawn per pipeline; the oldest is forgotten. */
 export const WINDOWS_KEPT = 90;
 /** A chart spans at least this many windows, so that the first points are not stretched over its whole width. */
@@ -25,6 +27,9 @@ export const HISTORY_INTERVAL_MS = 2000;
 export const HISTORY_SETTLE_MS = 40;
 /** A window that the watermark has passed this many metrics messages ago, and is still open here, is read again. */
 export const OVERDUE_TICKS = 3;
+/** A source is behind when what waits is worth this many seconds at its rate, in this many metrics messages in a row. */
+export const LAGGING_S = 10;
+export const LAGGING_TICKS = 3;
 /** Drawing: at most four times a second. */
 export const DRAW_INTERVAL_MS = 250;
 /** Reconnecting: waits double from the first to the longest, each shortened by up to half at random. */

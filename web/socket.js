@@ -120,7 +120,8 @@ export class LiveSocket {
       this.handlers.subscribed(type, data);
       return;
     }
-    if (metadata?.position !== undefined) this.positions.set(type, metadata.position);
+    /* Only what has a snapshot can be resumed; the others come each second anyway. */
+    if (metadata?.position !== undefined && this.subscriptions[type]?.snapshot) this.positions.set(type, metadata.position);
     this.handlers.data(type, data);
   }
 }

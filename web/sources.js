@@ -3,15 +3,10 @@
 import { html } from "./html.js";
 import { Mark, Moment, Quantity } from "./parts.js";
 import { duration, number, quantity } from "./format.js";
+import { behindWords, sourceComponent } from "./troubles.js";
 
-/** The health component of a source, however it is called: "events", "source events", "source:events", "source.events". */
-export function sourceComponent(system, name) {
-  const components = system?.components ?? {};
-  return ["source:", "source.", "source/", "source ", "source_", "sources.", ""].map((prefix) => components[prefix + name]).find(Boolean) ?? null;
-}
-
-function SourceRow({ name, source, kind, component }) {
-  const status = component?.status ?? "ok";
+function SourceRow({ name, source, kind, component, behind }) {
+  const status = component?.status ?? (behind ? "degraded" : "ok");
   return html`<tr>
     <th scope="row">${name}${kind && html`<span class="unit"> ${kind}</span>`}</th>
     <td class="right"><${Quantity} of=${quantity(source?.rate)} /></td>
@@ -20,7 +15,7 @@ function SourceRow({ name, source, kind, component }) {
     <td class="right">${number(source?.lag)}</td>
     <td class="right"><${Quantity} of=${duration(source?.watermark_delay_ms)} /></td>
     <td class="right"><${Moment} ms=${source?.watermark} /></td>
-    <td class="reason">${status !== "ok" && html`<${Mark} status=${status} />${component.reason ?? status}`}</td>
+    <td class="reason">${status !== "ok" ? html`<${Mark} status=${status} />${component?.reason ?? behind ?? status}` : source?.ended && html`<span class="light">ended</span>`}</td>
   </tr>`;
 }
 
@@ -35,7 +30,7 @@ export function Sources({ store }) {
       <caption class="unseen">Sources: events in, bad events, lag and watermark</caption>
       <thead><tr><th scope="col">source</th><th scope="col" class="right">events/s</th><th scope="col" class="right">events in</th><th scope="col" class="right">bad</th>
         <th scope="col" class="right" title="events that wait in the source">lag</th><th scope="col" class="right">watermark delay</th><th scope="col" class="right">watermark</th><th scope="col"><span class="unseen">trouble</span></th></tr></thead>
-      <tbody>${names.map((name) => html`<${SourceRow} key=${name} name=${name} kind=${kindOf(name)} source=${metrics?.sources?.[name]} component=${sourceComponent(system, name)} />`)}</tbody>
+      <tbody>${names.map((name) => html`<${SourceRow} key=${name} name=${name} kind=${kindOf(name)} source=${metrics?.sources?.[name]} component=${sourceComponent(system, name)} behind=${behindWords(store, name)} />`)}</tbody>
     </table></div>
   </section>`;
 }

@@ -7,7 +7,7 @@
 
 import * as api from "./api.js";
 import { Results } from "./results.js";
-import { METRICS_KEPT, WINDOWS_KEPT, HISTORY_INTERVAL_MS, HISTORY_SETTLE_MS, OVERDUE_TICKS } from "./limits.js";
+import { METRICS_KEPT, WINDOWS_KEPT, HISTORY_INTERVAL_MS, HISTORY_SETTLE_MS, LAGGING_S, OVERDUE_TICKS } from "./limits.js";
 
 /** Results of these kinds have a window per key (or none), so they cannot be lined up in one chart. */
 const UNGROUPED = new Set(["session", "global"]);
@@ -29,14 +29,26 @@ export class Store {
     this.ring = [];
     this.sources = [];
     this.pipelines = new Map();
+    this.lagTicks = new Map();
     this.listed = false;
   }
 
   /** (Re)reads what does not come by socket; called whenever the socket is live again. */
   async loadLists() {
-    const [pipelines, sources] = await Promise.allSettled([this.readers.getPipelines(), this.readers.getSources()]);
+    const { getPipelines, getSources } = this.readers;
+    if (!this.metrics) this.#loadFirstNumbers();
+    const [pipelines, sources] = await Promise.allSettled([getPipelines(), getSources()]);
     if (sources.status === "fulfilled") this.sources = sources.value;
     if (pipelines.status === "fulfilled") this.#takePipelines(pipelines.value);
+    this.changed();
+  }
+
+  /** The socket gives metrics only once a second; the page need not be blank until then. */
+  async #loadFirstNumbers() {
+    const { getStats, getHealth } = this.readers;
+    const [stats, health] = await Promise.allSettled([getStats(), getHealth()]);
+    if (health.status === "fulfilled") this.system ??= health.value;
+    if (stats.status === "fulfilled" && !this.metrics) this.#takeMetrics(stats.value);
     this.changed();
   }
 
@@ -110,11 +122,13 @@ export class Store {
     this.metricsAt = this.now();
     this.ring.push(summarize(metrics, previous));
     if (this.ring.length > METRICS_KEPT) this.ring.shift();
+    for (const [name, source] of Object.entries(metrics.sources ?? {})) this.lagTicks.set(name, isBehind(source) ? (this.lagTicks.get(name) ?? 0) + 1 : 0);
     for (const [name, { watermark }] of Object.entries(metrics.pipelines ?? {})) {
       const pipeline = this.pipelines.get(name);
       if (!pipeline?.info || typeof watermark !== "number") continue;
       if (pipeline.results.empty && pipeline.history.readAt === -Infinity) this.#requestHistory(pipeline);
       this.#checkOverdue(pipeline, watermark);
+      this.#checkUnpushed(pipeline, watermark);
     }
   }
 
@@ -124,6 +138,13 @@ export class Store {
       if (window.closed || window.end > watermark) continue;
       if (++window.overdueTicks === OVERDUE_TICKS) this.#requestHistory(pipeline, window.start);
     }
+  }
+
+  /** Results of a pipeline without `live` in `to` come from the store alone. */
+  #checkUnpushed(pipeline, watermark) {
+    const newest = pipeline.results.newest();
+    if (!newest || (pipeline.info.to ?? ["live"]).includes("live")) return;
+    if (watermark >= newest.end + (stepOf(pipeline.info) ?? 0)) this.#requestHistory(pipeline, newest.start);
   }
 
   /** Asks for the windows before the newest known one, or from `since` on; requests are gathered for a moment, and
@@ -165,6 +186,10 @@ export class Store {
     const newest = results.newest()?.start ?? (typeof watermark === "number" ? watermark : null);
     return step && newest !== null ? newest - step * WINDOWS_KEPT : null;
   }
+}
+
+function isBehind({ lag, rate }) {
+  return typeof lag === "number" && typeof rate === "number" && lag > 0 && lag >= rate * LAGGING_S;
 }
 
 function perSecond(now, before, seconds) {

@@ -13,8 +13,11 @@ struct ring {
     size_t mask;
     struct waker *consumer; /* woken by ring_push; may be NULL */
     struct waker *producer; /* woken by ring_pop when the ring was full; may be NULL */
-    _Alignas(64) atomic_size_t head; /* next to pop; written by the consumer, release; acquire by the producer */
-    _Alignas(64) atomic_size_t tail; /* next to push; written by the producer, release; acquire by the consumer */
+    /* Padding, not alignment: rings sit in structs on the heap, and head and tail must only not share a cache line. */
+    char padding_before[64];
+    atomic_size_t head; /* next to pop; written by the consumer, release; acquire by the producer */
+    char padding_between[64 - sizeof(atomic_size_t)];
+    atomic_size_t tail; /* next to push; written by the producer, release; acquire by the consumer */
     atomic_bool producer_waits;
 };
 

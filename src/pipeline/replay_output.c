@@ -193,6 +193,7 @@ void replay_output_step(struct replay_output *output, uint32_t pipeline_index, i
         print_last_states(output, pipeline->file, &pipeline->groups[done].list);
         free_entries(&pipeline->groups[done++].list);
     }
+    if (!done) return;
     pipeline->group_count -= done;
     memmove(pipeline->groups, pipeline->groups + done, pipeline->group_count * sizeof *pipeline->groups);
 }
