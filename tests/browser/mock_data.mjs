@@ -115,4 +115,4 @@ export function metricsOf(seed, now, startedAt, { idle = false, lagging = false 
   };
 }
 
-export const FINE = { store: { status: "ok", reason: "" }, "source:events": { status: "ok", reason: "" }, "source:clicks": { status: "ok", reason: "" } };
+export const FINE = { store: { status: "ok", reason: "" }, "source.events": { status: "ok", reason: "" }, "source.clicks": { status: "ok", reason: "" } };

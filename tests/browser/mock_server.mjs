@@ -78,6 +78,7 @@ export class MockServer {
     const asset = assets[url.pathname];
     if (asset) return send(200, asset.type, asset.body);
     if (url.pathname === "/health") return json(this.#health(), this.system.status === "down" ? 503 : 200);
+    if (url.pathname === "/api/v1/stats") return json(this.#metrics());
     if (url.pathname === "/api/v1/pipelines") return json({ items: this.pipelines, next_cursor: null });
     if (url.pathname === "/api/v1/sources") return json({ items: this.sources, next_cursor: null });
     const results = /^\/api\/v1\/results\/([^/]+)$/.exec(url.pathname);

@@ -1,0 +1,34 @@
+/* What is not fine, in words: components of the server, and sources that fall behind, which the page tells from their
+ * counters. */
+
+import { LAGGING_TICKS } from "./limits.js";
+import { compactText, durationText } from "./format.js";
+
+const RANK = { down: 0, degraded: 1 };
+
+/** The health component of a source. */
+export function sourceComponent(system, name) {
+  return system?.components?.[`source.${name}`] ?? null;
+}
+
+/** Why a source counts as behind, or null. What a file or a generator has left is work, not trouble. */
+export function behindWords({ metrics, sources, lagTicks }, name) {
+  const kind = sources.find((source) => source.name === name)?.kind;
+  if (kind === "file" || kind === "generator" || !(lagTicks.get(name) >= LAGGING_TICKS)) return null;
+  const { lag, rate } = metrics.sources[name] ?? {};
+  const wait = rate > 0 ? `, ${durationText((lag / rate) * 1000)} at its rate` : ", and none is read";
+  return `${compactText(lag)} events wait${wait}`;
+}
+
+/** { name, status, word, reason } of all that is not fine, the worst first. */
+export function troubles(store) {
+  const components = Object.entries(store.system?.components ?? {})
+    .filter(([, { status }]) => status in RANK)
+    .map(([name, { status, reason }]) => ({ name, status, word: status, reason }))
+    .sort((a, b) => RANK[a.status] - RANK[b.status]);
+  const behind = Object.keys(store.metrics?.sources ?? {}).flatMap((name) => {
+    const reason = behindWords(store, name);
+    return reason && !sourceComponent(store.system, name)?.reason ? [{ name: `source ${name}`, status: "degraded", word: "behind", reason }] : [];
+  });
+  return [...components, ...behind];
+}
