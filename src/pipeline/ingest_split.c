@@ -58,6 +58,8 @@ static const char not_closed[] = "the body begins with [ but is no JSON array: a
 static const char empty_element[] = "the body begins with [ but is no JSON array: there is nothing where an element should be";
 static const char text_behind[] = "the body begins with [ but is no JSON array: there is text behind its end";
 
+static const char empty_body[] = "the body is empty; send one JSON object per line, or an array of objects";
+
 /* `text` is behind the opening bracket. */
 static const char *check_array(const char *text, const char *end)
 {
@@ -79,11 +81,13 @@ static const char *check_array(const char *text, const char *end)
 
 const char *body_splitter_init(struct body_splitter *splitter, struct slice body)
 {
-    const char *end = body.data + body.size;
+    *splitter = (struct body_splitter){.next = body.data, .end = body.data};
+    if (!body.size)
+        return empty_body;
+    const char *end = splitter->end = body.data + body.size;
     const char *start = skip_spaces(body.data, end);
-    *splitter = (struct body_splitter){.next = body.data, .end = end};
     if (start == end)
-        return "the body is empty; send one JSON object per line, or an array of objects";
+        return empty_body;
     if (*start != '[')
         return NULL;
     splitter->is_array = true;
