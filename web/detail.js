@@ -119,7 +119,7 @@ function Raw({ info, records }) {
 function Facts({ info, counters }) {
   const window = info.window ? `${info.window.kind}${info.window.size_ms ? ` ${durationText(info.window.size_ms)}` : ""}${info.window.slide_ms ? ` every ${durationText(info.window.slide_ms)}` : ""}` : "none: event in, event out";
   const rows = [
-    ["from", info.from?.join(", ")], ["values", info.aggregates.map(({ name, expression }) => `${name} = ${expression}`).join(", ")], ["where", info.where], ["window", window],
+    ["values", info.aggregates.map(({ name, expression }) => `${name} = ${expression}`).join(", ")], ["from", info.from?.join(", ")], ["where", info.where], ["window", window],
     ["allowed lateness", info.allowed_lateness_ms === undefined ? null : `${durationText(info.allowed_lateness_ms)}, then ${info.late === "dlq" ? "to the dead letters" : "dropped"}`],
     ["late events", info.late === "update" ? "revise the result" : info.late], ["to", info.to?.join(", ")],
     ["events used", counters && number(counters.used)], ["filtered out", counters && number(counters.filtered)],
@@ -128,7 +128,7 @@ function Facts({ info, counters }) {
     ["watermark", counters && html`<${Moment} ms=${counters.watermark} />`], ["watermark delay", counters && html`<${Quantity} of=${duration(counters.watermark_delay_ms)} />`],
   ];
   return html`<dl class="facts">${rows.filter(([, value]) => value !== null && value !== undefined && value !== "")
-    .map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
+    .map(([label, value]) => html`<div key=${label} class=${label === "values" ? "whole" : ""}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
 export function Detail({ store, pipeline, filter, filterText, setFilter, backHref, opened }) {

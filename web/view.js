@@ -37,7 +37,8 @@ function splitOpen(windows, values) {
 
 function spanOf(windows) {
   const last = windows.at(-1);
-  const step = windows.length > 1 ? windows[1].start - windows[0].start : last.end - last.start;
+  /* Windows without an event have no record, so the smallest distance is the step. */
+  const step = windows.slice(1).reduce((least, { start }, index) => Math.min(least, start - windows[index].start), last.end - last.start);
   const first = Math.min(windows[0].start, last.start - (WINDOWS_SPAN_MIN - 1) * Math.max(step, 1));
   return [first, Math.max(last.start, first + 1)];
 }
