@@ -31,7 +31,7 @@ export const PIPELINES = [
 ];
 
 export const SOURCES = [
-  { name: "events", kind: "generator" },
+  { name: "events", kind: "kafka" },
   { name: "clicks", kind: "http", ingest_url: "/api/v1/sources/clicks/events", time: "ts" },
   { name: "flights", kind: "file" },
 ];
