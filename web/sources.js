@@ -6,7 +6,7 @@ import { duration, number, quantity } from "./format.js";
 import { behindWords, sourceComponent } from "./troubles.js";
 
 function SourceRow({ name, source, kind, component, behind }) {
-  const status = component?.status ?? (behind ? "degraded" : "ok");
+  const trouble = component && component.status !== "ok" ? component : behind && { status: "degraded", reason: behind };
   return html`<tr>
     <th scope="row">${name}${kind && html`<span class="unit"> ${kind}</span>`}</th>
     <td class="right"><${Quantity} of=${quantity(source?.rate)} /></td>
@@ -15,7 +15,7 @@ function SourceRow({ name, source, kind, component, behind }) {
     <td class="right">${number(source?.lag)}</td>
     <td class="right"><${Quantity} of=${duration(source?.watermark_delay_ms)} /></td>
     <td class="right"><${Moment} ms=${source?.watermark} /></td>
-    <td class="reason">${status !== "ok" ? html`<${Mark} status=${status} />${component?.reason ?? behind ?? status}` : source?.ended && html`<span class="light">ended</span>`}</td>
+    <td class="reason">${trouble ? html`<${Mark} status=${trouble.status} />${trouble.reason ?? trouble.status}` : source?.ended && html`<span class="light">ended</span>`}</td>
   </tr>`;
 }
 
@@ -26,7 +26,7 @@ export function Sources({ store }) {
   const kindOf = (name) => sources.find((source) => source.name === name)?.kind;
   return html`<section class="sources" aria-labelledby="sources-head">
     <h2 id="sources-head">Sources</h2>
-    <div class="scroll" tabindex="0" role="region" aria-label="sources"><table class="records">
+    <div class="scroll" tabindex="0" role="region" aria-label="table of sources"><table class="records">
       <caption class="unseen">Sources: events in, bad events, lag and watermark</caption>
       <thead><tr><th scope="col">source</th><th scope="col" class="right">events/s</th><th scope="col" class="right">events in</th><th scope="col" class="right">bad</th>
         <th scope="col" class="right" title="events that wait in the source">lag</th><th scope="col" class="right">watermark delay</th><th scope="col" class="right">watermark</th><th scope="col"><span class="unseen">trouble</span></th></tr></thead>
