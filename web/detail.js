@@ -18,6 +18,7 @@ import { pipelineWords } from "./words.js";
 
 const ALL_WINDOWS = "all";
 const CURRENT_WINDOW = "current";
+const LATE = { update: "revise the result", drop: "are dropped", dlq: "go to the dead letters" };
 
 function receiptColumn(id, label, help) {
   const count = (record) => record.receipt?.[id] ?? null;
@@ -121,7 +122,7 @@ function Facts({ info, counters }) {
   const rows = [
     ["values", info.aggregates.map(({ name, expression }) => `${name} = ${expression}`).join(", ")], ["from", info.from?.join(", ")], ["where", info.where], ["window", window],
     ["allowed lateness", info.allowed_lateness_ms === undefined ? null : `${durationText(info.allowed_lateness_ms)}, then ${info.late === "dlq" ? "to the dead letters" : "dropped"}`],
-    ["late events", info.late === "update" ? "revise the result" : info.late], ["to", info.to?.join(", ")],
+    ["late events", LATE[info.late] ?? info.late], ["to", info.to?.join(", ")],
     ["events used", counters && number(counters.used)], ["filtered out", counters && number(counters.filtered)],
     ["late, accepted", counters && number(counters.late_accepted)], ["too late", counters && number(counters.too_late)],
     ["open windows", counters && number(counters.open_windows)], ["keys held", counters && number(counters.keys)],

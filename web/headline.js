@@ -6,7 +6,7 @@ import { Mark, Moment, Quantity } from "./parts.js";
 import { Sparkline } from "./sparkline.js";
 import { notUsed, worstWatermark } from "./store.js";
 import { troubles } from "./troubles.js";
-import { compactText, duration, durationText, isKnown, microsText, number, percent, quantity, uptime, UNKNOWN } from "./format.js";
+import { compactText, duration, durationText, isKnown, microsText, number, percent, quantity, uptime } from "./format.js";
 
 const REASONS_SHOWN = 6;
 
@@ -38,7 +38,7 @@ function Health({ store }) {
 function Disconnected({ store, retryNow }) {
   const { connection, metricsAt } = store;
   if (connection.name === "live" || (connection.name === "connecting" && !store.metrics)) return null;
-  return html`<div class="notice down">
+  return html`<div class="notice down lost">
     <p><b>No connection to weir</b>${connection.reason && ` (${connection.reason})`}.${" "}
       ${metricsAt && html`What you see is from <${Moment} ms=${metricsAt} />.`}${" "}
       ${connection.retryAt ? html`Next attempt in <${Countdown} retryAt=${connection.retryAt} />.` : "Connecting…"}</p>
@@ -49,7 +49,7 @@ function Disconnected({ store, retryNow }) {
 function Reasons({ store }) {
   const found = store.connection.name === "live" ? troubles(store) : [];
   if (found.length === 0 && !store.refusal) return null;
-  return html`<ul class="notice reasons">
+  return html`<ul class=${`notice reasons ${found[0]?.status ?? ""}`}>
     ${store.refusal && html`<li><${Mark} status="degraded" /><span><b>subscription</b> ${store.refusal}</span></li>`}
     ${found.slice(0, REASONS_SHOWN).map(({ name, status, word, reason }) => html`<li key=${`${name} ${word}`}>
       <${Mark} status=${status} /><span><b>${name} is ${word}</b>${reason && `: ${reason}`}</span></li>`)}
@@ -114,7 +114,7 @@ export function FourNumbers({ store }) {
     ${latencyTile(metrics, ring)}
     <${Tile} label="watermark delay" help="How far event time, as the windows see it, is behind the clock"
       lines=${[ring.map((point) => point.watermarkDelayMs)]} alt=${`watermark delay now: ${durationText(worst.delayMs)}`}
-      sub=${worst.name ? html`furthest behind: ${worst.name}` : UNKNOWN}>
+      sub=${worst.name ? html`furthest behind: ${worst.name}` : "no event yet"}>
       <${Quantity} of=${duration(worst.delayMs)} />
     <//>
     ${notUsedTile(metrics, ring)}

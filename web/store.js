@@ -93,8 +93,17 @@ export class Store {
   takeSubscribed(type, { recovered }) {
     if (type === "aggregations") {
       this.refusal = null;
-      if (recovered === false) for (const pipeline of this.pipelines.values()) this.#requestHistory(pipeline);
+      if (recovered === false) this.#startAgain();
       this.loadLists();
+    }
+  }
+
+  /** What is here may be of another life of the server, or of another server on this address. The snapshot and the history that
+   *  follow say what is true; of pipelines without `store` they say little, so their records stay. */
+  #startAgain() {
+    for (const pipeline of this.pipelines.values()) {
+      if (pipeline.info?.to?.includes("store") ?? true) pipeline.results.clear();
+      this.#requestHistory(pipeline);
     }
   }
 

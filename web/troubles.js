@@ -2,7 +2,7 @@
  * counters. */
 
 import { LAGGING_TICKS } from "./limits.js";
-import { compactText, durationText } from "./format.js";
+import { compactText, uptime } from "./format.js";
 
 const RANK = { down: 0, degraded: 1 };
 
@@ -16,7 +16,7 @@ export function behindWords({ metrics, sources, lagTicks }, name) {
   const kind = sources.find((source) => source.name === name)?.kind;
   if (kind === "file" || kind === "generator" || !(lagTicks.get(name) >= LAGGING_TICKS)) return null;
   const { lag, rate } = metrics.sources[name] ?? {};
-  const wait = rate > 0 ? `, ${durationText((lag / rate) * 1000)} at its rate` : ", and none is read";
+  const wait = rate > 0 ? `, ${uptime(lag / rate)} at its rate` : ", and none is read";
   return `${compactText(lag)} events wait${wait}`;
 }
 
@@ -24,7 +24,7 @@ export function behindWords({ metrics, sources, lagTicks }, name) {
 export function troubles(store) {
   const components = Object.entries(store.system?.components ?? {})
     .filter(([, { status }]) => status in RANK)
-    .map(([name, { status, reason }]) => ({ name, status, word: status, reason }))
+    .map(([name, { status, reason }]) => ({ name: name.replace(/^source\./, "source "), status, word: status, reason }))
     .sort((a, b) => RANK[a.status] - RANK[b.status]);
   const behind = Object.keys(store.metrics?.sources ?? {}).flatMap((name) => {
     const reason = behindWords(store, name);
