@@ -151,7 +151,19 @@ def shards():
     inputs = "events=" + ",".join(map(str, partition_files(4)))
     seconds = {1: [], 2: []}
     for count in (1, 2) * 3:
-        command = [WEIR, "replay", config, "--input", inputs, "--set", f"engine.shards={count}", "--output", "/dev/null", "--format", "json"]
+        command = [
+            WEIR,
+            "replay",
+            config,
+            "--input",
+            inputs,
+            "--set",
+            f"engine.shards={count}",
+            "--output",
+            "/dev/null",
+            "--format",
+            "json",
+        ]
         error = subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True).stderr
         seconds[count].append(json.loads(error.splitlines()[-1])["seconds"])
     rates = [EVENTS / min(seconds[count]) for count in (1, 2)]

@@ -17,7 +17,8 @@
 
 enum { REQUEST_SIZE_MAX = 4096, FRAME_HEADER_SIZE = 4, MESSAGE_SIZE_MIN = 126, MESSAGE_SIZE_MAX = 65535 };
 
-static const char UPGRADE[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+static const char UPGRADE[] =
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 
 static void fail(const char *what)
 {
@@ -30,8 +31,8 @@ static int listen_any_port(int backlog)
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, backlog) != 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &size) != 0)
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
+        listen(listener, backlog) != 0 || getsockname(listener, (struct sockaddr *)&address, &size) != 0)
         fail("listen");
     printf("{\"port\":%d}\n", ntohs(address.sin_port));
     fflush(stdout);
@@ -106,7 +107,8 @@ int main(int argc, char **argv)
             write_all(clients[i], frame, size + FRAME_HEADER_SIZE);
     cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     wall = seconds(CLOCK_MONOTONIC) - wall;
-    printf("{\"deliveries\":%zu,\"cpu_seconds\":%.6f,\"wall_seconds\":%.6f}\n", client_count * message_count, cpu, wall);
+    printf("{\"deliveries\":%zu,\"cpu_seconds\":%.6f,\"wall_seconds\":%.6f}\n", client_count * message_count,
+           cpu, wall);
     for (size_t i = 0; i < client_count; i++)
         close(clients[i]);
     free(clients);

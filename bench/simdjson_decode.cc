@@ -59,7 +59,8 @@ bool extract(ondemand::document &document, row &out)
     return document.get_object().get(object) == SUCCESS &&
            object.find_field_unordered("user_id").get_string().get(out.user) == SUCCESS &&
            object.find_field_unordered("timestamp").get_int64().get(out.timestamp) == SUCCESS &&
-           object.find_field_unordered("properties").find_field("amount").get_double().get(out.amount) == SUCCESS;
+           object.find_field_unordered("properties").find_field("amount").get_double().get(out.amount) ==
+               SUCCESS;
 }
 
 bool walk_value(ondemand::value value, int depth, std::string_view parent, std::string_view name, row &out);
@@ -71,7 +72,8 @@ bool walk_object(ondemand::object object, int depth, std::string_view name, row 
     for (auto field : object) {
         std::string_view key;
         ondemand::value value;
-        if (field.unescaped_key().get(key) != SUCCESS || field.value().get(value) != SUCCESS || key_count == 64)
+        if (field.unescaped_key().get(key) != SUCCESS || field.value().get(value) != SUCCESS ||
+            key_count == 64)
             return false;
         for (size_t i = 0; i < key_count; i++)
             if (keys[i] == key)
@@ -119,8 +121,7 @@ bool walk_value(ondemand::value value, int depth, std::string_view parent, std::
         }
         return true;
     }
-    case ondemand::json_type::number:
-        return walk_number(value, parent, name, out);
+    case ondemand::json_type::number: return walk_number(value, parent, name, out);
     case ondemand::json_type::string: {
         std::string_view text;
         if (value.get_string().get(text) != SUCCESS)
@@ -135,8 +136,7 @@ bool walk_value(ondemand::value value, int depth, std::string_view parent, std::
         bool truth;
         return value.get_bool().get(truth) == SUCCESS;
     }
-    case ondemand::json_type::null:
-        return value.is_null();
+    case ondemand::json_type::null: return value.is_null();
     }
     return false;
 }
@@ -169,7 +169,8 @@ std::vector<std::string_view> split_lines(const padded_string &text)
     return lines;
 }
 
-double run_round(bool whole, const std::vector<std::string_view> &lines, const char *readable_end, columns &out)
+double run_round(bool whole, const std::vector<std::string_view> &lines, const char *readable_end,
+                 columns &out)
 {
     ondemand::parser parser;
     out.clear();
@@ -180,7 +181,8 @@ double run_round(bool whole, const std::vector<std::string_view> &lines, const c
         auto readable = static_cast<size_t>(readable_end - line.data());
         if (parser.iterate(padded_string_view(line.data(), line.size(), readable)).get(document) != SUCCESS ||
             !(whole ? walk(document, found) : extract(document, found))) {
-            fprintf(stderr, "simdjson_decode: bad document: %.*s\n", static_cast<int>(line.size()), line.data());
+            fprintf(stderr, "simdjson_decode: bad document: %.*s\n", static_cast<int>(line.size()),
+                    line.data());
             exit(1);
         }
         out.append(found.timestamp, found.user, found.amount);
@@ -212,7 +214,8 @@ int main(int argc, char **argv)
     double amount_sum = 0;
     for (double amount : out.amounts)
         amount_sum += amount;
-    printf("{\"mode\":\"%s\",\"events\":%zu,\"cpu_seconds\":%.6f,\"ns_per_event\":%.1f,\"amount_sum\":%.2f}\n", argv[1],
-           lines.size(), best, best * 1e9 / static_cast<double>(lines.size()), amount_sum);
+    printf(
+        "{\"mode\":\"%s\",\"events\":%zu,\"cpu_seconds\":%.6f,\"ns_per_event\":%.1f,\"amount_sum\":%.2f}\n",
+        argv[1], lines.size(), best, best * 1e9 / static_cast<double>(lines.size()), amount_sum);
     return 0;
 }

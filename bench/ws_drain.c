@@ -48,10 +48,11 @@ static int connect_to(uint16_t port)
 static void upgrade(int client, uint16_t port)
 {
     char text[1024];
-    int size = snprintf(text, sizeof text,
-                        "GET /ws HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                        port);
+    int size =
+        snprintf(text, sizeof text,
+                 "GET /ws HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+                 port);
     if (write(client, text, (size_t)size) != size)
         fail("write");
     size_t got = 0;

@@ -29,8 +29,18 @@ struct world {
 static const char *const pipelines[] = {"p", "q"};
 static const char *const sources[] = {"s"};
 static const struct result_shape shapes[] = {
-    {.pipeline = "p", .pipeline_index = 0, .key_count = 1, .key_names = {"k"}, .value_count = 1, .value_names = {"n"}},
-    {.pipeline = "q", .pipeline_index = 1, .key_count = 1, .key_names = {"k"}, .value_count = 1, .value_names = {"n"}},
+    {.pipeline = "p",
+     .pipeline_index = 0,
+     .key_count = 1,
+     .key_names = {"k"},
+     .value_count = 1,
+     .value_names = {"n"}},
+    {.pipeline = "q",
+     .pipeline_index = 1,
+     .key_count = 1,
+     .key_names = {"k"},
+     .value_count = 1,
+     .value_names = {"n"}},
 };
 
 static void take_frame(void *context, struct frame *frame)
@@ -153,15 +163,15 @@ static void obey(struct world *world, char order)
     case 'n': world->speaker = (world->speaker + 1) % CLIENT_COUNT; break;
     default: break;
     }
-    for (int i = 0; i < 100 && hub_turn(world->hub, world->now_us, world->now_us) <= world->now_us; i++) {
-    }
+    for (int i = 0; i < 100 && hub_turn(world->hub, world->now_us, world->now_us) <= world->now_us; i++) {}
 }
 
 static void say(struct world *world, const uint8_t *text, size_t size)
 {
     char *copy = malloc(size ? size : 1);
     memcpy(copy, text, size);
-    hub_client_message(world->fakes[world->speaker].client, (struct slice){copy, size}, world->now_us, world->now_us);
+    hub_client_message(world->fakes[world->speaker].client, (struct slice){copy, size}, world->now_us,
+                       world->now_us);
     free(copy);
 }
 

@@ -32,7 +32,7 @@ struct argument {
     const char *value; /* what --help calls the value: "FILE" */
     const char *help;
     enum argument_kind kind;
-    void *target; /* keeps its value when the option is not given */
+    void *target;        /* keeps its value when the option is not given */
     const char *choices; /* "text|json" */
 };
 
@@ -54,7 +54,8 @@ int usage_error(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
 int command_error(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* Turns repeated `--set a.b=value` into overrides; false after a message when one is none. `overrides` has room for the list. */
-bool arguments_overrides(const char *command, const struct argument_list *list, struct config_override *overrides);
+bool arguments_overrides(const char *command, const struct argument_list *list,
+                         struct config_override *overrides);
 
 /* Writes what was found to stderr. */
 void print_config_errors(const struct config_errors *errors);

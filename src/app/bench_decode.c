@@ -15,7 +15,13 @@
 #include "decode/decoder.h"
 #include "source/generator.h"
 
-enum { EXIT_USAGE = 2, ROUNDS_DEFAULT = 5, ROUNDS_MAX = 1000, FIRST_BATCH_CAPACITY = 64, GENERATED_EVENTS = 200000 };
+enum {
+    EXIT_USAGE = 2,
+    ROUNDS_DEFAULT = 5,
+    ROUNDS_MAX = 1000,
+    FIRST_BATCH_CAPACITY = 64,
+    GENERATED_EVENTS = 200000
+};
 
 struct decode_job {
     const char *input_path;
@@ -157,7 +163,8 @@ static bool load_input(struct decode_job *job)
 static void make_input(struct decode_job *job)
 {
     const struct config_generator_source shop = {.seed = 1, .users = 5000, .count = GENERATED_EVENTS};
-    struct source_reader *reader = generator_reader_open(&shop, 0, 1, (struct source_position){0}, &clock_system);
+    struct source_reader *reader =
+        generator_reader_open(&shop, 0, 1, (struct source_position){0}, &clock_system);
     struct error error;
     int64_t next_us = 0;
     while (job->line_count < GENERATED_EVENTS) {

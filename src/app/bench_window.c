@@ -41,7 +41,8 @@ static void describe(struct window_job *job)
 {
     static const char *const names[] = {"n", "total", "low", "high", "mean"};
     static const char *const kinds[] = {"count", "sum", "min", "max", "mean"};
-    job->shape = (struct result_shape){.pipeline = "bench", .key_count = 1, .key_names = {"k"}, .value_count = 5};
+    job->shape =
+        (struct result_shape){.pipeline = "bench", .key_count = 1, .key_names = {"k"}, .value_count = 5};
     job->spec = (struct window_spec){
         .shape = &job->shape,
         .size_us = (int64_t)(job->event_count / job->window_count + 1),
@@ -70,8 +71,8 @@ static struct batch *make_batch(uint32_t row_count)
 }
 
 /* One event per microsecond of event time; keys evenly spread, amounts with two decimals. */
-static void fill_batch(const struct window_job *job, struct batch *batch, struct random *random, uint64_t first,
-                       uint32_t row_count)
+static void fill_batch(const struct window_job *job, struct batch *batch, struct random *random,
+                       uint64_t first, uint32_t row_count)
 {
     batch->row_count = row_count;
     batch->side_size = 0;
@@ -125,7 +126,8 @@ static void run_batch(struct window_stage *stage, const struct batch *batch)
 }
 
 /* Batches are filled outside of the time that is measured, a group of them at once. */
-static void run_groups(struct window_job *job, struct window_stage *stage, struct batch **batches, uint32_t batch_count)
+static void run_groups(struct window_job *job, struct window_stage *stage, struct batch **batches,
+                       uint32_t batch_count)
 {
     struct random random = random_seeded(job->seed);
     for (uint64_t done = 0; done < job->event_count;) {
@@ -184,35 +186,50 @@ static void print_job(const struct window_job *job)
                ns, job->event_count, job->key_count, job->result_count, (double)job->cpu_us / 1e6);
         return;
     }
-    printf("%" PRIu64 " events, %" PRIu64 " keys, %" PRIu64 " results: %.1f ns of CPU per event, %.1f million events/s\n",
+    printf("%" PRIu64 " events, %" PRIu64 " keys, %" PRIu64
+           " results: %.1f ns of CPU per event, %.1f million events/s\n",
            job->event_count, job->key_count, job->result_count, ns, 1000.0 / ns);
 }
 
 int bench_window(int argc, char **argv)
 {
-    struct window_job job = {
-        .key_count = 100000, .event_count = 10000000, .window_count = 12, .batch_size = 1024, .seed = 1, .format = "text"};
+    struct window_job job = {.key_count = 100000,
+                             .event_count = 10000000,
+                             .window_count = 12,
+                             .batch_size = 1024,
+                             .seed = 1,
+                             .format = "text"};
     const struct argument arguments[] = {
-        {"--keys", "N", "different keys, evenly spread; default 100000", ARGUMENT_NUMBER, &job.key_count, NULL},
+        {"--keys", "N", "different keys, evenly spread; default 100000", ARGUMENT_NUMBER, &job.key_count,
+         NULL},
         {"--events", "N", "events; default 10000000", ARGUMENT_NUMBER, &job.event_count, NULL},
-        {"--windows", "N", "windows that they fill one after the other; default 12", ARGUMENT_NUMBER, &job.window_count, NULL},
-        {"--batch-size", "N", "events per batch, 1 to 8192; default 1024", ARGUMENT_NUMBER, &job.batch_size, NULL},
-        {"--text-keys", NULL, "keys are text (user_123), not integers", ARGUMENT_FLAG, &job.has_text_keys, NULL},
-        {"--json-records", NULL, "write the JSON of every result, too", ARGUMENT_FLAG, &job.writes_json, NULL},
+        {"--windows", "N", "windows that they fill one after the other; default 12", ARGUMENT_NUMBER,
+         &job.window_count, NULL},
+        {"--batch-size", "N", "events per batch, 1 to 8192; default 1024", ARGUMENT_NUMBER, &job.batch_size,
+         NULL},
+        {"--text-keys", NULL, "keys are text (user_123), not integers", ARGUMENT_FLAG, &job.has_text_keys,
+         NULL},
+        {"--json-records", NULL, "write the JSON of every result, too", ARGUMENT_FLAG, &job.writes_json,
+         NULL},
         {"--seed", "N", "of the keys and amounts; default 1", ARGUMENT_NUMBER, &job.seed, NULL},
-        {"--format", "text|json", "how the result is printed; default text", ARGUMENT_CHOICE, &job.format, "text|json"},
+        {"--format", "text|json", "how the result is printed; default text", ARGUMENT_CHOICE, &job.format,
+         "text|json"},
     };
-    const struct usage usage = {"weir bench window",
-                                "Measures windows alone: count, sum, min, max and mean by one key, from columns in memory.", NULL,
-                                arguments, sizeof arguments / sizeof arguments[0]};
+    const struct usage usage = {
+        "weir bench window",
+        "Measures windows alone: count, sum, min, max and mean by one key, from columns in memory.", NULL,
+        arguments, sizeof arguments / sizeof arguments[0]};
     int exit_code = EXIT_OK;
     if (!arguments_parse(&usage, argc, argv, &exit_code))
         return exit_code;
-    if (!job.key_count || !job.event_count || !job.window_count || !job.batch_size || job.batch_size > BATCH_MAX_ROWS)
-        return usage_error(usage.command, "numbers must be at least 1, and --batch-size at most %d", BATCH_MAX_ROWS);
+    if (!job.key_count || !job.event_count || !job.window_count || !job.batch_size ||
+        job.batch_size > BATCH_MAX_ROWS)
+        return usage_error(usage.command, "numbers must be at least 1, and --batch-size at most %d",
+                           BATCH_MAX_ROWS);
     run_job(&job);
     if (job.counted_events != job.event_count)
-        return command_error("%" PRIu64 " of %" PRIu64 " events are in the results", job.counted_events, job.event_count);
+        return command_error("%" PRIu64 " of %" PRIu64 " events are in the results", job.counted_events,
+                             job.event_count);
     print_job(&job);
     return EXIT_OK;
 }

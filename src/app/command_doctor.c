@@ -29,9 +29,12 @@ struct report {
 static void add(struct report *report, enum verdict verdict, const char *what, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
-static void add(struct report *report, enum verdict verdict, const char *what, const char *format, ...) {
-    static const char *const words[] = {[VERDICT_OK] = "ok", [VERDICT_WARN] = "warn", [VERDICT_FAIL] = "FAIL"};
-    static const char *const json_words[] = {[VERDICT_OK] = "ok", [VERDICT_WARN] = "warn", [VERDICT_FAIL] = "fail"};
+static void add(struct report *report, enum verdict verdict, const char *what, const char *format, ...)
+{
+    static const char *const words[] = {
+        [VERDICT_OK] = "ok", [VERDICT_WARN] = "warn", [VERDICT_FAIL] = "FAIL"};
+    static const char *const json_words[] = {
+        [VERDICT_OK] = "ok", [VERDICT_WARN] = "warn", [VERDICT_FAIL] = "fail"};
     char text[1024];
     va_list arguments;
     va_start(arguments, format);
@@ -42,48 +45,58 @@ static void add(struct report *report, enum verdict verdict, const char *what, c
         buffer_format(&report->out, "%-4s  %-10s  %s\n", words[verdict], what, text);
         return;
     }
-    buffer_format(&report->out, "%s{\"check\":\"%s\",\"verdict\":\"%s\",\"detail\":", report->has_items ? "," : "", what, json_words[verdict]);
+    buffer_format(&report->out,
+                  "%s{\"check\":\"%s\",\"verdict\":\"%s\",\"detail\":", report->has_items ? "," : "", what,
+                  json_words[verdict]);
     buffer_json_string(&report->out, slice_of(text));
     buffer_append_char(&report->out, '}');
     report->has_items = true;
 }
 
-static void check_libraries(struct report *report) {
+static void check_libraries(struct report *report)
+{
     add(report, VERDICT_OK, "weir", "version " WEIR_VERSION);
     if (sqlite3_threadsafe()) {
         add(report, VERDICT_OK, "sqlite", "version %s", sqlite3_libversion());
     } else {
-        add(report, VERDICT_FAIL, "sqlite", "version %s is built without threads; install Debian's libsqlite3-0", sqlite3_libversion());
+        add(report, VERDICT_FAIL, "sqlite",
+            "version %s is built without threads; install Debian's libsqlite3-0", sqlite3_libversion());
     }
 }
 
-static void check_machine(struct report *report, const struct config *config) {
-    add(report, VERDICT_OK, "processors", "%u usable, %u shard%s", thread_processor_count(), config ? config->shards : 0,
-        config && config->shards == 1 ? "" : "s");
+static void check_machine(struct report *report, const struct config *config)
+{
+    add(report, VERDICT_OK, "processors", "%u usable, %u shard%s", thread_processor_count(),
+        config ? config->shards : 0, config && config->shards == 1 ? "" : "s");
     struct rlimit files = {0};
     getrlimit(RLIMIT_NOFILE, &files);
     uint64_t wanted = (config ? config->server.max_connections : 1000) + 128;
     if (files.rlim_max < wanted) {
-        add(report, VERDICT_WARN, "files", "at most %llu open files, but server.max_connections wants %llu; raise it with ulimit -n",
+        add(report, VERDICT_WARN, "files",
+            "at most %llu open files, but server.max_connections wants %llu; raise it with ulimit -n",
             (unsigned long long)files.rlim_max, (unsigned long long)wanted);
     } else {
         add(report, VERDICT_OK, "files", "at most %llu open files", (unsigned long long)files.rlim_max);
     }
 }
 
-static void check_lock(struct report *report, const char *data_dir) {
+static void check_lock(struct report *report, const char *data_dir)
+{
     char path[4200];
     snprintf(path, sizeof path, "%s/weir.lock", data_dir);
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return;
+    if (descriptor < 0)
+        return;
     if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-        add(report, VERDICT_FAIL, "data_dir", "%s is in use by another weir; stop it or choose another data_dir", data_dir);
+        add(report, VERDICT_FAIL, "data_dir",
+            "%s is in use by another weir; stop it or choose another data_dir", data_dir);
     }
     close(descriptor);
 }
 
 /* The directory itself, or the one in which it would be made. */
-static void check_data_dir(struct report *report, const struct config *config) {
+static void check_data_dir(struct report *report, const struct config *config)
+{
     struct stat found;
     char place[4096];
     snprintf(place, sizeof place, "%s", config->data_dir);
@@ -97,28 +110,34 @@ static void check_data_dir(struct report *report, const struct config *config) {
         *slash = '\0';
     }
     if (stat(place, &found) == 0 && !S_ISDIR(found.st_mode)) {
-        add(report, VERDICT_FAIL, "data_dir", "%s cannot be made: %s is not a directory; choose another data_dir", config->data_dir, place);
+        add(report, VERDICT_FAIL, "data_dir",
+            "%s cannot be made: %s is not a directory; choose another data_dir", config->data_dir, place);
         return;
     }
     if (access(place, W_OK | X_OK) != 0) {
-        add(report, VERDICT_FAIL, "data_dir", "%s cannot be written: %s: %s; change its owner or choose another data_dir",
-            config->data_dir, place, strerror(errno));
+        add(report, VERDICT_FAIL, "data_dir",
+            "%s cannot be written: %s: %s; change its owner or choose another data_dir", config->data_dir,
+            place, strerror(errno));
         return;
     }
     struct statvfs space;
-    double free_gib = statvfs(place, &space) == 0 ? (double)space.f_bavail * (double)space.f_frsize / (1024.0 * 1024 * 1024) : 0;
-    add(report, free_gib < 1 ? VERDICT_WARN : VERDICT_OK, "data_dir", "%s is writable, %.1f GiB free%s", config->data_dir, free_gib,
-        free_gib < 1 ? "; make room before the disk is full" : "");
+    double free_gib = statvfs(place, &space) == 0
+                          ? (double)space.f_bavail * (double)space.f_frsize / (1024.0 * 1024 * 1024)
+                          : 0;
+    add(report, free_gib < 1 ? VERDICT_WARN : VERDICT_OK, "data_dir", "%s is writable, %.1f GiB free%s",
+        config->data_dir, free_gib, free_gib < 1 ? "; make room before the disk is full" : "");
     check_lock(report, config->data_dir);
 }
 
-static void check_port(struct report *report, const struct config *config) {
+static void check_port(struct report *report, const struct config *config)
+{
     char port[8];
     snprintf(port, sizeof port, "%u", config->server.listen_port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *addresses = NULL;
     int failure = getaddrinfo(config->server.listen_host, port, &hints, &addresses);
     if (failure) {
-        add(report, VERDICT_FAIL, "port", "%s: %s; change server.listen", config->server.listen_host, gai_strerror(failure));
+        add(report, VERDICT_FAIL, "port", "%s: %s; change server.listen", config->server.listen_host,
+            gai_strerror(failure));
         return;
     }
     int descriptor = socket(addresses->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
@@ -126,14 +145,16 @@ static void check_port(struct report *report, const struct config *config) {
     if (bind(descriptor, addresses->ai_addr, addresses->ai_addrlen) == 0 && listen(descriptor, 1) == 0) {
         add(report, VERDICT_OK, "port", "%s:%s is free", config->server.listen_host, port);
     } else {
-        add(report, VERDICT_FAIL, "port", "%s:%s cannot be had: %s; stop what uses it or change server.listen",
-            config->server.listen_host, port, strerror(errno));
+        add(report, VERDICT_FAIL, "port",
+            "%s:%s cannot be had: %s; stop what uses it or change server.listen", config->server.listen_host,
+            port, strerror(errno));
     }
     close(descriptor);
     freeaddrinfo(addresses);
 }
 
-static void check_sources(struct report *report, const struct config *config) {
+static void check_sources(struct report *report, const struct config *config)
+{
     for (uint32_t i = 0; i < config->source_count; i++) {
         const struct config_source *source = &config->sources[i];
         if (source->kind == SOURCE_KAFKA) {
@@ -141,23 +162,27 @@ static void check_sources(struct report *report, const struct config *config) {
         } else if (source->kind != SOURCE_FILE) {
             add(report, VERDICT_OK, "source", "%s", source->name);
         } else if (access(source->file.path, R_OK) != 0) {
-            add(report, VERDICT_FAIL, "source", "%s: %s: %s", source->name, source->file.path, strerror(errno));
+            add(report, VERDICT_FAIL, "source", "%s: %s: %s", source->name, source->file.path,
+                strerror(errno));
         } else {
             add(report, VERDICT_OK, "source", "%s: %s is readable", source->name, source->file.path);
         }
     }
 }
 
-static struct config *check_config(struct report *report, const char *file, const struct config_override *overrides, size_t count) {
+static struct config *check_config(struct report *report, const char *file,
+                                   const struct config_override *overrides, size_t count)
+{
     struct config_errors errors;
     config_errors_init(&errors, file);
     struct buffer bounds = {0};
     struct config *config = config_load_partly(file, NULL, overrides, (uint32_t)count, &errors);
-    if (config) engine_check(config, &errors, &bounds);
+    if (config)
+        engine_check(config, &errors, &bounds);
     buffer_append_char(&errors.text, '\0');
     if (errors.count) {
-        add(report, VERDICT_FAIL, "config", "%u error%s; the first: %.*s", errors.count, errors.count == 1 ? "" : "s",
-            (int)strcspn(errors.text.data, "\n"), errors.text.data);
+        add(report, VERDICT_FAIL, "config", "%u error%s; the first: %.*s", errors.count,
+            errors.count == 1 ? "" : "s", (int)strcspn(errors.text.data, "\n"), errors.text.data);
     } else {
         add(report, VERDICT_OK, "config", "%s is good", file);
     }
@@ -166,7 +191,8 @@ static struct config *check_config(struct report *report, const char *file, cons
     return config;
 }
 
-int command_doctor(int argc, char **argv) {
+int command_doctor(int argc, char **argv)
+{
     const char *file = NULL, *format = "text";
     static struct argument_list sets;
     const struct argument arguments[] = {
@@ -174,14 +200,20 @@ int command_doctor(int argc, char **argv) {
         {"--set", "KEY=VALUE", "override a value; may be repeated", ARGUMENT_LIST, &sets, NULL},
         {"--format", "FORMAT", "of the report", ARGUMENT_CHOICE, &format, "text|json"},
     };
-    const struct usage usage = {"weir doctor", "Checks libraries, limits, configuration, data directory, port and inputs, and says what to do.",
-                                "Exit code 1 when something would keep weir from running.\n", arguments, sizeof arguments / sizeof *arguments};
+    const struct usage usage = {
+        "weir doctor",
+        "Checks libraries, limits, configuration, data directory, port and inputs, and says what to do.",
+        "Exit code 1 when something would keep weir from running.\n", arguments,
+        sizeof arguments / sizeof *arguments};
     int exit_code = EXIT_OK;
-    if (!arguments_parse(&usage, argc, argv, &exit_code)) return exit_code;
+    if (!arguments_parse(&usage, argc, argv, &exit_code))
+        return exit_code;
     static struct config_override overrides[ARGUMENTS_LIST_MAX];
-    if (!arguments_overrides("weir doctor", &sets, overrides)) return EXIT_USAGE;
+    if (!arguments_overrides("weir doctor", &sets, overrides))
+        return EXIT_USAGE;
     struct report report = {.as_json = strcmp(format, "json") == 0};
-    if (report.as_json) buffer_append_text(&report.out, "{\"checks\":[");
+    if (report.as_json)
+        buffer_append_text(&report.out, "{\"checks\":[");
     check_libraries(&report);
     struct config *config = check_config(&report, file ? file : "weir.yaml", overrides, sets.count);
     check_machine(&report, config);
@@ -191,7 +223,8 @@ int command_doctor(int argc, char **argv) {
         check_sources(&report, config);
         config_destroy(config);
     }
-    if (report.as_json) buffer_format(&report.out, "],\"ok\":%s}\n", report.has_failure ? "false" : "true");
+    if (report.as_json)
+        buffer_format(&report.out, "],\"ok\":%s}\n", report.has_failure ? "false" : "true");
     fwrite(report.out.data, 1, report.out.size, stdout);
     buffer_deinit(&report.out);
     return report.has_failure ? EXIT_FAILED : EXIT_OK;

@@ -18,9 +18,11 @@ struct replay_command {
     bool keeps_open, shows_revisions;
 };
 
-static bool find_source(const struct config *config, const char *name, size_t size, uint32_t *index) {
+static bool find_source(const struct config *config, const char *name, size_t size, uint32_t *index)
+{
     for (uint32_t i = 0; i < config->source_count; i++) {
-        if (strlen(config->sources[i].name) != size || memcmp(config->sources[i].name, name, size) != 0) continue;
+        if (strlen(config->sources[i].name) != size || memcmp(config->sources[i].name, name, size) != 0)
+            continue;
         *index = i;
         return true;
     }
@@ -28,18 +30,22 @@ static bool find_source(const struct config *config, const char *name, size_t si
 }
 
 /* SOURCE=FILE[,FILE...] → inputs, each file a partition. Paths are cut out of `text`, which is changed. */
-static int add_inputs(const struct config *config, char *text, struct replay_input *inputs, uint32_t *input_count) {
+static int add_inputs(const struct config *config, char *text, struct replay_input *inputs,
+                      uint32_t *input_count)
+{
     char *equals = strchr(text, '=');
     if (!equals || equals == text || !equals[1]) {
         return usage_error("weir replay", "--input wants SOURCE=FILE[,FILE...], got \"%s\"", text);
     }
     uint32_t source_index = 0;
     if (!find_source(config, text, (size_t)(equals - text), &source_index)) {
-        return usage_error("weir replay", "--input: the configuration has no source \"%.*s\"", (int)(equals - text), text);
+        return usage_error("weir replay", "--input: the configuration has no source \"%.*s\"",
+                           (int)(equals - text), text);
     }
     char *rest = equals + 1;
     for (char *path; (path = strsep(&rest, ","));) {
-        if (!*path) continue;
+        if (!*path)
+            continue;
         if (*input_count == REPLAY_INPUTS_MAX) {
             return usage_error("weir replay", "more than %d input files", REPLAY_INPUTS_MAX);
         }
@@ -49,9 +55,11 @@ static int add_inputs(const struct config *config, char *text, struct replay_inp
 }
 
 /* Leaves only the named pipeline in the configuration. */
-static bool select_pipeline(struct config *config, const char *name) {
+static bool select_pipeline(struct config *config, const char *name)
+{
     for (uint32_t i = 0; i < config->pipeline_count; i++) {
-        if (strcmp(config->pipelines[i].name, name) != 0) continue;
+        if (strcmp(config->pipelines[i].name, name) != 0)
+            continue;
         config->pipelines += i;
         config->pipeline_count = 1;
         return true;
@@ -59,10 +67,12 @@ static bool select_pipeline(struct config *config, const char *name) {
     return false;
 }
 
-static int run_replay(const struct replay_command *command, const struct config *config, const struct replay_input *inputs,
-                      uint32_t input_count) {
+static int run_replay(const struct replay_command *command, const struct config *config,
+                      const struct replay_input *inputs, uint32_t input_count)
+{
     FILE *output = command->output ? fopen(command->output, "we") : stdout;
-    if (!output) return command_error("cannot write %s: %s", command->output, strerror(errno));
+    if (!output)
+        return command_error("cannot write %s: %s", command->output, strerror(errno));
     const struct replay_options options = {
         .config = config,
         .inputs = inputs,
@@ -88,16 +98,22 @@ static int run_replay(const struct replay_command *command, const struct config 
     return exit_code;
 }
 
-int command_replay(int argc, char **argv) {
+int command_replay(int argc, char **argv)
+{
     static struct replay_command command = {.format = "text"};
     const struct argument arguments[] = {
         {"CONFIG", NULL, "the configuration file", ARGUMENT_REQUIRED, &command.file, NULL},
-        {"--input", "SOURCE=FILE[,FILE]", "files for a source, each a partition; NDJSON, .gz, .zst, - for stdin", ARGUMENT_LIST, &command.inputs, NULL},
+        {"--input", "SOURCE=FILE[,FILE]",
+         "files for a source, each a partition; NDJSON, .gz, .zst, - for stdin", ARGUMENT_LIST,
+         &command.inputs, NULL},
         {"--pipeline", "NAME", "run this pipeline only", ARGUMENT_TEXT, &command.pipeline, NULL},
         {"--output", "FILE", "write results there instead of stdout", ARGUMENT_TEXT, &command.output, NULL},
-        {"--keep-open", NULL, "do not close windows at the end of the input", ARGUMENT_FLAG, &command.keeps_open, NULL},
-        {"--revisions", NULL, "print every emission as it happens", ARGUMENT_FLAG, &command.shows_revisions, NULL},
-        {"--set", "KEY=VALUE", "override a value of the configuration; may be repeated", ARGUMENT_LIST, &command.sets, NULL},
+        {"--keep-open", NULL, "do not close windows at the end of the input", ARGUMENT_FLAG,
+         &command.keeps_open, NULL},
+        {"--revisions", NULL, "print every emission as it happens", ARGUMENT_FLAG, &command.shows_revisions,
+         NULL},
+        {"--set", "KEY=VALUE", "override a value of the configuration; may be repeated", ARGUMENT_LIST,
+         &command.sets, NULL},
         {"--format", "FORMAT", "of the summary on stderr", ARGUMENT_CHOICE, &command.format, "text|json"},
     };
     const struct usage usage = {
@@ -107,22 +123,29 @@ int command_replay(int argc, char **argv) {
         "The same input gives the same bytes, whatever the number of shards and the batch size.\n", arguments,
         sizeof arguments / sizeof *arguments};
     int exit_code = EXIT_OK;
-    if (!arguments_parse(&usage, argc, argv, &exit_code)) return exit_code;
+    if (!arguments_parse(&usage, argc, argv, &exit_code))
+        return exit_code;
     static struct config_override overrides[ARGUMENTS_LIST_MAX];
-    if (!arguments_overrides("weir replay", &command.sets, overrides)) return EXIT_USAGE;
+    if (!arguments_overrides("weir replay", &command.sets, overrides))
+        return EXIT_USAGE;
     struct config *config = load_config(command.file, NULL, overrides, command.sets.count);
-    if (!config) return EXIT_BAD_CONFIG;
+    if (!config)
+        return EXIT_BAD_CONFIG;
 
     struct replay_input *inputs = memory_allocate_array(REPLAY_INPUTS_MAX, sizeof *inputs);
     uint32_t input_count = 0;
     for (size_t i = 0; i < command.inputs.count && exit_code == EXIT_OK; i++) {
-        exit_code = add_inputs(config, arena_copy_text(&config->arena, command.inputs.items[i]), inputs, &input_count);
+        exit_code = add_inputs(config, arena_copy_text(&config->arena, command.inputs.items[i]), inputs,
+                               &input_count);
     }
-    if (exit_code == EXIT_OK && !input_count) exit_code = usage_error("weir replay", "--input SOURCE=FILE is missing");
+    if (exit_code == EXIT_OK && !input_count)
+        exit_code = usage_error("weir replay", "--input SOURCE=FILE is missing");
     if (exit_code == EXIT_OK && command.pipeline && !select_pipeline(config, command.pipeline)) {
-        exit_code = usage_error("weir replay", "--pipeline: the configuration has no pipeline \"%s\"", command.pipeline);
+        exit_code = usage_error("weir replay", "--pipeline: the configuration has no pipeline \"%s\"",
+                                command.pipeline);
     }
-    if (exit_code == EXIT_OK) exit_code = run_replay(&command, config, inputs, input_count);
+    if (exit_code == EXIT_OK)
+        exit_code = run_replay(&command, config, inputs, input_count);
     free(inputs);
     config_destroy(config);
     return exit_code;

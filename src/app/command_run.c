@@ -16,46 +16,56 @@
 #include "serve/server.h"
 
 enum {
-    DRAIN_TIMEOUT_US = 6 * 1000 * 1000,    /* for the engine; the server has the rest of ten seconds */
-    READY_STEP_US = 20 * 1000,             /* between looks at whether recovery is done */
+    DRAIN_TIMEOUT_US = 6 * 1000 * 1000, /* for the engine; the server has the rest of ten seconds */
+    READY_STEP_US = 20 * 1000,          /* between looks at whether recovery is done */
 };
 
 /* Waits at most `timeout_us` (<0: for ever); 0 when none came. */
-static int wait_for_signal(const sigset_t *signals, int64_t timeout_us) {
+static int wait_for_signal(const sigset_t *signals, int64_t timeout_us)
+{
     int number = 0;
-    if (timeout_us < 0) return sigwait(signals, &number) == 0 ? number : 0;
+    if (timeout_us < 0)
+        return sigwait(signals, &number) == 0 ? number : 0;
     struct timespec timeout = {.tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000};
-    do number = sigtimedwait(signals, NULL, &timeout);
+    do
+        number = sigtimedwait(signals, NULL, &timeout);
     while (number < 0 && errno == EINTR);
     return number < 0 ? 0 : number;
 }
 
-static void announce(const struct config *config, const struct server *server, const char *greeting) {
+static void announce(const struct config *config, const struct server *server, const char *greeting)
+{
     const char *open = strchr(config->server.listen_host, ':') ? "[" : "", *close = *open ? "]" : "";
-    log_write(LOG_INFO, "server", "ready on http://%s%s%s:%u/", open, config->server.listen_host, close, server_port(server));
-    if (!greeting) return;
+    log_write(LOG_INFO, "server", "ready on http://%s%s%s:%u/", open, config->server.listen_host, close,
+              server_port(server));
+    if (!greeting)
+        return;
     printf("%s http://%s%s%s:%u/\n", greeting, open, config->server.listen_host, close, server_port(server));
     fflush(stdout);
 }
 
 static void wait_until_told(const struct config *config, struct engine *engine, struct server *server,
-                            struct health *health, const char *greeting) {
+                            struct health *health, const char *greeting)
+{
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     int number = 0;
-    while (!number && !engine_is_live(engine)) number = wait_for_signal(&signals, READY_STEP_US);
+    while (!number && !engine_is_live(engine))
+        number = wait_for_signal(&signals, READY_STEP_US);
     if (!number) {
         health_set_ready(health, true);
         announce(config, server, greeting);
-        while (!number) number = wait_for_signal(&signals, -1);
+        while (!number)
+            number = wait_for_signal(&signals, -1);
     }
     log_write(LOG_INFO, "server", "%s: draining", number == SIGINT ? "SIGINT" : "SIGTERM");
     health_set_ready(health, false);
 }
 
-static void block_signals(void) {
+static void block_signals(void)
+{
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -64,7 +74,9 @@ static void block_signals(void) {
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
-static int run_parts(const struct config *config, struct health *health, struct waker *io_waker, const char *greeting) {
+static int run_parts(const struct config *config, struct health *health, struct waker *io_waker,
+                     const char *greeting)
+{
     const struct engine_options engine_options = {
         .config = config, .health = health, .clock = &clock_system, .io_waker = io_waker};
     struct config_errors errors;
@@ -74,7 +86,8 @@ static int run_parts(const struct config *config, struct health *health, struct 
     print_config_errors(&errors);
     bool is_bad_config = errors.count > 0;
     config_errors_deinit(&errors);
-    if (!engine) return is_bad_config ? EXIT_BAD_CONFIG : command_error("%s", error.text);
+    if (!engine)
+        return is_bad_config ? EXIT_BAD_CONFIG : command_error("%s", error.text);
 
     const struct server_options server_options = {
         .config = config, .engine = engine, .health = health, .clock = &clock_system, .io_waker = io_waker};
@@ -94,7 +107,8 @@ static int run_parts(const struct config *config, struct health *health, struct 
     return EXIT_OK;
 }
 
-int serve(const struct config *config, const char *greeting) {
+int serve(const struct config *config, const char *greeting)
+{
     block_signals();
     struct health health;
     struct waker io_waker;
@@ -106,21 +120,27 @@ int serve(const struct config *config, const char *greeting) {
     return exit_code;
 }
 
-int command_run(int argc, char **argv) {
+int command_run(int argc, char **argv)
+{
     const char *file = NULL;
     static struct argument_list sets;
     const struct argument arguments[] = {
         {"CONFIG", NULL, "the configuration file; weir.yaml by default", ARGUMENT_POSITIONAL, &file, NULL},
-        {"--set", "KEY=VALUE", "override a value, such as server.listen=127.0.0.1:9000; may be repeated", ARGUMENT_LIST, &sets, NULL},
+        {"--set", "KEY=VALUE", "override a value, such as server.listen=127.0.0.1:9000; may be repeated",
+         ARGUMENT_LIST, &sets, NULL},
     };
-    const struct usage usage = {"weir run", "Runs the server until SIGTERM or SIGINT; then drains and exits 0.", NULL, arguments,
-                                sizeof arguments / sizeof *arguments};
+    const struct usage usage = {"weir run",
+                                "Runs the server until SIGTERM or SIGINT; then drains and exits 0.", NULL,
+                                arguments, sizeof arguments / sizeof *arguments};
     int exit_code = EXIT_OK;
-    if (!arguments_parse(&usage, argc, argv, &exit_code)) return exit_code;
+    if (!arguments_parse(&usage, argc, argv, &exit_code))
+        return exit_code;
     static struct config_override overrides[ARGUMENTS_LIST_MAX];
-    if (!arguments_overrides("weir run", &sets, overrides)) return EXIT_USAGE;
+    if (!arguments_overrides("weir run", &sets, overrides))
+        return EXIT_USAGE;
     struct config *config = load_config(file ? file : "weir.yaml", NULL, overrides, sets.count);
-    if (!config) return EXIT_BAD_CONFIG;
+    if (!config)
+        return EXIT_BAD_CONFIG;
     exit_code = serve(config, NULL);
     config_destroy(config);
     return exit_code;

@@ -25,24 +25,32 @@ static const struct command commands[] = {
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
-static void print_help(void) {
+static void print_help(void)
+{
     puts("usage: weir COMMAND [OPTION...]\n\n"
          "Real-time streaming analytics: events in, event-time windows, live results out.\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++) printf("  %-8s  %s\n", commands[i].name, commands[i].summary);
-    puts("\nweir COMMAND --help says more about one. Exit codes: 0 ok, 1 failed, 2 wrong usage, 78 bad configuration.");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-8s  %s\n", commands[i].name, commands[i].summary);
+    puts(
+        "\nweir COMMAND --help says more about one. Exit codes: 0 ok, 1 failed, 2 wrong usage, 78 bad configuration.");
 }
 
-static int unknown_command(const char *word) {
+static int unknown_command(const char *word)
+{
     const char *names[COMMAND_COUNT];
-    for (size_t i = 0; i < COMMAND_COUNT; i++) names[i] = commands[i].name;
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        names[i] = commands[i].name;
     const char *near = suggest(word, names, COMMAND_COUNT);
-    if (near) return usage_error("weir", "unknown command \"%s\", did you mean \"%s\"?", word, near);
+    if (near)
+        return usage_error("weir", "unknown command \"%s\", did you mean \"%s\"?", word, near);
     return usage_error("weir", "unknown command \"%s\"", word);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of write(), told with its reason */
-    if (argc < 2) return usage_error("weir", "a command is missing");
+    if (argc < 2)
+        return usage_error("weir", "a command is missing");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help();
         return EXIT_OK;
@@ -52,7 +60,8 @@ int main(int argc, char **argv) {
         return EXIT_OK;
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
     }
     return unknown_command(argv[1]);
 }

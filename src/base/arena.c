@@ -14,11 +14,13 @@ struct arena_block {
     _Alignas(16) char bytes[];
 };
 
-void arena_init(struct arena *arena, size_t block_size) {
+void arena_init(struct arena *arena, size_t block_size)
+{
     *arena = (struct arena){.block_size = block_size ? block_size : ARENA_DEFAULT_BLOCK_SIZE};
 }
 
-void arena_deinit(struct arena *arena) {
+void arena_deinit(struct arena *arena)
+{
     for (struct arena_block *block = arena->first, *next; block; block = next) {
         next = block->next;
         free(block);
@@ -26,18 +28,21 @@ void arena_deinit(struct arena *arena) {
     arena_init(arena, arena->block_size);
 }
 
-static void use_block(struct arena *arena, struct arena_block *block) {
+static void use_block(struct arena *arena, struct arena_block *block)
+{
     arena->current = block;
     arena->next = block ? block->bytes : NULL;
     arena->end = block ? block->bytes + block->size : NULL;
 }
 
-void arena_reset(struct arena *arena) {
+void arena_reset(struct arena *arena)
+{
     use_block(arena, arena->first);
 }
 
 /* Moves on to the next kept block that is large enough, or puts a new one behind the current. */
-static void grow(struct arena *arena, size_t size) {
+static void grow(struct arena *arena, size_t size)
+{
     struct arena_block *following = arena->current ? arena->current->next : arena->first;
     if (following && following->size >= size) {
         use_block(arena, following);
@@ -55,31 +60,38 @@ static void grow(struct arena *arena, size_t size) {
     use_block(arena, block);
 }
 
-void *arena_allocate(struct arena *arena, size_t size) {
+void *arena_allocate(struct arena *arena, size_t size)
+{
     size = (size + 15) & ~(size_t)15;
-    if (!arena->next || size > (size_t)(arena->end - arena->next)) grow(arena, size);
+    if (!arena->next || size > (size_t)(arena->end - arena->next))
+        grow(arena, size);
     void *result = arena->next;
     arena->next += size;
     return result;
 }
 
-void *arena_allocate_zeroed(struct arena *arena, size_t size) {
+void *arena_allocate_zeroed(struct arena *arena, size_t size)
+{
     return memset(arena_allocate(arena, size), 0, size);
 }
 
-struct slice arena_copy(struct arena *arena, struct slice slice) {
+struct slice arena_copy(struct arena *arena, struct slice slice)
+{
     char *copy = arena_allocate(arena, slice.size + 1);
-    if (slice.size) memcpy(copy, slice.data, slice.size);
+    if (slice.size)
+        memcpy(copy, slice.data, slice.size);
     copy[slice.size] = '\0';
     return (struct slice){copy, slice.size};
 }
 
-char *arena_copy_text(struct arena *arena, const char *text) {
+char *arena_copy_text(struct arena *arena, const char *text)
+{
     size_t size = strlen(text) + 1;
     return memcpy(arena_allocate(arena, size), text, size);
 }
 
-char *arena_format(struct arena *arena, const char *format, ...) {
+char *arena_format(struct arena *arena, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     va_list again;

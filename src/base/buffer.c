@@ -12,41 +12,50 @@
 
 enum { BUFFER_FIRST_CAPACITY = 256 };
 
-void buffer_deinit(struct buffer *buffer) {
+void buffer_deinit(struct buffer *buffer)
+{
     free(buffer->data);
     *buffer = (struct buffer){0};
 }
 
-char *buffer_reserve(struct buffer *buffer, size_t size) {
+char *buffer_reserve(struct buffer *buffer, size_t size)
+{
     if (buffer->capacity - buffer->size < size) {
         size_t capacity = buffer->capacity ? buffer->capacity : BUFFER_FIRST_CAPACITY;
-        while (capacity - buffer->size < size) capacity *= 2;
+        while (capacity - buffer->size < size)
+            capacity *= 2;
         buffer->data = memory_resize(buffer->data, capacity);
         buffer->capacity = capacity;
     }
     return buffer->data + buffer->size;
 }
 
-void buffer_append(struct buffer *buffer, const void *data, size_t size) {
-    if (!size) return;
+void buffer_append(struct buffer *buffer, const void *data, size_t size)
+{
+    if (!size)
+        return;
     memcpy(buffer_reserve(buffer, size), data, size);
     buffer->size += size;
 }
 
-void buffer_append_slice(struct buffer *buffer, struct slice slice) {
+void buffer_append_slice(struct buffer *buffer, struct slice slice)
+{
     buffer_append(buffer, slice.data, slice.size);
 }
 
-void buffer_append_text(struct buffer *buffer, const char *text) {
+void buffer_append_text(struct buffer *buffer, const char *text)
+{
     buffer_append(buffer, text, strlen(text));
 }
 
-void buffer_append_char(struct buffer *buffer, char c) {
+void buffer_append_char(struct buffer *buffer, char c)
+{
     *buffer_reserve(buffer, 1) = c;
     buffer->size++;
 }
 
-void buffer_format(struct buffer *buffer, const char *format, ...) {
+void buffer_format(struct buffer *buffer, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     va_list again;
@@ -58,11 +67,13 @@ void buffer_format(struct buffer *buffer, const char *format, ...) {
     buffer->size += (size_t)size;
 }
 
-void buffer_clear(struct buffer *buffer) {
+void buffer_clear(struct buffer *buffer)
+{
     buffer->size = 0;
 }
 
-void buffer_consume(struct buffer *buffer, size_t size) {
+void buffer_consume(struct buffer *buffer, size_t size)
+{
     if (size >= buffer->size) {
         buffer->size = 0;
         return;
@@ -71,7 +82,8 @@ void buffer_consume(struct buffer *buffer, size_t size) {
     buffer->size -= size;
 }
 
-static void append_escaped(struct buffer *buffer, unsigned char c) {
+static void append_escaped(struct buffer *buffer, unsigned char c)
+{
     switch (c) {
     case '"': buffer_append_text(buffer, "\\\""); return;
     case '\\': buffer_append_text(buffer, "\\\\"); return;
@@ -84,7 +96,8 @@ static void append_escaped(struct buffer *buffer, unsigned char c) {
     }
 }
 
-void buffer_json_string(struct buffer *buffer, struct slice text) {
+void buffer_json_string(struct buffer *buffer, struct slice text)
+{
     buffer_append_char(buffer, '"');
     size_t run_start = 0;
     for (size_t i = 0; i < text.size;) {
@@ -106,11 +119,13 @@ void buffer_json_string(struct buffer *buffer, struct slice text) {
         }
         run_start = ++i;
     }
-    if (text.size > run_start) buffer_append(buffer, text.data + run_start, text.size - run_start);
+    if (text.size > run_start)
+        buffer_append(buffer, text.data + run_start, text.size - run_start);
     buffer_append_char(buffer, '"');
 }
 
-void buffer_json_int(struct buffer *buffer, int64_t value) {
+void buffer_json_int(struct buffer *buffer, int64_t value)
+{
     char digits[20];
     size_t start = sizeof digits;
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
@@ -118,11 +133,13 @@ void buffer_json_int(struct buffer *buffer, int64_t value) {
         digits[--start] = (char)('0' + rest % 10);
         rest /= 10;
     } while (rest);
-    if (value < 0) digits[--start] = '-';
+    if (value < 0)
+        digits[--start] = '-';
     buffer_append(buffer, digits + start, sizeof digits - start);
 }
 
-void buffer_json_double(struct buffer *buffer, double value) {
+void buffer_json_double(struct buffer *buffer, double value)
+{
     if (!isfinite(value)) {
         buffer_append_text(buffer, "null");
         return;
@@ -131,11 +148,13 @@ void buffer_json_double(struct buffer *buffer, double value) {
     buffer->size += native_double_format(value, place);
 }
 
-void buffer_json_bool(struct buffer *buffer, bool value) {
+void buffer_json_bool(struct buffer *buffer, bool value)
+{
     buffer_append_text(buffer, value ? "true" : "false");
 }
 
-void buffer_base64(struct buffer *buffer, struct slice bytes) {
+void buffer_base64(struct buffer *buffer, struct slice bytes)
+{
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char *out = buffer_reserve(buffer, (bytes.size + 2) / 3 * 4);
     const unsigned char *in = (const unsigned char *)bytes.data;

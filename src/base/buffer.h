@@ -25,7 +25,8 @@ void buffer_clear(struct buffer *buffer);
 /* Drops the first `size` bytes. */
 void buffer_consume(struct buffer *buffer, size_t size);
 
-static inline struct slice buffer_slice(const struct buffer *buffer) {
+static inline struct slice buffer_slice(const struct buffer *buffer)
+{
     return (struct slice){buffer->data, buffer->size};
 }
 

@@ -18,11 +18,13 @@ extern const struct clock clock_system;
 /* A clock that stands still until its owner sets `fixed_us`. */
 struct clock clock_manual(int64_t now_us);
 
-static inline int64_t clock_wall_us(const struct clock *clock) {
+static inline int64_t clock_wall_us(const struct clock *clock)
+{
     return clock->wall_us(clock);
 }
 
-static inline int64_t clock_monotonic_us(const struct clock *clock) {
+static inline int64_t clock_monotonic_us(const struct clock *clock)
+{
     return clock->monotonic_us(clock);
 }
 

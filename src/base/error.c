@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *status_name(enum status status) {
+const char *status_name(enum status status)
+{
     switch (status) {
     case STATUS_OK: return "ok";
     case STATUS_INVALID: return "invalid";
@@ -21,16 +22,20 @@ const char *status_name(enum status status) {
     return "unknown";
 }
 
-void error_set(struct error *error, const char *format, ...) {
-    if (!error) return;
+void error_set(struct error *error, const char *format, ...)
+{
+    if (!error)
+        return;
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
 }
 
-void error_prefix(struct error *error, const char *format, ...) {
-    if (!error) return;
+void error_prefix(struct error *error, const char *format, ...)
+{
+    if (!error)
+        return;
     char context[ERROR_TEXT_SIZE / 2];
     char message[ERROR_TEXT_SIZE];
     va_list arguments;

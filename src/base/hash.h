@@ -8,6 +8,7 @@
 #define XXH_NO_STREAM
 #include <xxhash.h>
 
-static inline uint64_t hash_bytes(const void *data, size_t size, uint64_t seed) {
+static inline uint64_t hash_bytes(const void *data, size_t size, uint64_t seed)
+{
     return XXH3_64bits_withSeed(data, size, seed);
 }

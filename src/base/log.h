@@ -22,5 +22,5 @@ struct log_limiter {
 };
 
 /* At most one line a second per limiter; says how many were held back. */
-void log_limited(struct log_limiter *limiter, enum log_level level, const char *component, const char *format, ...)
-    PRINTF_LIKE(4, 5);
+void log_limited(struct log_limiter *limiter, enum log_level level, const char *component, const char *format,
+                 ...) PRINTF_LIKE(4, 5);

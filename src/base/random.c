@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-uint64_t random_seed_from_system(void) {
+uint64_t random_seed_from_system(void)
+{
     uint64_t seed;
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed) {
         perror("weir: getrandom");

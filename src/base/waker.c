@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-void waker_open(struct waker *waker) {
+void waker_open(struct waker *waker)
+{
     waker->descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (waker->descriptor < 0) {
         perror("weir: eventfd (raise the limit of open files: ulimit -n)");
@@ -21,36 +22,45 @@ void waker_open(struct waker *waker) {
     atomic_init(&waker->is_sleeping, false);
 }
 
-void waker_close(struct waker *waker) {
-    if (waker->descriptor >= 0) close(waker->descriptor);
+void waker_close(struct waker *waker)
+{
+    if (waker->descriptor >= 0)
+        close(waker->descriptor);
     waker->descriptor = -1;
 }
 
-void waker_wake(struct waker *waker) {
+void waker_wake(struct waker *waker)
+{
     atomic_thread_fence(memory_order_seq_cst);
-    if (!atomic_exchange(&waker->is_sleeping, false)) return;
+    if (!atomic_exchange(&waker->is_sleeping, false))
+        return;
     uint64_t one = 1;
     ssize_t written = write(waker->descriptor, &one, sizeof one);
     assert(written == sizeof one || errno == EAGAIN);
 }
 
-void waker_prepare(struct waker *waker) {
+void waker_prepare(struct waker *waker)
+{
     atomic_store(&waker->is_sleeping, true);
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-void waker_cancel(struct waker *waker) {
-    if (!atomic_exchange(&waker->is_sleeping, false)) waker_drain(waker);
+void waker_cancel(struct waker *waker)
+{
+    if (!atomic_exchange(&waker->is_sleeping, false))
+        waker_drain(waker);
 }
 
-void waker_wait(struct waker *waker, int64_t timeout_us) {
+void waker_wait(struct waker *waker, int64_t timeout_us)
+{
     struct pollfd wait_for = {.fd = waker->descriptor, .events = POLLIN};
     struct timespec timeout = {.tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000};
     ppoll(&wait_for, 1, timeout_us < 0 ? NULL : &timeout, NULL);
     waker_cancel(waker);
 }
 
-void waker_drain(struct waker *waker) {
+void waker_drain(struct waker *waker)
+{
     uint64_t count;
     ssize_t got = read(waker->descriptor, &count, sizeof count);
     (void)got; /* EAGAIN: there was none */

@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 struct waker {
-    int descriptor;          /* an eventfd; readable while a wake is pending. For epoll. */
-    atomic_bool is_sleeping; /* seq_cst on both sides: the sleeper sets it, then looks once more at its queues */
+    int descriptor; /* an eventfd; readable while a wake is pending. For epoll. */
+    atomic_bool
+        is_sleeping; /* seq_cst on both sides: the sleeper sets it, then looks once more at its queues */
 };
 
 void waker_open(struct waker *waker);

@@ -318,7 +318,8 @@ static struct node *copy_node(struct builder *builder, const struct node *from)
     node->text = from->text;
     node->is_plain = from->is_plain;
     builder->copied_count++;
-    for (const struct node *child = from->first; child && builder->copied_count < CONFIG_MAX_COPIES; child = child->next)
+    for (const struct node *child = from->first; child && builder->copied_count < CONFIG_MAX_COPIES;
+         child = child->next)
         node_add(node, copy_node(builder, child), child->key, child->key_place);
     return node;
 }
@@ -333,7 +334,8 @@ static void take_alias(struct builder *builder, const char *name, struct config_
         if (builder->open[i] == found)
             found = NULL;
     if (!found) {
-        refuse(builder, place, "there is no anchor of this name above; a value that begins with `*` has to be in quotes");
+        refuse(builder, place,
+               "there is no anchor of this name above; a value that begins with `*` has to be in quotes");
     } else if (expects_key(builder)) {
         refuse(builder, place, "a key has to be plain text");
     } else if (builder->copied_count >= CONFIG_MAX_COPIES) {

@@ -9,8 +9,8 @@ enum {
     CONFIG_MAX_DEPTH = 16,              /* mappings and lists within each other */
     CONFIG_MAX_CHILDREN = 1024,         /* keys of a mapping, elements of a list */
     CONFIG_MAX_ANCHORS = 256,
-    CONFIG_MAX_COPIES = 10000,          /* values that aliases copy */
-    CONFIG_MAX_PROBLEMS = 1000,         /* kept before the first CONFIG_MAX_ERRORS by place are told */
+    CONFIG_MAX_COPIES = 10000,  /* values that aliases copy */
+    CONFIG_MAX_PROBLEMS = 1000, /* kept before the first CONFIG_MAX_ERRORS by place are told */
 };
 
 enum node_kind { NODE_SCALAR, NODE_MAP, NODE_LIST };

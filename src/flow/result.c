@@ -11,15 +11,16 @@
 
 const char *emit_kind_name(enum emit_kind kind)
 {
-    static const char *const names[] = {[EMIT_EARLY] = "early", [EMIT_FINAL] = "final", [EMIT_UPDATE] = "update"};
+    static const char *const names[] = {
+        [EMIT_EARLY] = "early", [EMIT_FINAL] = "final", [EMIT_UPDATE] = "update"};
     return names[kind];
 }
 
 const char *close_cause_name(enum close_cause cause)
 {
     static const char *const names[] = {
-        [CLOSED_BY_WATERMARK] = "watermark",       [CLOSED_BY_IDLE] = "idle",
-        [CLOSED_BY_WALL_CLOCK] = "wall_clock",     [CLOSED_BY_END_OF_INPUT] = "end_of_input",
+        [CLOSED_BY_WATERMARK] = "watermark",   [CLOSED_BY_IDLE] = "idle",
+        [CLOSED_BY_WALL_CLOCK] = "wall_clock", [CLOSED_BY_END_OF_INPUT] = "end_of_input",
         [CLOSED_BY_SHUTDOWN] = "shutdown",
     };
     return names[cause];
@@ -142,9 +143,9 @@ void value_json(struct buffer *out, enum value_kind kind, union value value, con
 struct record_parts {
     struct buffer text;
     uint32_t key_ends[RESULT_MAX_KEYS], value_ends[RESULT_MAX_AGGREGATES];
-    struct buffer id_start;  /* {"id":"revenue| */
-    struct buffer after_id;  /* ","pipeline":"revenue","window_start": */
-    struct buffer window;    /* start, end and what is between, up to the key */
+    struct buffer id_start; /* {"id":"revenue| */
+    struct buffer after_id; /* ","pipeline":"revenue","window_start": */
+    struct buffer window;   /* start, end and what is between, up to the key */
     int64_t start_us, end_us;
     bool has_window;
 };
@@ -239,9 +240,9 @@ static void append_escaped(struct buffer *out, const char *text, size_t size)
     out->size += length;
 }
 
-static void append_columns(struct buffer *out, const struct record_parts *parts, const uint32_t *ends, uint32_t start,
-                           const struct result_block *block, const struct result_column *columns, uint32_t count,
-                           uint32_t row)
+static void append_columns(struct buffer *out, const struct record_parts *parts, const uint32_t *ends,
+                           uint32_t start, const struct result_block *block,
+                           const struct result_column *columns, uint32_t count, uint32_t row)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t from = i ? ends[i - 1] : start;
@@ -285,7 +286,8 @@ static void append_key_array(struct buffer *out, const struct result_block *bloc
     for (uint32_t i = 0; i < block->shape->key_count; i++) {
         if (i)
             buffer_append_char(out, ',');
-        value_json(out, (enum value_kind)block->keys[i].kinds[row], block->keys[i].values[row], block->bytes.data);
+        value_json(out, (enum value_kind)block->keys[i].kinds[row], block->keys[i].values[row],
+                   block->bytes.data);
     }
     buffer_append_char(out, ']');
 }
@@ -302,7 +304,8 @@ static void append_record(struct result_block *block, struct record_parts *parts
     append_columns(out, parts, parts->key_ends, 0, block, block->keys, shape->key_count, row);
     buffer_append_text(out, "},\"values\":{");
     uint32_t values_start = shape->key_count ? parts->key_ends[shape->key_count - 1] : 0;
-    append_columns(out, parts, parts->value_ends, values_start, block, block->values, shape->value_count, row);
+    append_columns(out, parts, parts->value_ends, values_start, block, block->values, shape->value_count,
+                   row);
     append_receipt(out, block, row);
 }
 
@@ -312,8 +315,10 @@ void result_block_encode(struct result_block *block)
         return;
     struct record_parts parts = {0};
     parts_init(&parts, block->shape);
-    block->json_offsets = memory_resize_array(NULL, (size_t)block->row_count + 1, sizeof *block->json_offsets);
-    block->key_json_offsets = memory_resize_array(NULL, (size_t)block->row_count + 1, sizeof *block->key_json_offsets);
+    block->json_offsets =
+        memory_resize_array(NULL, (size_t)block->row_count + 1, sizeof *block->json_offsets);
+    block->key_json_offsets =
+        memory_resize_array(NULL, (size_t)block->row_count + 1, sizeof *block->key_json_offsets);
     for (uint32_t row = 0; row < block->row_count; row++) {
         block->json_offsets[row] = (uint32_t)block->json.size;
         block->key_json_offsets[row] = (uint32_t)block->key_json.size;

@@ -10,8 +10,14 @@
 enum { RESULT_MAX_KEYS = 16, RESULT_MAX_AGGREGATES = 64, RESULT_BLOCK_ROWS = 4096 };
 
 enum emit_kind { EMIT_EARLY, EMIT_FINAL, EMIT_UPDATE };
-enum close_cause { CLOSED_BY_WATERMARK, CLOSED_BY_IDLE, CLOSED_BY_WALL_CLOCK, CLOSED_BY_END_OF_INPUT, CLOSED_BY_SHUTDOWN };
-const char *emit_kind_name(enum emit_kind kind);     /* "early" "final" "update" */
+enum close_cause {
+    CLOSED_BY_WATERMARK,
+    CLOSED_BY_IDLE,
+    CLOSED_BY_WALL_CLOCK,
+    CLOSED_BY_END_OF_INPUT,
+    CLOSED_BY_SHUTDOWN
+};
+const char *emit_kind_name(enum emit_kind kind);      /* "early" "final" "update" */
 const char *close_cause_name(enum close_cause cause); /* "watermark" "idle" ... */
 
 /* What is the same for all results of a pipeline. Lives as long as the process. */
@@ -36,12 +42,12 @@ struct result_block {
     uint32_t row_count, capacity;
     uint64_t first_sequence; /* of row 0; grows by one per row over all pipelines since `boot` */
     int64_t emitted_us;      /* monotonic clock at emission */
-    int64_t arrival_us;      /* monotonic arrival of the newest event that caused it; 0 = caused by the clock */
+    int64_t arrival_us; /* monotonic arrival of the newest event that caused it; 0 = caused by the clock */
 
     /* [row_count] each, room for `capacity` */
     int64_t *window_starts_us, *window_ends_us;
-    uint8_t *emits;      /* enum emit_kind */
-    uint8_t *causes;     /* enum close_cause; meaningless while early */
+    uint8_t *emits;  /* enum emit_kind */
+    uint8_t *causes; /* enum close_cause; meaningless while early */
     uint32_t *revisions;
     uint64_t *on_time, *late_accepted, *late_dropped, *type_errors;
     int64_t *watermarks_us; /* TIME_NONE → null */
@@ -65,17 +71,21 @@ void result_block_release(struct result_block *block);
  * only when somebody will read text. */
 void result_block_encode(struct result_block *block);
 
-static inline struct slice result_block_json(const struct result_block *block, uint32_t row) {
-    return (struct slice){block->json.data + block->json_offsets[row], block->json_offsets[row + 1] - block->json_offsets[row]};
+static inline struct slice result_block_json(const struct result_block *block, uint32_t row)
+{
+    return (struct slice){block->json.data + block->json_offsets[row],
+                          block->json_offsets[row + 1] - block->json_offsets[row]};
 }
 
-static inline struct slice result_block_key_json(const struct result_block *block, uint32_t row) {
+static inline struct slice result_block_key_json(const struct result_block *block, uint32_t row)
+{
     return (struct slice){block->key_json.data + block->key_json_offsets[row],
                           block->key_json_offsets[row + 1] - block->key_json_offsets[row]};
 }
 
 /* Order in which a record replaces another of the same id: closed over early, then revision, then events in it. */
-static inline uint64_t result_block_event_count(const struct result_block *block, uint32_t row) {
+static inline uint64_t result_block_event_count(const struct result_block *block, uint32_t row)
+{
     return block->on_time[row] + block->late_accepted[row];
 }
 

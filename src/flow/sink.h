@@ -23,14 +23,17 @@ struct sink {
     const struct sink_operations *operations;
 };
 
-static inline enum status sink_write(struct sink *sink, const struct result_block *block, struct error *error) {
+static inline enum status sink_write(struct sink *sink, const struct result_block *block, struct error *error)
+{
     return sink->operations->write(sink, block, error);
 }
 
-static inline enum status sink_flush(struct sink *sink, struct error *error) {
+static inline enum status sink_flush(struct sink *sink, struct error *error)
+{
     return sink->operations->flush(sink, error);
 }
 
-static inline void sink_close(struct sink *sink) {
+static inline void sink_close(struct sink *sink)
+{
     sink->operations->close(sink);
 }

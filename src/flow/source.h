@@ -21,8 +21,8 @@ struct source_reader_operations {
      * STATUS_AGAIN: nothing now; `*next_us` (monotonic) says when to look again, or INT64_MAX when only the waker
      * will tell. STATUS_END: the partition has ended for good. STATUS_IO and others: error says what; the shard retries
      * after a pause and reports it in /health. Never blocks for long. Thread: the shard's. */
-    enum status (*read)(struct source_reader *reader, uint32_t max_records, int64_t end_offset, struct batch *batch,
-                        int64_t *next_us, struct error *error);
+    enum status (*read)(struct source_reader *reader, uint32_t max_records, int64_t end_offset,
+                        struct batch *batch, int64_t *next_us, struct error *error);
     /* Offset one past the newest record in the log, for lag; -1 when unknown. Thread: the shard's. */
     int64_t (*end_offset)(struct source_reader *reader);
     /* Everything below `offset` will never be asked for again (a log may trim it). May be NULL. */
@@ -36,6 +36,7 @@ struct source_reader {
 };
 
 static inline enum status source_read(struct source_reader *reader, uint32_t max_records, int64_t end_offset,
-                                      struct batch *batch, int64_t *next_us, struct error *error) {
+                                      struct batch *batch, int64_t *next_us, struct error *error)
+{
     return reader->operations->read(reader, max_records, end_offset, batch, next_us, error);
 }

@@ -35,6 +35,7 @@ struct column {
     uint32_t kind_mask;  /* OR of 1u << kind over all rows: kernels choose their loop by it */
 };
 
-static inline uint32_t value_kind_bit(enum value_kind kind) {
+static inline uint32_t value_kind_bit(enum value_kind kind)
+{
     return 1u << kind;
 }

@@ -19,25 +19,25 @@
 #include "store/store.h"
 
 enum {
-    HUB_INPUT_CAPACITY = 1024,            /* blocks in each ring of an input */
-    HUB_CLIENT_SUBSCRIPTIONS_MAX = 128,   /* of one client; the next is refused with an error */
-    HUB_MESSAGE_MAX_DEPTH = 32,           /* nesting of a client's message */
-    HUB_FILTER_CONDITIONS_MAX = 32,       /* paths in one `filters` */
-    HUB_FILTER_VALUES_MAX = 256,          /* values of one path */
-    HUB_BATCH_MESSAGES_MAX = 50,          /* messages of one frame with batch: true ... */
-    HUB_BATCH_WAIT_US = 10 * 1000,        /* ... and how long the first of them waits */
-    HUB_CONFLATE_MAX_US = 60 * 1000000,   /* longest `conflate` */
+    HUB_INPUT_CAPACITY = 1024,             /* blocks in each ring of an input */
+    HUB_CLIENT_SUBSCRIPTIONS_MAX = 128,    /* of one client; the next is refused with an error */
+    HUB_MESSAGE_MAX_DEPTH = 32,            /* nesting of a client's message */
+    HUB_FILTER_CONDITIONS_MAX = 32,        /* paths in one `filters` */
+    HUB_FILTER_VALUES_MAX = 256,           /* values of one path */
+    HUB_BATCH_MESSAGES_MAX = 50,           /* messages of one frame with batch: true ... */
+    HUB_BATCH_WAIT_US = 10 * 1000,         /* ... and how long the first of them waits */
+    HUB_CONFLATE_MAX_US = 60 * 1000000,    /* longest `conflate` */
     HUB_RECENT_SIZE_MAX = 8 * 1024 * 1024, /* result blocks kept for `since`; then the oldest go */
-    HUB_CURRENT_ROWS_MAX = 65536,         /* newest rows per key, for snapshots; then the longest unchanged go */
+    HUB_CURRENT_ROWS_MAX = 65536, /* newest rows per key, for snapshots; then the longest unchanged go */
     HUB_CURRENT_SIZE_MAX = 32 * 1024 * 1024, /* bytes of the same */
-    HUB_KNOWN_ROWS_MAX = 65536,           /* rows of an earlier life that are recognised when they are emitted again */
-    HUB_PENDING_ROWS_MAX = 16384,         /* newest rows per key that a group holds for conflation */
-    HUB_PENDING_SIZE_MAX = 8 * 1024 * 1024, /* bytes of the same */
+    HUB_KNOWN_ROWS_MAX = 65536, /* rows of an earlier life that are recognised when they are emitted again */
+    HUB_PENDING_ROWS_MAX = 16384,                  /* newest rows per key that a group holds for conflation */
+    HUB_PENDING_SIZE_MAX = 8 * 1024 * 1024,        /* bytes of the same */
     HUB_PENDING_TOTAL_SIZE_MAX = 64 * 1024 * 1024, /* bytes of the pending rows of all groups */
-    HUB_CATCH_UP_ROWS_MAX = 4096,         /* old rows that one turn looks at for one subscription */
-    HUB_HISTORY_PAGE_ROWS = 1000,         /* rows asked of the store at once */
-    HUB_BLOCK_SIZE_MAX = 64 * 1024,       /* bytes after which a group's frame is closed and handed out */
-    HUB_TURN_SIZE_MAX = 256 * 1024,       /* bytes of records of one turn; the rest waits for the next */
+    HUB_CATCH_UP_ROWS_MAX = 4096,                  /* old rows that one turn looks at for one subscription */
+    HUB_HISTORY_PAGE_ROWS = 1000,                  /* rows asked of the store at once */
+    HUB_BLOCK_SIZE_MAX = 64 * 1024, /* bytes after which a group's frame is closed and handed out */
+    HUB_TURN_SIZE_MAX = 256 * 1024, /* bytes of records of one turn; the rest waits for the next */
 };
 
 /* --- producers --- */
@@ -47,8 +47,8 @@ struct event_block {
     const char *source;
     uint32_t source_index, partition;
     uint32_t event_count;
-    int64_t arrival_us;       /* monotonic */
-    struct slice *texts;      /* [event_count] JSON objects, in `bytes` */
+    int64_t arrival_us;  /* monotonic */
+    struct slice *texts; /* [event_count] JSON objects, in `bytes` */
     int64_t *offsets;
     int64_t *event_times_us;
     struct buffer bytes;
@@ -60,8 +60,8 @@ struct event_block *event_block_create(const char *source, const struct batch *b
 void event_block_destroy(struct event_block *block);
 
 struct hub_input {
-    struct ring results; /* struct result_block *, encoded, one reference each */
-    struct ring events;  /* struct event_block * */
+    struct ring results;             /* struct result_block *, encoded, one reference each */
+    struct ring events;              /* struct event_block * */
     _Atomic uint64_t dropped_events; /* relaxed statistic; producer adds, hub reads */
 };
 
@@ -107,14 +107,14 @@ struct hub_server_operations {
 
 struct hub_options {
     uint64_t boot_id;
-    uint64_t seed;                      /* client ids */
-    const char *const *pipelines;       /* names by index; outlive the hub */
-    const bool *pipeline_is_stored;     /* by index: its rows are in the store (gaps can be filled); NULL = all */
+    uint64_t seed;                  /* client ids */
+    const char *const *pipelines;   /* names by index; outlive the hub */
+    const bool *pipeline_is_stored; /* by index: its rows are in the store (gaps can be filled); NULL = all */
     uint32_t pipeline_count;
-    const char *const *sources;         /* names by index; outlive the hub */
+    const char *const *sources; /* names by index; outlive the hub */
     uint32_t source_count;
-    size_t client_queue_size;           /* server.client_queue, bytes */
-    uint32_t rate_limit_per_minute;     /* 0 = off */
+    size_t client_queue_size;       /* server.client_queue, bytes */
+    uint32_t rate_limit_per_minute; /* 0 = off */
     const struct hub_server_operations *server;
     void *server_context;
     int64_t now_us, wall_now_us;

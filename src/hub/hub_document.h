@@ -33,6 +33,7 @@ const struct native_json_node *hub_document_after(const struct hub_document *doc
 /* Raw text of an object or array. */
 struct slice hub_document_raw(const struct hub_document *document, const struct native_json_node *node);
 
-static inline struct slice hub_node_text(const struct native_json_node *node) {
+static inline struct slice hub_node_text(const struct native_json_node *node)
+{
     return (struct slice){node->value.text, node->size};
 }

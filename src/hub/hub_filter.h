@@ -28,7 +28,7 @@ struct hub_filter {
     struct filter_condition *conditions; /* by path */
     uint32_t condition_count;
     struct slice where_text;
-    struct expr *where; /* NULL: none */
+    struct expr *where;   /* NULL: none */
     struct schema schema; /* paths of `where` */
 };
 
@@ -36,11 +36,13 @@ struct hub_filter *hub_filter_create(void);
 void hub_filter_destroy(struct hub_filter *filter);
 /* Reads the object `filters` of a client's message. Paths of which the first name is not in `roots` (NULL = any may be)
  * are refused. On STATUS_INVALID `reason` says what is wrong. */
-NODISCARD enum status hub_filter_read(struct hub_filter *filter, const struct hub_document *message,
-                                      const struct native_json_node *filters, const char *const *roots,
-                                      char reason[HUB_REASON_SIZE]);
-NODISCARD enum status hub_filter_set_where(struct hub_filter *filter, struct slice text,
-                                           const char *const *roots, char reason[HUB_REASON_SIZE]);
+NODISCARD
+enum status hub_filter_read(struct hub_filter *filter, const struct hub_document *message,
+                            const struct native_json_node *filters, const char *const *roots,
+                            char reason[HUB_REASON_SIZE]);
+NODISCARD
+enum status hub_filter_set_where(struct hub_filter *filter, struct slice text, const char *const *roots,
+                                 char reason[HUB_REASON_SIZE]);
 /* One text for all filters that mean the same by the same words in any order. */
 void hub_filter_canonical(const struct hub_filter *filter, struct buffer *out);
 /* The condition on exactly this path, or NULL. */

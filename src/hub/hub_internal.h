@@ -39,8 +39,8 @@ struct hub_position {
 
 /* Messages on their way into one frame block. */
 struct hub_encoder {
-    struct buffer frames;   /* whole WebSocket frames */
-    struct buffer batch;    /* messages of the open batch, with commas between them */
+    struct buffer frames; /* whole WebSocket frames */
+    struct buffer batch;  /* messages of the open batch, with commas between them */
     uint32_t batch_count;
     uint32_t message_count; /* in frames and batch */
     struct buffer position; /* metadata of the message that is being added, later of the newest one */
@@ -70,7 +70,8 @@ void hub_encoder_add(struct hub_encoder *encoder, const struct hub_envelope *env
                      const struct hub_metadata *metadata);
 /* Closes the open batch. */
 void hub_encoder_close_batch(struct hub_encoder *encoder, const struct hub_envelope *envelope);
-static inline size_t hub_encoder_size(const struct hub_encoder *encoder) {
+static inline size_t hub_encoder_size(const struct hub_encoder *encoder)
+{
     return encoder->frames.size + encoder->batch.size;
 }
 /* One text frame of any payload, appended. */
@@ -91,16 +92,16 @@ struct hub_subscription {
     enum subscription_state state;
 
     /* While it is not live. */
-    bool is_slow;                /* it once was live: its rows are marked as conflated */
-    struct row_cursor pending;   /* in the group's pending rows */
-    struct row_cursor snapshot;  /* in the hub's current rows */
-    uint64_t snapshot_end;       /* sequence of this life; later rows are among the pending ones */
+    bool is_slow;                     /* it once was live: its rows are marked as conflated */
+    struct row_cursor pending;        /* in the group's pending rows */
+    struct row_cursor snapshot;       /* in the hub's current rows */
+    uint64_t snapshot_end;            /* sequence of this life; later rows are among the pending ones */
     uint64_t recent_next, recent_end; /* sequences still to be sent from the recent blocks */
-    struct buffer held;          /* rows of the store: struct held_row, then its text */
+    struct buffer held;               /* rows of the store: struct held_row, then its text */
     size_t held_offset;
-    struct hub_position asked;   /* the store has been asked for rows behind this */
+    struct hub_position asked; /* the store has been asked for rows behind this */
     bool is_confirmed, wants_next_page, wants_snapshot;
-    uint64_t ticket;             /* of the open request; 0 = none */
+    uint64_t ticket; /* of the open request; 0 = none */
 };
 
 struct hub_group {
@@ -111,7 +112,7 @@ struct hub_group {
     char id[HUB_ID_SIZE];
     enum subscription_type type;
     struct hub_filter *filter;
-    bool is_trivial; /* the index has decided already */
+    bool is_trivial;     /* the index has decided already */
     int64_t conflate_us; /* 0 = every row */
     bool is_batched;
     uint32_t *topics; /* pipelines or sources it is indexed under */
@@ -147,8 +148,8 @@ struct hub_client {
     char id[HUB_CLIENT_ID_SIZE];
     struct hub_subscription **subscriptions;
     uint32_t subscription_count, subscription_capacity, not_live_count;
-    bool is_closed; /* the hub has closed it: nothing more is sent */
-    bool is_ready;  /* in hub->ready: its queue has drained while it lags */
+    bool is_closed;        /* the hub has closed it: nothing more is sent */
+    bool is_ready;         /* in hub->ready: its queue has drained while it lags */
     uint32_t client_index; /* in hub->clients */
     uint64_t deliveries;
     int64_t *message_times; /* circular, of the accepted messages of the last minute */
@@ -223,7 +224,7 @@ struct hub {
     struct hub_recent recent;
     struct hub_known known;
     struct row_table current;
-    bool needs_sort; /* rows were restored */
+    bool needs_sort;        /* rows were restored */
     uint64_t next_sequence; /* one past the newest row seen */
     size_t pending_size;    /* of all groups' pending rows */
 
@@ -231,7 +232,7 @@ struct hub {
     uint32_t block_row;
     struct event_block *events; /* likewise */
     uint32_t events_row;
-    uint32_t most_subscriptions; /* of any one client */
+    uint32_t most_subscriptions;     /* of any one client */
     struct hub_sent_block *finished; /* distributed in this turn */
     uint32_t finished_count, finished_capacity;
     bool has_sent_results; /* in this turn */
@@ -255,7 +256,8 @@ bool hub_group_wants(const struct hub_group *group);
 /* --- hub_group.c --- */
 
 /* Makes the client a member of the group of that request, in state AWAITING; takes over the filter and topics. */
-struct hub_subscription *hub_group_join(struct hub *hub, struct hub_client *client, struct hub_request *request);
+struct hub_subscription *hub_group_join(struct hub *hub, struct hub_client *client,
+                                        struct hub_request *request);
 /* Frees the subscription, and the group with its last member. */
 void hub_subscription_destroy(struct hub_subscription *subscription);
 struct hub_envelope hub_group_envelope(const struct hub_group *group);

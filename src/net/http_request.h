@@ -22,9 +22,9 @@ struct http_pair {
 struct http_request {
     struct arena arena; /* everything below but the body */
     enum http_method method;
-    struct slice path;                              /* as sent, without query */
-    struct slice segments[HTTP_SEGMENT_COUNT_MAX];  /* of the path, percent-decoded: "api" "v1" "sources" */
-    uint32_t segment_count;                         /* HTTP_SEGMENT_COUNT_MAX + 1 when there are more */
+    struct slice path;                             /* as sent, without query */
+    struct slice segments[HTTP_SEGMENT_COUNT_MAX]; /* of the path, percent-decoded: "api" "v1" "sources" */
+    uint32_t segment_count;                        /* HTTP_SEGMENT_COUNT_MAX + 1 when there are more */
     struct http_pair parameters[HTTP_PARAMETER_COUNT_MAX]; /* of the query, decoded, in order */
     uint32_t parameter_count;
     struct http_pair headers[HTTP_HEADER_COUNT_MAX]; /* names in lower case, values trimmed */
@@ -52,7 +52,7 @@ struct http_reader {
     uint32_t target_size; /* the target is head[0, target_size) */
     uint32_t head_size;   /* bytes of the head, and of trailers, seen */
     bool in_value;
-    bool has_begun;    /* at least one byte of the request is there */
+    bool has_begun; /* at least one byte of the request is there */
     bool head_complete;
     bool is_complete;
     bool wants_continue; /* the client waits for "100 Continue"; the connection clears it */

@@ -17,7 +17,7 @@ struct http_head {
     size_t content_length;    /* always written, except with status 1xx, 204 and 304 */
     struct slice headers;     /* further lines, each with its CRLF */
     bool keep_alive;
-    bool is_http_1_0;         /* then staying open has to be said */
+    bool is_http_1_0; /* then staying open has to be said */
 };
 
 /* Appends status line, headers and the empty line. */

@@ -13,7 +13,7 @@ enum { LOOP_EVENTS_PER_TURN = 256 };
 /* A descriptor somebody waits for. Lives in its owner's struct. */
 struct loop_watch {
     int descriptor;
-    uint32_t interest;                                           /* EPOLLIN | EPOLLOUT ... */
+    uint32_t interest; /* EPOLLIN | EPOLLOUT ... */
     void (*ready)(struct loop_watch *watch, uint32_t events);
 };
 

@@ -42,12 +42,14 @@ void websocket_accept_key(struct slice key, char accept[WEBSOCKET_ACCEPT_SIZE]);
 /* 0 when the request is a good handshake, else the HTTP status to refuse it with; then `detail` (static) says why. */
 int websocket_check_handshake(const struct http_request *request, const char **detail);
 /* Own origin (Origin's host and port equal Host's), no Origin at all, an entry of the list, or an entry "*". */
-bool websocket_origin_allowed(const struct http_request *request, const char *const *allowed, uint32_t allowed_count);
+bool websocket_origin_allowed(const struct http_request *request, const char *const *allowed,
+                              uint32_t allowed_count);
 
 /* --- frames out --- */
 
 /* Header of an unmasked final frame with `size` bytes of payload; returns its size. */
-size_t websocket_header(unsigned char header[WEBSOCKET_HEADER_SIZE_MAX], enum websocket_opcode opcode, size_t size);
+size_t websocket_header(unsigned char header[WEBSOCKET_HEADER_SIZE_MAX], enum websocket_opcode opcode,
+                        size_t size);
 /* A control frame as a block of its own; one reference. The payload is cut to what the protocol allows. */
 struct frame *websocket_control_frame(enum websocket_opcode opcode, struct slice payload);
 struct frame *websocket_close_frame(uint16_t code, const char *reason);
@@ -55,7 +57,7 @@ struct frame *websocket_close_frame(uint16_t code, const char *reason);
 /* --- frames in --- */
 
 struct websocket_handler {
-    void (*text)(void *context, struct slice message);    /* whole, valid UTF-8 */
+    void (*text)(void *context, struct slice message); /* whole, valid UTF-8 */
     void (*control)(void *context, enum websocket_opcode opcode, struct slice payload); /* ping or pong */
     /* The client's close frame; `code` WEBSOCKET_NO_CODE when it named none. The last call. */
     void (*close)(void *context, uint16_t code);
@@ -66,14 +68,14 @@ struct websocket_reader {
     struct wslay_frame_context *frames; /* only while a frame is partly there */
     const char *data;                   /* what the frame parser may still take */
     size_t size;
-    uint64_t frame_taken;               /* payload bytes of the current frame that have arrived */
-    uint64_t unaccounted_size;          /* bytes given to the parser that no whole frame accounts for */
+    uint64_t frame_taken;      /* payload bytes of the current frame that have arrived */
+    uint64_t unaccounted_size; /* bytes given to the parser that no whole frame accounts for */
     struct buffer message;
     char control[WEBSOCKET_CONTROL_SIZE_MAX];
     uint8_t control_size;
     bool in_message; /* a text message has begun and its final frame has not come */
     bool in_frame;
-    bool is_over;    /* closed or refused: takes nothing more */
+    bool is_over; /* closed or refused: takes nothing more */
 };
 
 void websocket_reader_deinit(struct websocket_reader *reader);

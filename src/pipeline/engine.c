@@ -14,7 +14,8 @@
 
 enum { FLUSH_INTERVAL_MIN_US = 10 * 1000, FLUSH_INTERVAL_MAX_US = 250 * 1000 };
 
-bool engine_push(struct engine *engine, struct ring *ring, struct waker *waker, void *item) {
+bool engine_push(struct engine *engine, struct ring *ring, struct waker *waker, void *item)
+{
     while (!engine_has_abandoned(engine)) {
         waker_prepare(waker);
         if (ring_push(ring, item)) {
@@ -29,38 +30,52 @@ bool engine_push(struct engine *engine, struct ring *ring, struct waker *waker, 
 /* --- building ----------------------------------------------------------------------------------------------------- */
 
 /* Early results and wall-clock closes see what open panes hold only after a flush. */
-static int64_t flush_interval_us(const struct config *config) {
+static int64_t flush_interval_us(const struct config *config)
+{
     int64_t interval_us = INT64_MAX;
     for (uint32_t i = 0; i < config->pipeline_count; i++) {
         const struct config_pipeline *pipeline = &config->pipelines[i];
         int64_t want_us = INT64_MAX;
-        if (pipeline->emit_every_us) want_us = pipeline->emit_every_us / 4;
-        if (pipeline->close_after_us && pipeline->close_after_us / 8 < want_us) want_us = pipeline->close_after_us / 8;
-        if (want_us == INT64_MAX) continue;
-        if (want_us > FLUSH_INTERVAL_MAX_US) want_us = FLUSH_INTERVAL_MAX_US;
-        if (want_us < FLUSH_INTERVAL_MIN_US) want_us = FLUSH_INTERVAL_MIN_US;
-        if (want_us < interval_us) interval_us = want_us;
+        if (pipeline->emit_every_us)
+            want_us = pipeline->emit_every_us / 4;
+        if (pipeline->close_after_us && pipeline->close_after_us / 8 < want_us)
+            want_us = pipeline->close_after_us / 8;
+        if (want_us == INT64_MAX)
+            continue;
+        if (want_us > FLUSH_INTERVAL_MAX_US)
+            want_us = FLUSH_INTERVAL_MAX_US;
+        if (want_us < FLUSH_INTERVAL_MIN_US)
+            want_us = FLUSH_INTERVAL_MIN_US;
+        if (want_us < interval_us)
+            interval_us = want_us;
     }
     return interval_us;
 }
 
-static bool has_source_kind(const struct config *config, enum source_kind kind) {
+static bool has_source_kind(const struct config *config, enum source_kind kind)
+{
     for (uint32_t i = 0; i < config->source_count; i++) {
-        if (config->sources[i].kind == kind) return true;
+        if (config->sources[i].kind == kind)
+            return true;
     }
     return false;
 }
 
-static void name_everything(struct engine *engine) {
+static void name_everything(struct engine *engine)
+{
     const struct config *config = engine->config;
     engine->source_names = memory_allocate_array(config->source_count + 1, sizeof *engine->source_names);
-    engine->pipeline_names = memory_allocate_array(config->pipeline_count + 1, sizeof *engine->pipeline_names);
-    for (uint32_t i = 0; i < config->source_count; i++) engine->source_names[i] = config->sources[i].name;
-    for (uint32_t i = 0; i < config->pipeline_count; i++) engine->pipeline_names[i] = config->pipelines[i].name;
+    engine->pipeline_names =
+        memory_allocate_array(config->pipeline_count + 1, sizeof *engine->pipeline_names);
+    for (uint32_t i = 0; i < config->source_count; i++)
+        engine->source_names[i] = config->sources[i].name;
+    for (uint32_t i = 0; i < config->pipeline_count; i++)
+        engine->pipeline_names[i] = config->pipelines[i].name;
 }
 
 /* The store's outlet is the first; it gets dead letters and progress even when no pipeline writes to it. */
-static enum status open_outlets(struct engine *engine, struct error *error) {
+static enum status open_outlets(struct engine *engine, struct error *error)
+{
     const struct config *config = engine->config;
     engine->outlets = memory_allocate_array(config->sink_count + 1, sizeof *engine->outlets);
     outlet_init(&engine->outlets[0], engine, "store", NULL);
@@ -68,7 +83,8 @@ static enum status open_outlets(struct engine *engine, struct error *error) {
     for (uint32_t i = 0; i < config->sink_count; i++) {
         struct sink *sink = NULL;
         enum status status = sink_open(&config->sinks[i], &sink, error);
-        if (status != STATUS_OK) return status;
+        if (status != STATUS_OK)
+            return status;
         outlet_init(&engine->outlets[engine->outlet_count++], engine, config->sinks[i].name, sink);
     }
     for (uint32_t i = 0; i < config->pipeline_count; i++) {
@@ -80,7 +96,8 @@ static enum status open_outlets(struct engine *engine, struct error *error) {
     return STATUS_OK;
 }
 
-static void init_threads(struct engine *engine) {
+static void init_threads(struct engine *engine)
+{
     const struct config *config = engine->config;
     engine->shards = memory_allocate_array(engine->shard_count, sizeof *engine->shards);
     merger_init(&engine->merger, engine);
@@ -93,26 +110,34 @@ static void init_threads(struct engine *engine) {
     engine->wants_events = memory_allocate_array(config->source_count + 1, sizeof *engine->wants_events);
 }
 
-static enum status open_parts(struct engine *engine, struct error *error) {
+static enum status open_parts(struct engine *engine, struct error *error)
+{
     enum status status = store_open(engine->config->data_dir, &engine->store, error);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK)
+        return status;
     engine->boot_id = store_boot_id(engine->store);
     if (has_source_kind(engine->config, SOURCE_HTTP)) {
         status = event_log_open(engine->config, &engine->log, error);
-        if (status != STATUS_OK) return status;
+        if (status != STATUS_OK)
+            return status;
     }
     status = recovery_load(engine, error);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK)
+        return status;
     engine->shard_count = engine->config->shards;
-    if (engine->shard_count > engine->partition_count) engine->shard_count = engine->partition_count;
-    if (!engine->shard_count) engine->shard_count = 1;
+    if (engine->shard_count > engine->partition_count)
+        engine->shard_count = engine->partition_count;
+    if (!engine->shard_count)
+        engine->shard_count = 1;
     init_threads(engine);
     status = open_outlets(engine, error);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK)
+        return status;
     return engine_open_readers(engine, error);
 }
 
-static void init_histograms(struct engine *engine) {
+static void init_histograms(struct engine *engine)
+{
     histogram_init(&engine->accept_latency);
     histogram_init(&engine->store_latency);
     histogram_init(&engine->socket_latency);
@@ -120,9 +145,12 @@ static void init_histograms(struct engine *engine) {
     histogram_init(&engine->stored_latency);
 }
 
-struct engine *engine_create(const struct engine_options *options, struct config_errors *errors, struct error *error) {
+struct engine *engine_create(const struct engine_options *options, struct config_errors *errors,
+                             struct error *error)
+{
     struct plan *plan = plan_create(options->config, NULL, errors);
-    if (!plan) return NULL;
+    if (!plan)
+        return NULL;
     struct engine *engine = memory_allocate(sizeof *engine);
     engine->config = options->config;
     engine->plan = plan;
@@ -139,28 +167,39 @@ struct engine *engine_create(const struct engine_options *options, struct config
         engine_destroy(engine);
         return NULL;
     }
-    health_report(engine->health, "engine", HEALTH_DEGRADED, "recovering: events of open windows are read again");
+    health_report(engine->health, "engine", HEALTH_DEGRADED,
+                  "recovering: events of open windows are read again");
     if (engine->log) {
-        engine->ingest = ingest_create(engine->config, engine->log, engine->health, &engine->accept_latency, engine->io_waker);
+        engine->ingest = ingest_create(engine->config, engine->log, engine->health, &engine->accept_latency,
+                                       engine->io_waker);
     }
     return engine;
 }
 
-void engine_destroy(struct engine *engine) {
-    if (!engine) return;
-    if (engine->ingest) ingest_destroy(engine->ingest);
+void engine_destroy(struct engine *engine)
+{
+    if (!engine)
+        return;
+    if (engine->ingest)
+        ingest_destroy(engine->ingest);
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
-        if (partition->reader) partition->reader->operations->close(partition->reader);
-        if (partition->held) batch_destroy(partition->held);
+        if (partition->reader)
+            partition->reader->operations->close(partition->reader);
+        if (partition->held)
+            batch_destroy(partition->held);
     }
-    for (uint32_t i = 0; i < engine->outlet_count; i++) outlet_deinit(&engine->outlets[i]);
+    for (uint32_t i = 0; i < engine->outlet_count; i++)
+        outlet_deinit(&engine->outlets[i]);
     if (engine->shards) {
-        for (uint32_t i = 0; i < engine->shard_count; i++) shard_deinit(&engine->shards[i]);
+        for (uint32_t i = 0; i < engine->shard_count; i++)
+            shard_deinit(&engine->shards[i]);
         merger_deinit(&engine->merger);
     }
-    if (engine->log) event_log_close(engine->log);
-    if (engine->store) store_close(engine->store);
+    if (engine->log)
+        event_log_close(engine->log);
+    if (engine->store)
+        store_close(engine->store);
     ledger_destroy(engine->ledger);
     free(engine->outlets);
     free(engine->shards);
@@ -177,7 +216,8 @@ void engine_destroy(struct engine *engine) {
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
-void engine_start(struct engine *engine) {
+void engine_start(struct engine *engine)
+{
     engine->outlets[0].thread = thread_start("weir-store", store_outlet_main, &engine->outlets[0]);
     for (uint32_t i = 1; i < engine->outlet_count; i++) {
         engine->outlets[i].thread = thread_start("weir-sink", outlet_main, &engine->outlets[i]);
@@ -189,15 +229,21 @@ void engine_start(struct engine *engine) {
 }
 
 /* Nobody waits for room any more: what is not durable by now is read again after the next start. */
-static void abandon(struct engine *engine) {
-    if (atomic_exchange(&engine->should_abandon, true)) return;
-    log_write(LOG_WARN, "engine", "stopping without waiting for every sink; what they lack is made again after the next start");
-    for (uint32_t i = 0; i < engine->shard_count; i++) waker_wake(&engine->shards[i].waker);
+static void abandon(struct engine *engine)
+{
+    if (atomic_exchange(&engine->should_abandon, true))
+        return;
+    log_write(LOG_WARN, "engine",
+              "stopping without waiting for every sink; what they lack is made again after the next start");
+    for (uint32_t i = 0; i < engine->shard_count; i++)
+        waker_wake(&engine->shards[i].waker);
     waker_wake(&engine->merger.waker);
-    for (uint32_t i = 0; i < engine->outlet_count; i++) waker_wake(&engine->outlets[i].waker);
+    for (uint32_t i = 0; i < engine->outlet_count; i++)
+        waker_wake(&engine->outlets[i].waker);
 }
 
-static void join_until(struct engine *engine, pthread_t thread, int64_t deadline_us) {
+static void join_until(struct engine *engine, pthread_t thread, int64_t deadline_us)
+{
     int64_t left_us = deadline_us - clock_monotonic_us(engine->clock);
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -205,50 +251,63 @@ static void join_until(struct engine *engine, pthread_t thread, int64_t deadline
         int64_t nanoseconds = until.tv_nsec + left_us % MICROSECONDS_PER_SECOND * 1000;
         until.tv_sec += left_us / MICROSECONDS_PER_SECOND + nanoseconds / 1000000000;
         until.tv_nsec = nanoseconds % 1000000000;
-        if (pthread_timedjoin_np(thread, NULL, &until) == 0) return;
+        if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+            return;
     }
     abandon(engine);
     thread_join(thread);
 }
 
-void engine_stop(struct engine *engine, int64_t deadline_us) {
+void engine_stop(struct engine *engine, int64_t deadline_us)
+{
     atomic_store_explicit(&engine->should_stop, true, memory_order_release);
-    for (uint32_t i = 0; i < engine->shard_count; i++) waker_wake(&engine->shards[i].waker);
-    for (uint32_t i = 0; i < engine->shard_count; i++) join_until(engine, engine->shards[i].thread, deadline_us);
+    for (uint32_t i = 0; i < engine->shard_count; i++)
+        waker_wake(&engine->shards[i].waker);
+    for (uint32_t i = 0; i < engine->shard_count; i++)
+        join_until(engine, engine->shards[i].thread, deadline_us);
     join_until(engine, engine->merger.thread, deadline_us);
-    for (uint32_t i = engine->outlet_count; i-- > 0;) join_until(engine, engine->outlets[i].thread, deadline_us);
+    for (uint32_t i = engine->outlet_count; i-- > 0;)
+        join_until(engine, engine->outlets[i].thread, deadline_us);
 }
 
 /* --- what others ask ---------------------------------------------------------------------------------------------- */
 
-bool engine_is_live(const struct engine *engine) {
+bool engine_is_live(const struct engine *engine)
+{
     return atomic_load_explicit(&engine->is_live, memory_order_acquire);
 }
 
-struct ingest *engine_ingest(struct engine *engine) {
+struct ingest *engine_ingest(struct engine *engine)
+{
     return engine->ingest;
 }
 
-struct hub_input **engine_hub_inputs(struct engine *engine, uint32_t *count) {
+struct hub_input **engine_hub_inputs(struct engine *engine, uint32_t *count)
+{
     *count = engine->shard_count + 1;
     return engine->hub_inputs;
 }
 
-void engine_want_events(struct engine *engine, uint32_t source_index, bool wanted) {
+void engine_want_events(struct engine *engine, uint32_t source_index, bool wanted)
+{
     atomic_store_explicit(&engine->wants_events[source_index], wanted, memory_order_relaxed);
 }
 
-struct histogram *engine_socket_latency(struct engine *engine, enum latency_stage stage) {
+struct histogram *engine_socket_latency(struct engine *engine, enum latency_stage stage)
+{
     return stage == LATENCY_END_TO_END ? &engine->end_to_end_latency : &engine->socket_latency;
 }
 
-uint64_t engine_boot_id(const struct engine *engine) {
+uint64_t engine_boot_id(const struct engine *engine)
+{
     return engine->boot_id;
 }
 
-void engine_check(const struct config *config, struct config_errors *errors, struct buffer *out) {
+void engine_check(const struct config *config, struct config_errors *errors, struct buffer *out)
+{
     struct plan *plan = plan_create(config, NULL, errors);
-    if (!plan) return;
+    if (!plan)
+        return;
     for (uint32_t i = 0; i < plan->pipeline_count; i++) {
         size_t key_size = window_key_memory_bound(&plan->pipelines[i].window);
         uint64_t key_limit = plan->pipelines[i].window.key_limit;

@@ -14,11 +14,13 @@ struct engine_options {
     const struct config *config;
     struct health *health;
     const struct clock *clock;
-    struct waker *io_waker; /* woken when the hub has input or an ingest answer is ready; NULL = no hub, no http */
+    struct waker
+        *io_waker; /* woken when the hub has input or an ingest answer is ready; NULL = no hub, no http */
 };
 
 /* Compiles pipelines (errors with their places into `errors`), opens log and store, recovers. NULL on error. */
-struct engine *engine_create(const struct engine_options *options, struct config_errors *errors, struct error *error);
+struct engine *engine_create(const struct engine_options *options, struct config_errors *errors,
+                             struct error *error);
 void engine_start(struct engine *engine);
 /* Stops the sources, lets everything that was read reach the sinks durably, stops all threads. At most `deadline_us`. */
 void engine_stop(struct engine *engine, int64_t deadline_us);

@@ -16,11 +16,13 @@
 #include "store/store.h"
 
 enum {
-    SHARD_RING_UPDATES = 64,          /* updates between a shard and the merger; then the shard waits: back-pressure */
-    OUTLET_RING_ITEMS = 256,          /* blocks between the merger and a sink; then the merger waits */
-    OUTLET_QUEUE_MAX_SIZE = 64 * 1024 * 1024, /* bytes of blocks waiting for one sink; then the merger waits */
-    OUTLET_COMMIT_BLOCKS = 64,        /* blocks of one store transaction */
-    OUTLET_MAX_MARKS = 64,            /* marks that wait for other sinks to flush; then the newest replaces its neighbour */
+    SHARD_RING_UPDATES = 64, /* updates between a shard and the merger; then the shard waits: back-pressure */
+    OUTLET_RING_ITEMS = 256, /* blocks between the merger and a sink; then the merger waits */
+    OUTLET_QUEUE_MAX_SIZE =
+        64 * 1024 * 1024,      /* bytes of blocks waiting for one sink; then the merger waits */
+    OUTLET_COMMIT_BLOCKS = 64, /* blocks of one store transaction */
+    OUTLET_MAX_MARKS =
+        64, /* marks that wait for other sinks to flush; then the newest replaces its neighbour */
     TURN_MAX_BATCHES = 16,            /* batches of one turn of a shard */
     UPDATE_INTERVAL_US = 5 * 1000,    /* a busy shard tells the merger its clocks at least this often */
     MARK_INTERVAL_US = 100 * 1000,    /* between progress marks */
@@ -36,33 +38,35 @@ enum {
 struct engine_partition {
     struct partition_state state;
     struct source_reader *reader;
-    struct batch *held;            /* realtime files: the batch that is read ahead; else NULL */
-    bool holds_batch;              /* it is decoded and not yet due */
-    int64_t realtime_origin_us;    /* monotonic clock minus event time of the first record */
-    int64_t next_read_us;          /* monotonic; no use in looking earlier */
-    int64_t replay_until;          /* offsets below were dealt with in an earlier life */
-    int64_t expected_max_time_us;  /* largest event time at replay_until, as recorded */
-    bool is_resumable;             /* its log is still there after a restart */
-    bool has_error;                /* the last read failed; tried again at next_read_us */
-    bool is_failed;                /* `on_bad: fail` has stopped it for good */
-    _Atomic int64_t durable_base;  /* B of the last committed mark; release by the store, acquire by the shard */
+    struct batch *held;           /* realtime files: the batch that is read ahead; else NULL */
+    bool holds_batch;             /* it is decoded and not yet due */
+    int64_t realtime_origin_us;   /* monotonic clock minus event time of the first record */
+    int64_t next_read_us;         /* monotonic; no use in looking earlier */
+    int64_t replay_until;         /* offsets below were dealt with in an earlier life */
+    int64_t expected_max_time_us; /* largest event time at replay_until, as recorded */
+    bool is_resumable;            /* its log is still there after a restart */
+    bool has_error;               /* the last read failed; tried again at next_read_us */
+    bool is_failed;               /* `on_bad: fail` has stopped it for good */
+    _Atomic int64_t
+        durable_base; /* B of the last committed mark; release by the store, acquire by the shard */
     int64_t released_base;
 };
 
 /* How far a shard's partitions of one pipeline have come. */
 struct pipeline_clock {
-    int64_t active_us;  /* smallest watermark of partitions that are neither idle nor ended; TIME_MAX when there are none */
-    int64_t all_us;     /* the same with the idle ones */
-    int64_t ahead_us;   /* largest watermark of any partition, TIME_NONE when none has seen an event ... */
+    int64_t
+        active_us; /* smallest watermark of partitions that are neither idle nor ended; TIME_MAX when there are none */
+    int64_t all_us;        /* the same with the idle ones */
+    int64_t ahead_us;      /* largest watermark of any partition, TIME_NONE when none has seen an event ... */
     int64_t ahead_seen_us; /* ... and the monotonic clock when its event arrived */
     bool has_partitions;
 };
 
 struct partition_position {
     uint32_t source_index, partition;
-    int64_t position;              /* P */
+    int64_t position; /* P */
     int64_t position_max_time_us;
-    int64_t base;                  /* B, as far as the operators know; INT64_MAX = they hold nothing */
+    int64_t base; /* B, as far as the operators know; INT64_MAX = they hold nothing */
     int64_t base_watermark_us;
 };
 
@@ -77,7 +81,7 @@ struct shard_update {
     int64_t arrival_us; /* newest event behind the panes */
     struct update_pane *panes;
     uint32_t pane_count, pane_capacity;
-    struct pipeline_clock *clocks; /* [pipeline_count] */
+    struct pipeline_clock *clocks;        /* [pipeline_count] */
     struct partition_position *positions; /* the shard's partitions */
     uint32_t position_count;
     struct dead_letter_block *dead_letters;
@@ -109,7 +113,7 @@ struct shard {
     int64_t arrival_us;     /* of the newest event since the merger was last told; 0 = none */
     bool is_untold;         /* something has changed that the merger does not know yet */
     int64_t told_us;
-    uint64_t told_state;    /* what the merger was told of idle, ended and replayed partitions, as a hash */
+    uint64_t told_state; /* what the merger was told of idle, ended and replayed partitions, as a hash */
     struct histogram decode_latency, window_latency;
     struct shard_published published;
     struct hub_input hub_input; /* events only */
@@ -152,24 +156,25 @@ struct outlet {
 
 /* What the engine knows of a pipeline beyond its plan. */
 struct engine_pipeline {
-    bool is_resumable;          /* some source of it will be read on after a restart; else its windows close at shutdown */
-    int64_t closed_through_us;  /* recovered; TIME_NONE */
+    bool
+        is_resumable; /* some source of it will be read on after a restart; else its windows close at shutdown */
+    int64_t closed_through_us; /* recovered; TIME_NONE */
 };
 
 struct merger {
     struct engine *engine;
     pthread_t thread;
     struct waker waker;
-    struct window_merger **windows;      /* [pipeline_count] */
-    struct shard_update **latest;        /* [shard_count] without panes: clocks and positions of the newest update */
+    struct window_merger **windows; /* [pipeline_count] */
+    struct shard_update **latest; /* [shard_count] without panes: clocks and positions of the newest update */
     uint64_t next_sequence, epoch;
     int64_t next_mark_us, next_publish_us;
-    struct progress_mark *last_mark;     /* as sent, to see whether anything has changed */
+    struct progress_mark *last_mark; /* as sent, to see whether anything has changed */
     bool is_live;
     int64_t now_us;     /* of this turn */
     int64_t arrival_us; /* newest event behind what this turn emits; 0 = it is the clock's doing */
     struct histogram latency;
-    pthread_mutex_t lock;                /* guards published */
+    pthread_mutex_t lock;                  /* guards published */
     struct window_merger_stats *published; /* [pipeline_count] */
     struct hub_input hub_input;
 };
@@ -189,9 +194,9 @@ struct engine {
 
     struct engine_partition *partitions; /* of all sources, by source then partition */
     uint32_t partition_count;
-    uint32_t *first_partitions;          /* [source_count] index of partition 0 of the source */
-    struct engine_pipeline *pipelines;   /* [plan->pipeline_count] */
-    int64_t flush_interval_us;           /* between flushes of open panes; INT64_MAX = nobody asks for early results */
+    uint32_t *first_partitions;        /* [source_count] index of partition 0 of the source */
+    struct engine_pipeline *pipelines; /* [plan->pipeline_count] */
+    int64_t flush_interval_us; /* between flushes of open panes; INT64_MAX = nobody asks for early results */
     const char **source_names, **pipeline_names; /* by index */
     struct shard *shards;
     uint32_t shard_count;
@@ -201,8 +206,9 @@ struct engine {
     struct hub_input **hub_inputs; /* merger's, then each shard's */
 
     atomic_bool *wants_events; /* [source_count] relaxed: a turn more or less does not matter */
-    atomic_bool is_live;       /* everything durable has been rebuilt; release by the merger, acquire by whoever asks */
-    atomic_bool should_stop;   /* release by engine_stop, acquire by shards */
+    atomic_bool
+        is_live; /* everything durable has been rebuilt; release by the merger, acquire by whoever asks */
+    atomic_bool should_stop;    /* release by engine_stop, acquire by shards */
     atomic_bool should_abandon; /* the deadline has passed: nobody waits for room any more */
 
     struct histogram accept_latency, store_latency, socket_latency, end_to_end_latency;
@@ -237,7 +243,8 @@ void *merger_main(void *merger);
 /* progress.c */
 /* The mark for what the merger has done so far. */
 struct progress_mark *progress_mark_create(const struct merger *merger);
-bool progress_mark_equal(const struct progress_mark *a, const struct progress_mark *b, uint32_t pipeline_count);
+bool progress_mark_equal(const struct progress_mark *a, const struct progress_mark *b,
+                         uint32_t pipeline_count);
 void progress_mark_destroy(struct progress_mark *mark);
 
 /* outlet.c */
@@ -255,11 +262,13 @@ size_t outlet_item_size(const struct outlet_item *item);
 void *store_outlet_main(void *outlet);
 
 /* recovery.c: positions, watermarks and horizons as the store knows them. Before the readers are opened. */
-NODISCARD enum status recovery_load(struct engine *engine, struct error *error);
+NODISCARD
+enum status recovery_load(struct engine *engine, struct error *error);
 
 /* engine_sources.c */
 void engine_init_partitions(struct engine *engine);
-NODISCARD enum status engine_open_readers(struct engine *engine, struct error *error);
+NODISCARD
+enum status engine_open_readers(struct engine *engine, struct error *error);
 
 /* ledger.c: latencies of the last minute, as differences of histograms that are copied every ten seconds. Any thread. */
 struct ledger *ledger_create(void);
@@ -269,9 +278,12 @@ void ledger_fill(struct ledger *ledger, struct engine *engine, struct stats_snap
 /* engine.c */
 /* Waits on `waker`, which the ring's producer sleeps on, for room; false when the engine gives up waiting (then
  * the item is still the caller's). */
-NODISCARD bool engine_push(struct engine *engine, struct ring *ring, struct waker *waker, void *item);
+NODISCARD
+bool engine_push(struct engine *engine, struct ring *ring, struct waker *waker, void *item);
 /* Any thread: the partitions do not move. */
-struct engine_partition *engine_find_partition(const struct engine *engine, uint32_t source_index, uint32_t partition);
-static inline bool engine_has_abandoned(const struct engine *engine) {
+struct engine_partition *engine_find_partition(const struct engine *engine, uint32_t source_index,
+                                               uint32_t partition);
+static inline bool engine_has_abandoned(const struct engine *engine)
+{
     return atomic_load_explicit(&engine->should_abandon, memory_order_relaxed);
 }

@@ -3,43 +3,54 @@
 #include "pipeline/engine_internal.h"
 #include "source/source_kinds.h"
 
-struct engine_partition *engine_find_partition(const struct engine *engine, uint32_t source_index, uint32_t partition) {
-    if (partition >= engine->plan->sources[source_index].partition_count) return NULL;
+struct engine_partition *engine_find_partition(const struct engine *engine, uint32_t source_index,
+                                               uint32_t partition)
+{
+    if (partition >= engine->plan->sources[source_index].partition_count)
+        return NULL;
     return &engine->partitions[engine->first_partitions[source_index] + partition];
 }
 
-static void init_partition(struct engine *engine, uint32_t source_index, uint32_t number, struct engine_partition *partition) {
+static void init_partition(struct engine *engine, uint32_t source_index, uint32_t number,
+                           struct engine_partition *partition)
+{
     const struct config_source *source = &engine->config->sources[source_index];
     partition->state.source_index = source_index;
     partition->state.partition = number;
-    partition->state.filters_rows = source->kind == SOURCE_FILE && source->partition_by.text && source->partitions > 1;
+    partition->state.filters_rows =
+        source->kind == SOURCE_FILE && source->partition_by.text && source->partitions > 1;
     partition->state.watermark = (struct watermark){source->max_out_of_orderness_us, TIME_NONE};
     partition->realtime_origin_us = TIME_NONE;
     partition->is_resumable = source_is_resumable(source);
 }
 
-void engine_init_partitions(struct engine *engine) {
+void engine_init_partitions(struct engine *engine)
+{
     const struct plan *plan = engine->plan;
-    engine->first_partitions = memory_allocate_array(plan->source_count + 1, sizeof *engine->first_partitions);
+    engine->first_partitions =
+        memory_allocate_array(plan->source_count + 1, sizeof *engine->first_partitions);
     for (uint32_t i = 0; i < plan->source_count; i++) {
         engine->first_partitions[i] = engine->partition_count;
         engine->partition_count += plan->sources[i].partition_count;
     }
     engine->partitions = memory_allocate_array(engine->partition_count + 1, sizeof *engine->partitions);
     engine->pipelines = memory_allocate_array(plan->pipeline_count + 1, sizeof *engine->pipelines);
-    for (uint32_t i = 0; i < plan->pipeline_count; i++) engine->pipelines[i].closed_through_us = TIME_NONE;
+    for (uint32_t i = 0; i < plan->pipeline_count; i++)
+        engine->pipelines[i].closed_through_us = TIME_NONE;
     for (uint32_t i = 0; i < plan->source_count; i++) {
         const struct plan_source *source = &plan->sources[i];
         for (uint32_t p = 0; p < source->partition_count; p++) {
             init_partition(engine, i, p, &engine->partitions[engine->first_partitions[i] + p]);
         }
         for (uint32_t f = 0; f < source->feed_count; f++) {
-            engine->pipelines[source->feeds[f].pipeline_index].is_resumable |= source_is_resumable(source->config);
+            engine->pipelines[source->feeds[f].pipeline_index].is_resumable |=
+                source_is_resumable(source->config);
         }
     }
 }
 
-enum status engine_open_readers(struct engine *engine, struct error *error) {
+enum status engine_open_readers(struct engine *engine, struct error *error)
+{
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
         const struct source_reader_request request = {

@@ -4,14 +4,17 @@
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
 
-static void add_source(struct engine *engine, const struct shard *shard, uint32_t source_index, struct source_stats *into) {
+static void add_source(struct engine *engine, const struct shard *shard, uint32_t source_index,
+                       struct source_stats *into)
+{
     const struct source_counts *from = &shard->published.sources[source_index];
     const struct plan_source *source = &engine->plan->sources[source_index];
     into->in += from->in;
     into->bad += from->bad;
     into->fast_documents += from->fast_documents;
     into->slow_documents += from->slow_documents;
-    for (uint32_t i = 0; i < BAD_REASON_COUNT; i++) into->bad_by_reason[i] += from->bad_by_reason[i];
+    for (uint32_t i = 0; i < BAD_REASON_COUNT; i++)
+        into->bad_by_reason[i] += from->bad_by_reason[i];
     for (uint32_t i = 0; i < source->feed_count; i++) {
         into->pipelines[i].used += from->feeds[i].used;
         into->pipelines[i].filtered += from->feeds[i].filtered;
@@ -20,23 +23,31 @@ static void add_source(struct engine *engine, const struct shard *shard, uint32_
 }
 
 static void init_source(const struct engine *engine, uint32_t source_index, struct stats_snapshot *snapshot,
-                        struct source_stats *stats) {
-    static const char *const kinds[] = {
-        [SOURCE_KAFKA] = "kafka", [SOURCE_HTTP] = "http", [SOURCE_FILE] = "file", [SOURCE_GENERATOR] = "generator"};
+                        struct source_stats *stats)
+{
+    static const char *const kinds[] = {[SOURCE_KAFKA] = "kafka",
+                                        [SOURCE_HTTP] = "http",
+                                        [SOURCE_FILE] = "file",
+                                        [SOURCE_GENERATOR] = "generator"};
     const struct plan_source *source = &engine->plan->sources[source_index];
     stats->name = source->config->name;
     stats->kind = kinds[source->config->kind];
     stats->partition_count = source->partition_count;
-    stats->partitions = arena_allocate_zeroed(&snapshot->arena, sizeof *stats->partitions * source->partition_count);
+    stats->partitions =
+        arena_allocate_zeroed(&snapshot->arena, sizeof *stats->partitions * source->partition_count);
     stats->pipeline_count = source->feed_count;
-    stats->pipelines = arena_allocate_zeroed(&snapshot->arena, sizeof *stats->pipelines * (source->feed_count + 1));
-    for (uint32_t i = 0; i < source->feed_count; i++) stats->pipelines[i].pipeline_index = source->feeds[i].pipeline_index;
+    stats->pipelines =
+        arena_allocate_zeroed(&snapshot->arena, sizeof *stats->pipelines * (source->feed_count + 1));
+    for (uint32_t i = 0; i < source->feed_count; i++)
+        stats->pipelines[i].pipeline_index = source->feeds[i].pipeline_index;
     stats->ended = true;
 }
 
-static void add_shard(struct engine *engine, struct shard *shard, struct stats_snapshot *snapshot) {
+static void add_shard(struct engine *engine, struct shard *shard, struct stats_snapshot *snapshot)
+{
     pthread_mutex_lock(&shard->published.lock);
-    for (uint32_t i = 0; i < engine->plan->source_count; i++) add_source(engine, shard, i, &snapshot->sources[i]);
+    for (uint32_t i = 0; i < engine->plan->source_count; i++)
+        add_source(engine, shard, i, &snapshot->sources[i]);
     for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
         snapshot->pipelines[i].late_accepted += shard->published.pipelines[i].late_accepted;
         snapshot->pipelines[i].type_errors += shard->published.pipelines[i].type_errors;
@@ -46,21 +57,26 @@ static void add_shard(struct engine *engine, struct shard *shard, struct stats_s
         const struct partition_state *state = &shard->partitions[i]->state; /* these two never change */
         struct source_stats *source = &snapshot->sources[state->source_index];
         source->partitions[state->partition] = shard->published.partitions[i];
-        if (!shard->published.partitions[i].ended) source->ended = false;
+        if (!shard->published.partitions[i].ended)
+            source->ended = false;
     }
     pthread_mutex_unlock(&shard->published.lock);
 }
 
 /* Smallest watermark of the pipeline's partitions that still hold it back. */
-static int64_t pipeline_watermark_us(const struct engine *engine, const struct stats_snapshot *snapshot, uint32_t pipeline_index) {
+static int64_t pipeline_watermark_us(const struct engine *engine, const struct stats_snapshot *snapshot,
+                                     uint32_t pipeline_index)
+{
     int64_t smallest_us = TIME_MAX;
     for (uint32_t s = 0; s < engine->plan->source_count; s++) {
         const struct plan_source *source = &engine->plan->sources[s];
         for (uint32_t f = 0; f < source->feed_count; f++) {
-            if (source->feeds[f].pipeline_index != pipeline_index) continue;
+            if (source->feeds[f].pipeline_index != pipeline_index)
+                continue;
             for (uint32_t p = 0; p < source->partition_count; p++) {
                 const struct partition_stats *partition = &snapshot->sources[s].partitions[p];
-                if (!partition->idle && !partition->ended && partition->watermark_us < smallest_us) smallest_us = partition->watermark_us;
+                if (!partition->idle && !partition->ended && partition->watermark_us < smallest_us)
+                    smallest_us = partition->watermark_us;
             }
         }
     }
@@ -68,12 +84,14 @@ static int64_t pipeline_watermark_us(const struct engine *engine, const struct s
 }
 
 /* On-time events whose window was already gone (only after a pause of their partition): the shard took them for used. */
-static void move_gone(struct stats_snapshot *snapshot, uint32_t pipeline_index, uint64_t gone) {
+static void move_gone(struct stats_snapshot *snapshot, uint32_t pipeline_index, uint64_t gone)
+{
     for (uint32_t s = 0; s < snapshot->source_count; s++) {
         struct source_stats *source = &snapshot->sources[s];
         for (uint32_t f = 0; f < source->pipeline_count && gone; f++) {
             struct source_pipeline_stats *feed = &source->pipelines[f];
-            if (feed->pipeline_index != pipeline_index) continue;
+            if (feed->pipeline_index != pipeline_index)
+                continue;
             uint64_t moved = gone < feed->used ? gone : feed->used;
             feed->used -= moved;
             feed->too_late += moved;
@@ -82,7 +100,8 @@ static void move_gone(struct stats_snapshot *snapshot, uint32_t pipeline_index, 
     }
 }
 
-static void add_merger(struct engine *engine, struct stats_snapshot *snapshot) {
+static void add_merger(struct engine *engine, struct stats_snapshot *snapshot)
+{
     pthread_mutex_lock(&engine->merger.lock);
     for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
         const struct window_merger_stats *from = &engine->merger.published[i];
@@ -99,7 +118,8 @@ static void add_merger(struct engine *engine, struct stats_snapshot *snapshot) {
     pthread_mutex_unlock(&engine->merger.lock);
 }
 
-static void sum_pipelines(const struct engine *engine, struct stats_snapshot *snapshot) {
+static void sum_pipelines(const struct engine *engine, struct stats_snapshot *snapshot)
+{
     for (uint32_t s = 0; s < snapshot->source_count; s++) {
         for (uint32_t f = 0; f < snapshot->sources[s].pipeline_count; f++) {
             const struct source_pipeline_stats *feed = &snapshot->sources[s].pipelines[f];
@@ -114,7 +134,8 @@ static void sum_pipelines(const struct engine *engine, struct stats_snapshot *sn
     }
 }
 
-void engine_snapshot(struct engine *engine, struct stats_snapshot *snapshot) {
+void engine_snapshot(struct engine *engine, struct stats_snapshot *snapshot)
+{
     const struct plan *plan = engine->plan;
     snapshot->wall_us = clock_wall_us(engine->clock);
     snapshot->uptime_us = clock_monotonic_us(engine->clock) - engine->started_us;
@@ -123,11 +144,16 @@ void engine_snapshot(struct engine *engine, struct stats_snapshot *snapshot) {
     snapshot->memory_size = memory_resident_size();
     snapshot->source_count = plan->source_count;
     snapshot->pipeline_count = plan->pipeline_count;
-    snapshot->sources = arena_allocate_zeroed(&snapshot->arena, sizeof *snapshot->sources * (plan->source_count + 1));
-    snapshot->pipelines = arena_allocate_zeroed(&snapshot->arena, sizeof *snapshot->pipelines * (plan->pipeline_count + 1));
-    for (uint32_t i = 0; i < plan->source_count; i++) init_source(engine, i, snapshot, &snapshot->sources[i]);
-    for (uint32_t i = 0; i < plan->pipeline_count; i++) snapshot->pipelines[i].name = plan->pipelines[i].shape.pipeline;
-    for (uint32_t i = 0; i < engine->shard_count; i++) add_shard(engine, &engine->shards[i], snapshot);
+    snapshot->sources =
+        arena_allocate_zeroed(&snapshot->arena, sizeof *snapshot->sources * (plan->source_count + 1));
+    snapshot->pipelines =
+        arena_allocate_zeroed(&snapshot->arena, sizeof *snapshot->pipelines * (plan->pipeline_count + 1));
+    for (uint32_t i = 0; i < plan->source_count; i++)
+        init_source(engine, i, snapshot, &snapshot->sources[i]);
+    for (uint32_t i = 0; i < plan->pipeline_count; i++)
+        snapshot->pipelines[i].name = plan->pipelines[i].shape.pipeline;
+    for (uint32_t i = 0; i < engine->shard_count; i++)
+        add_shard(engine, &engine->shards[i], snapshot);
     add_merger(engine, snapshot);
     sum_pipelines(engine, snapshot);
     ledger_fill(engine->ledger, engine, snapshot);

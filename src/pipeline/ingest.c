@@ -24,8 +24,10 @@
 #include "pipeline/plan.h"
 
 enum {
-    INGEST_GROUP_MAX_SIZE = 16 * 1024 * 1024, /* bytes of bodies after which no further request joins a group */
-    INGEST_RETRY_MAX_US = 5 * 1000 * 1000,    /* a group is kept so long while the log cannot be written; then 503 or 429 */
+    INGEST_GROUP_MAX_SIZE =
+        16 * 1024 * 1024, /* bytes of bodies after which no further request joins a group */
+    INGEST_RETRY_MAX_US =
+        5 * 1000 * 1000, /* a group is kept so long while the log cannot be written; then 503 or 429 */
     INGEST_RETRY_STEP_US = 50 * 1000,
     INGEST_STOP_RETRY_US = 1000 * 1000, /* the same when weir is being stopped */
     TRIM_INTERVAL_US = 5 * 1000 * 1000,
@@ -143,7 +145,8 @@ static void finish_group(struct ingest *ingest, enum status status, const struct
                                : status == STATUS_FULL ? INGEST_PRESSURE
                                                        : INGEST_FAILED;
             if (status != STATUS_OK)
-                snprintf(request->message, sizeof request->message, "%.*s", (int)sizeof request->message - 1, error->text);
+                snprintf(request->message, sizeof request->message, "%.*s", (int)sizeof request->message - 1,
+                         error->text);
         }
         if (request->outcome == INGEST_ACCEPTED)
             histogram_add(ingest->accept_latency, now_us - request->received_us, 1);
@@ -160,7 +163,8 @@ static void sleep_step(void)
 }
 
 /* Commits, and while that fails tries again for as long as is reasonable. */
-static enum status commit_group(struct ingest *ingest, int64_t arrival_us, int64_t arrival_wall_us, struct error *error)
+static enum status commit_group(struct ingest *ingest, int64_t arrival_us, int64_t arrival_wall_us,
+                                struct error *error)
 {
     int64_t started_us = clock_monotonic_us(&clock_system);
     for (;;) {
@@ -171,10 +175,10 @@ static enum status commit_group(struct ingest *ingest, int64_t arrival_us, int64
             return STATUS_OK;
         }
         int64_t limit_us = atomic_load(&ingest->should_stop) ? INGEST_STOP_RETRY_US : INGEST_RETRY_MAX_US;
-        ingest->is_failing =
-            ingest->is_failing || clock_monotonic_us(&clock_system) - started_us >= limit_us;
+        ingest->is_failing = ingest->is_failing || clock_monotonic_us(&clock_system) - started_us >= limit_us;
         bool is_down = ingest->is_failing && status != STATUS_FULL;
-        health_report(ingest->health, "event_log", is_down ? HEALTH_DOWN : HEALTH_DEGRADED, "%s", error->text);
+        health_report(ingest->health, "event_log", is_down ? HEALTH_DOWN : HEALTH_DEGRADED, "%s",
+                      error->text);
         if (ingest->is_failing) {
             event_log_discard(ingest->log);
             return status;

@@ -10,9 +10,9 @@
 
 enum {
     INGEST_BODY_MAX_SIZE = 16 * 1024 * 1024,
-    INGEST_QUEUE_CAPACITY = 1024,              /* requests between submit and collect; then 429 */
-    INGEST_QUEUE_MAX_SIZE = 64 * 1024 * 1024,  /* bytes of their bodies; then 429 */
-    INGEST_MAX_ERRORS = 100,                   /* rejected records described in one answer; all are counted */
+    INGEST_QUEUE_CAPACITY = 1024,             /* requests between submit and collect; then 429 */
+    INGEST_QUEUE_MAX_SIZE = 64 * 1024 * 1024, /* bytes of their bodies; then 429 */
+    INGEST_MAX_ERRORS = 100,                  /* rejected records described in one answer; all are counted */
 };
 
 struct ingest_error {
@@ -22,17 +22,17 @@ struct ingest_error {
 
 enum ingest_outcome {
     INGEST_PENDING,
-    INGEST_ACCEPTED,   /* durable; accepted and rejected are set: 202 */
-    INGEST_BAD_BODY,   /* empty, or begins with [ and is no array: 400; `message` says why */
-    INGEST_PRESSURE,   /* the log is full of undelivered events: 429 */
-    INGEST_FAILED,     /* the log cannot be written: 503; `message` */
+    INGEST_ACCEPTED, /* durable; accepted and rejected are set: 202 */
+    INGEST_BAD_BODY, /* empty, or begins with [ and is no array: 400; `message` says why */
+    INGEST_PRESSURE, /* the log is full of undelivered events: 429 */
+    INGEST_FAILED,   /* the log cannot be written: 503; `message` */
 };
 
 struct ingest_request {
     uint32_t source_index;
-    struct buffer body;       /* owned by the request */
-    int64_t received_us;      /* monotonic, when the body was complete */
-    void *context;            /* the I/O thread's */
+    struct buffer body;  /* owned by the request */
+    int64_t received_us; /* monotonic, when the body was complete */
+    void *context;       /* the I/O thread's */
     enum ingest_outcome outcome;
     uint32_t accepted, rejected;
     struct ingest_error errors[INGEST_MAX_ERRORS];
@@ -52,6 +52,7 @@ void ingest_stop(struct ingest *ingest);
 void ingest_destroy(struct ingest *ingest);
 
 /* I/O thread. False: under pressure, answer 429 with Retry-After; the request stays the caller's. */
-NODISCARD bool ingest_submit(struct ingest *ingest, struct ingest_request *request);
+NODISCARD
+bool ingest_submit(struct ingest *ingest, struct ingest_request *request);
 /* I/O thread: the next finished request, or NULL. The io_waker tells when to look. */
 struct ingest_request *ingest_collect(struct ingest *ingest);

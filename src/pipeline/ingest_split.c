@@ -54,8 +54,10 @@ static const char *find_element_end(const char *text, const char *end)
     return NULL;
 }
 
-static const char not_closed[] = "the body begins with [ but is no JSON array: an element, or the array, is not closed";
-static const char empty_element[] = "the body begins with [ but is no JSON array: there is nothing where an element should be";
+static const char not_closed[] =
+    "the body begins with [ but is no JSON array: an element, or the array, is not closed";
+static const char empty_element[] =
+    "the body begins with [ but is no JSON array: there is nothing where an element should be";
 static const char text_behind[] = "the body begins with [ but is no JSON array: there is text behind its end";
 
 static const char empty_body[] = "the body is empty; send one JSON object per line, or an array of objects";

@@ -12,25 +12,31 @@
 
 /* --- emission ----------------------------------------------------------------------------------------------------- */
 
-static bool wants_json(const struct engine *engine, uint32_t pipeline_index) {
+static bool wants_json(const struct engine *engine, uint32_t pipeline_index)
+{
     for (uint32_t i = 0; i < engine->outlet_count; i++) {
-        if (engine->outlets[i].pipelines[pipeline_index] && engine->outlets[i].takes_json) return true;
+        if (engine->outlets[i].pipelines[pipeline_index] && engine->outlets[i].takes_json)
+            return true;
     }
     return engine->io_waker && engine->config->pipelines[pipeline_index].to_live;
 }
 
-static void push_to_hub(struct merger *merger, struct result_block *block) {
+static void push_to_hub(struct merger *merger, struct result_block *block)
+{
     struct ring *ring = &merger->hub_input.results;
     result_block_acquire(block);
-    if (ring_push(ring, block)) return;
+    if (ring_push(ring, block))
+        return;
     /* While stopping the server has already said goodbye: nobody makes room. */
     bool is_stopping = atomic_load_explicit(&merger->engine->should_stop, memory_order_acquire);
-    if (!is_stopping && engine_push(merger->engine, ring, &merger->waker, block)) return;
+    if (!is_stopping && engine_push(merger->engine, ring, &merger->waker, block))
+        return;
     result_block_release(block);
 }
 
 /* window_emit: numbers the rows and hands the block to everybody who is meant to have it. */
-static void emit_block(void *context, struct result_block *block) {
+static void emit_block(void *context, struct result_block *block)
+{
     struct merger *merger = context;
     struct engine *engine = merger->engine;
     uint32_t pipeline_index = block->shape->pipeline_index;
@@ -38,19 +44,24 @@ static void emit_block(void *context, struct result_block *block) {
     merger->next_sequence += block->row_count;
     block->emitted_us = clock_monotonic_us(engine->clock);
     block->arrival_us = merger->arrival_us;
-    if (block->arrival_us) histogram_add(&merger->latency, block->emitted_us - block->arrival_us, block->row_count);
-    if (wants_json(engine, pipeline_index)) result_block_encode(block);
+    if (block->arrival_us)
+        histogram_add(&merger->latency, block->emitted_us - block->arrival_us, block->row_count);
+    if (wants_json(engine, pipeline_index))
+        result_block_encode(block);
     for (uint32_t i = 0; i < engine->outlet_count; i++) {
-        if (!engine->outlets[i].pipelines[pipeline_index]) continue;
+        if (!engine->outlets[i].pipelines[pipeline_index])
+            continue;
         struct outlet_item *item = outlet_item_create(OUTLET_RESULTS);
         item->results = result_block_acquire(block);
         outlet_push(&engine->outlets[i], item);
     }
-    if (engine->io_waker && engine->config->pipelines[pipeline_index].to_live) push_to_hub(merger, block);
+    if (engine->io_waker && engine->config->pipelines[pipeline_index].to_live)
+        push_to_hub(merger, block);
     result_block_release(block);
 }
 
-void merger_init(struct merger *merger, struct engine *engine) {
+void merger_init(struct merger *merger, struct engine *engine)
+{
     const struct plan *plan = engine->plan;
     merger->engine = engine;
     waker_open(&merger->waker);
@@ -69,9 +80,12 @@ void merger_init(struct merger *merger, struct engine *engine) {
     }
 }
 
-void merger_deinit(struct merger *merger) {
-    for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) window_merger_destroy(merger->windows[i]);
-    for (uint32_t i = 0; i < merger->engine->shard_count; i++) shard_update_destroy(merger->latest[i]);
+void merger_deinit(struct merger *merger)
+{
+    for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++)
+        window_merger_destroy(merger->windows[i]);
+    for (uint32_t i = 0; i < merger->engine->shard_count; i++)
+        shard_update_destroy(merger->latest[i]);
     progress_mark_destroy(merger->last_mark);
     hub_input_deinit(&merger->hub_input);
     free(merger->windows);
@@ -83,32 +97,38 @@ void merger_deinit(struct merger *merger) {
 
 /* --- merging ------------------------------------------------------------------------------------------------------ */
 
-static void send_dead_letters(struct engine *engine, struct shard_update *update) {
-    if (!update->dead_letters) return;
+static void send_dead_letters(struct engine *engine, struct shard_update *update)
+{
+    if (!update->dead_letters)
+        return;
     struct outlet_item *item = outlet_item_create(OUTLET_DEAD_LETTERS);
     item->dead_letters = update->dead_letters;
     update->dead_letters = NULL;
     outlet_push(&engine->outlets[0], item);
 }
 
-static void merge_update(struct merger *merger, struct shard_update *update) {
+static void merge_update(struct merger *merger, struct shard_update *update)
+{
     for (uint32_t i = 0; i < update->pane_count; i++) {
         struct update_pane *pane = &update->panes[i];
         window_merger_add(merger->windows[pane->pipeline_index], pane->pane, update->arrival_us);
         pane->pane = NULL;
     }
-    if (update->arrival_us > merger->arrival_us) merger->arrival_us = update->arrival_us;
+    if (update->arrival_us > merger->arrival_us)
+        merger->arrival_us = update->arrival_us;
     send_dead_letters(merger->engine, update);
     shard_update_destroy(merger->latest[update->shard_index]);
     merger->latest[update->shard_index] = update;
 }
 
 /* One update of each shard, so that none runs far ahead of the others. */
-static bool merge_updates(struct merger *merger) {
+static bool merge_updates(struct merger *merger)
+{
     bool has_merged = false;
     for (uint32_t i = 0; i < merger->engine->shard_count; i++) {
         struct shard_update *update = ring_pop(&merger->engine->shards[i].updates);
-        if (!update) continue;
+        if (!update)
+            continue;
         merge_update(merger, update);
         has_merged = true;
     }
@@ -118,14 +138,18 @@ static bool merge_updates(struct merger *merger) {
 /* --- watermarks --------------------------------------------------------------------------------------------------- */
 
 /* The clocks of a pipeline over all shards. */
-static struct pipeline_clock pipeline_clock(const struct merger *merger, uint32_t pipeline_index) {
+static struct pipeline_clock pipeline_clock(const struct merger *merger, uint32_t pipeline_index)
+{
     struct pipeline_clock clock = {.active_us = TIME_MAX, .all_us = TIME_MAX, .ahead_us = TIME_NONE};
     for (uint32_t i = 0; i < merger->engine->shard_count; i++) {
         const struct pipeline_clock *part = &merger->latest[i]->clocks[pipeline_index];
-        if (!part->has_partitions) continue;
+        if (!part->has_partitions)
+            continue;
         clock.has_partitions = true;
-        if (part->active_us < clock.active_us) clock.active_us = part->active_us;
-        if (part->all_us < clock.all_us) clock.all_us = part->all_us;
+        if (part->active_us < clock.active_us)
+            clock.active_us = part->active_us;
+        if (part->all_us < clock.all_us)
+            clock.all_us = part->all_us;
         if (part->ahead_us > clock.ahead_us) {
             clock.ahead_us = part->ahead_us;
             clock.ahead_seen_us = part->ahead_seen_us;
@@ -136,45 +160,54 @@ static struct pipeline_clock pipeline_clock(const struct merger *merger, uint32_
 
 /* Event time goes on by records; where partitions are idle, without them; where all are, with the wall clock. Returns when this pipeline wants
  * to be looked at again without an update. */
-static int64_t advance_pipeline(struct merger *merger, uint32_t pipeline_index) {
+static int64_t advance_pipeline(struct merger *merger, uint32_t pipeline_index)
+{
     const struct clock *clock = merger->engine->clock;
     struct window_merger *windows = merger->windows[pipeline_index];
     struct pipeline_clock time = pipeline_clock(merger, pipeline_index);
-    if (!time.has_partitions) return INT64_MAX;
+    if (!time.has_partitions)
+        return INT64_MAX;
     if (time.all_us == TIME_MAX) {
         window_merger_advance(windows, TIME_MAX, CLOSED_BY_END_OF_INPUT, clock);
         return INT64_MAX;
     }
     window_merger_advance(windows, time.all_us, CLOSED_BY_WATERMARK, clock);
     if (time.active_us != TIME_MAX) {
-        if (time.active_us > time.all_us) window_merger_advance(windows, time.active_us, CLOSED_BY_IDLE, clock);
+        if (time.active_us > time.all_us)
+            window_merger_advance(windows, time.active_us, CLOSED_BY_IDLE, clock);
         return INT64_MAX;
     }
-    if (time.ahead_us == TIME_NONE) return INT64_MAX;
+    if (time.ahead_us == TIME_NONE)
+        return INT64_MAX;
     merger->arrival_us = 0;
-    window_merger_advance(windows, time.ahead_us + (merger->now_us - time.ahead_seen_us), CLOSED_BY_IDLE, clock);
+    window_merger_advance(windows, time.ahead_us + (merger->now_us - time.ahead_seen_us), CLOSED_BY_IDLE,
+                          clock);
     struct window_merger_stats stats = window_merger_stats(windows);
     return stats.open_windows + stats.held_windows ? merger->now_us + IDLE_STEP_US : INT64_MAX;
 }
 
-static int64_t advance_all(struct merger *merger) {
+static int64_t advance_all(struct merger *merger)
+{
     int64_t next_us = INT64_MAX, arrival_us = merger->arrival_us;
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) {
         merger->arrival_us = arrival_us;
         int64_t again_us = advance_pipeline(merger, i);
-        if (again_us < next_us) next_us = again_us;
+        if (again_us < next_us)
+            next_us = again_us;
     }
     merger->arrival_us = 0;
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) {
         int64_t again_us = window_merger_tick(merger->windows[i], merger->engine->clock);
-        if (again_us < next_us) next_us = again_us;
+        if (again_us < next_us)
+            next_us = again_us;
     }
     return next_us;
 }
 
 /* --- progress ----------------------------------------------------------------------------------------------------- */
 
-static void send_mark(struct merger *merger, struct progress_mark *mark) {
+static void send_mark(struct merger *merger, struct progress_mark *mark)
+{
     struct engine *engine = merger->engine;
     mark->epoch = ++merger->epoch;
     for (uint32_t i = engine->outlet_count; i-- > 1;) {
@@ -188,11 +221,14 @@ static void send_mark(struct merger *merger, struct progress_mark *mark) {
     outlet_push(&engine->outlets[0], item);
 }
 
-static void mark_progress(struct merger *merger, bool now) {
-    if (!now && merger->now_us < merger->next_mark_us) return;
+static void mark_progress(struct merger *merger, bool now)
+{
+    if (!now && merger->now_us < merger->next_mark_us)
+        return;
     merger->next_mark_us = merger->now_us + MARK_INTERVAL_US;
     struct progress_mark *mark = progress_mark_create(merger);
-    if (merger->last_mark && progress_mark_equal(mark, merger->last_mark, merger->engine->plan->pipeline_count)) {
+    if (merger->last_mark &&
+        progress_mark_equal(mark, merger->last_mark, merger->engine->plan->pipeline_count)) {
         progress_mark_destroy(mark);
         return;
     }
@@ -201,8 +237,10 @@ static void mark_progress(struct merger *merger, bool now) {
     send_mark(merger, mark);
 }
 
-static void publish(struct merger *merger, bool now) {
-    if (!now && merger->now_us < merger->next_publish_us) return;
+static void publish(struct merger *merger, bool now)
+{
+    if (!now && merger->now_us < merger->next_publish_us)
+        return;
     merger->next_publish_us = merger->now_us + UPDATE_INTERVAL_US;
     pthread_mutex_lock(&merger->lock);
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) {
@@ -213,32 +251,41 @@ static void publish(struct merger *merger, bool now) {
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */
 
-static bool all_shards(const struct merger *merger, size_t flag_offset) {
+static bool all_shards(const struct merger *merger, size_t flag_offset)
+{
     for (uint32_t i = 0; i < merger->engine->shard_count; i++) {
         const struct shard_update *update = merger->latest[i];
-        if (!update || !*((const bool *)update + flag_offset)) return false;
+        if (!update || !*((const bool *)update + flag_offset))
+            return false;
     }
     return true;
 }
 
-static void try_to_go_live(struct merger *merger) {
-    if (merger->is_live || !all_shards(merger, offsetof(struct shard_update, is_live))) return;
+static void try_to_go_live(struct merger *merger)
+{
+    if (merger->is_live || !all_shards(merger, offsetof(struct shard_update, is_live)))
+        return;
     merger->is_live = true;
-    for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) window_merger_go_live(merger->windows[i]);
+    for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++)
+        window_merger_go_live(merger->windows[i]);
     health_report(merger->engine->health, "engine", HEALTH_OK, NULL);
     atomic_store_explicit(&merger->engine->is_live, true, memory_order_release);
 }
 
-static bool has_updates(const struct merger *merger) {
+static bool has_updates(const struct merger *merger)
+{
     for (uint32_t i = 0; i < merger->engine->shard_count; i++) {
-        if (ring_count(&merger->engine->shards[i].updates)) return true;
+        if (ring_count(&merger->engine->shards[i].updates))
+            return true;
     }
     return engine_has_abandoned(merger->engine);
 }
 
-static void sleep_until(struct merger *merger, int64_t until_us) {
+static void sleep_until(struct merger *merger, int64_t until_us)
+{
     int64_t now_us = clock_monotonic_us(merger->engine->clock);
-    if (until_us <= now_us) return;
+    if (until_us <= now_us)
+        return;
     waker_prepare(&merger->waker);
     if (has_updates(merger)) {
         waker_cancel(&merger->waker);
@@ -247,7 +294,8 @@ static void sleep_until(struct merger *merger, int64_t until_us) {
     }
 }
 
-static void run_turn(struct merger *merger) {
+static void run_turn(struct merger *merger)
+{
     merger->arrival_us = 0;
     bool has_merged = merge_updates(merger);
     merger->now_us = clock_monotonic_us(merger->engine->clock);
@@ -256,27 +304,34 @@ static void run_turn(struct merger *merger) {
     if (merger->is_live) {
         next_us = advance_all(merger);
         mark_progress(merger, false);
-        if (merger->next_mark_us < next_us) next_us = merger->next_mark_us;
+        if (merger->next_mark_us < next_us)
+            next_us = merger->next_mark_us;
     }
     publish(merger, !has_merged);
-    if (!has_merged) sleep_until(merger, next_us);
+    if (!has_merged)
+        sleep_until(merger, next_us);
 }
 
 /* Windows of sources that do not come back would be lost: they close as they are. */
-static void close_for_shutdown(struct merger *merger) {
+static void close_for_shutdown(struct merger *merger)
+{
     merger->now_us = clock_monotonic_us(merger->engine->clock);
-    if (!merger->is_live || engine_has_abandoned(merger->engine)) return;
+    if (!merger->is_live || engine_has_abandoned(merger->engine))
+        return;
     advance_all(merger);
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) {
-        if (merger->engine->pipelines[i].is_resumable) continue;
+        if (merger->engine->pipelines[i].is_resumable)
+            continue;
         window_merger_advance(merger->windows[i], TIME_MAX, CLOSED_BY_SHUTDOWN, merger->engine->clock);
     }
     mark_progress(merger, true);
 }
 
-void *merger_main(void *argument) {
+void *merger_main(void *argument)
+{
     struct merger *merger = argument;
-    while (!all_shards(merger, offsetof(struct shard_update, is_last)) && !engine_has_abandoned(merger->engine)) {
+    while (!all_shards(merger, offsetof(struct shard_update, is_last)) &&
+           !engine_has_abandoned(merger->engine)) {
         run_turn(merger);
     }
     close_for_shutdown(merger);

@@ -13,20 +13,27 @@ struct planner {
     struct config_errors *errors;
 };
 
-static void report(const struct planner *planner, const struct config_text *text, const struct expr_error *error) {
+static void report(const struct planner *planner, const struct config_text *text,
+                   const struct expr_error *error)
+{
     config_error_add(planner->errors, config_text_place(text, error->offset), "%s", error->message);
 }
 
-static struct expr *compile(const struct planner *planner, struct schema *schema, const struct config_text *text,
-                            enum expr_type want) {
+static struct expr *compile(const struct planner *planner, struct schema *schema,
+                            const struct config_text *text, enum expr_type want)
+{
     struct expr *expr = NULL;
     struct expr_error error = {0};
-    if (expr_compile(slice_of(text->text), schema, want, &expr, &error) != STATUS_OK) report(planner, text, &error);
+    if (expr_compile(slice_of(text->text), schema, want, &expr, &error) != STATUS_OK)
+        report(planner, text, &error);
     return expr;
 }
 
-static uint32_t path_column(const struct planner *planner, struct schema *schema, const struct config_text *text) {
-    if (!text->text) return PLAN_NO_COLUMN;
+static uint32_t path_column(const struct planner *planner, struct schema *schema,
+                            const struct config_text *text)
+{
+    if (!text->text)
+        return PLAN_NO_COLUMN;
     uint32_t column = PLAN_NO_COLUMN;
     struct error error = {{0}};
     if (schema_add_text(schema, slice_of(text->text), &column, &error) != STATUS_OK) {
@@ -35,12 +42,16 @@ static uint32_t path_column(const struct planner *planner, struct schema *schema
     return column;
 }
 
-static bool is_number_type(enum expr_type type) {
-    return type == EXPR_ANY || type == EXPR_INT || type == EXPR_DOUBLE || type == EXPR_NUMBER || type == EXPR_NULL;
+static bool is_number_type(enum expr_type type)
+{
+    return type == EXPR_ANY || type == EXPR_INT || type == EXPR_DOUBLE || type == EXPR_NUMBER ||
+           type == EXPR_NULL;
 }
 
 /* The text of an aggregate's argument as a config_text of its own, so that errors point into the line. */
-static struct config_text argument_text(struct planner *planner, const struct config_text *whole, struct slice argument) {
+static struct config_text argument_text(struct planner *planner, const struct config_text *whole,
+                                        struct slice argument)
+{
     struct config_text text = *whole;
     text.place = config_text_place(whole, (size_t)(argument.data - whole->text));
     text.text = arena_copy(&planner->plan->arena, argument).data;
@@ -48,9 +59,11 @@ static struct config_text argument_text(struct planner *planner, const struct co
 }
 
 /* Index of the input with that text; a new one is put at the end. */
-static uint32_t find_input(struct config_text *inputs, uint32_t *input_count, const struct config_text *text) {
+static uint32_t find_input(struct config_text *inputs, uint32_t *input_count, const struct config_text *text)
+{
     for (uint32_t i = 0; i < *input_count; i++) {
-        if (strcmp(inputs[i].text, text->text) == 0) return i;
+        if (strcmp(inputs[i].text, text->text) == 0)
+            return i;
     }
     inputs[*input_count] = *text;
     return (*input_count)++;
@@ -65,7 +78,8 @@ struct aggregate_inputs {
 };
 
 static void plan_aggregate(struct planner *planner, const struct config_named_text *config,
-                           struct plan_pipeline *pipeline, struct aggregate_inputs *inputs) {
+                           struct plan_pipeline *pipeline, struct aggregate_inputs *inputs)
+{
     struct expr_call call;
     struct expr_error error = {0};
     if (expr_split_call(slice_of(config->value.text), &call, &error) != STATUS_OK) {
@@ -75,7 +89,8 @@ static void plan_aggregate(struct planner *planner, const struct config_named_te
     struct error reason = {{0}};
     const struct aggregate_kind *kind = aggregate_kind_find(call.function, call.argument_count, &reason);
     if (!kind) {
-        config_error_add(planner->errors, config_text_place(&config->value, (size_t)(call.function.data - config->value.text)),
+        config_error_add(planner->errors,
+                         config_text_place(&config->value, (size_t)(call.function.data - config->value.text)),
                          "%s", reason.text);
         return;
     }
@@ -94,18 +109,24 @@ static void plan_aggregate(struct planner *planner, const struct config_named_te
     pipeline->shape.value_names[pipeline->window.aggregate_count++] = config->name;
 }
 
-static uint64_t definition_hash(const struct config_pipeline *config) {
+static uint64_t definition_hash(const struct config_pipeline *config)
+{
     struct buffer text = {0};
-    buffer_format(&text, "1|%lld|%lld|%lld|%d|%s", (long long)config->window.size_us, (long long)config->window.offset_us,
-                  (long long)config->allowed_lateness_us, (int)config->late, config->where.text ? config->where.text : "");
-    for (uint32_t i = 0; i < config->key_count; i++) buffer_format(&text, "|k %s", config->keys[i].value.text);
-    for (uint32_t i = 0; i < config->aggregate_count; i++) buffer_format(&text, "|a %s", config->aggregates[i].value.text);
+    buffer_format(&text, "1|%lld|%lld|%lld|%d|%s", (long long)config->window.size_us,
+                  (long long)config->window.offset_us, (long long)config->allowed_lateness_us,
+                  (int)config->late, config->where.text ? config->where.text : "");
+    for (uint32_t i = 0; i < config->key_count; i++)
+        buffer_format(&text, "|k %s", config->keys[i].value.text);
+    for (uint32_t i = 0; i < config->aggregate_count; i++)
+        buffer_format(&text, "|a %s", config->aggregates[i].value.text);
     uint64_t hash = hash_bytes(text.data, text.size, 0);
     buffer_deinit(&text);
     return hash;
 }
 
-static void plan_window(const struct config_pipeline *config, struct plan_pipeline *pipeline, uint64_t hash_seed) {
+static void plan_window(const struct config_pipeline *config, struct plan_pipeline *pipeline,
+                        uint64_t hash_seed)
+{
     struct window_spec *window = &pipeline->window;
     static const enum window_late late[] = {
         [LATE_UPDATE] = WINDOW_LATE_UPDATE, [LATE_DROP] = WINDOW_LATE_DROP, [LATE_DLQ] = WINDOW_LATE_DLQ};
@@ -121,10 +142,13 @@ static void plan_window(const struct config_pipeline *config, struct plan_pipeli
     window->hash_seed = hash_seed;
 }
 
-static void compile_feed(struct planner *planner, struct plan_source *source, const struct plan_pipeline *pipeline,
-                         const struct aggregate_inputs *inputs, struct plan_feed *feed) {
+static void compile_feed(struct planner *planner, struct plan_source *source,
+                         const struct plan_pipeline *pipeline, const struct aggregate_inputs *inputs,
+                         struct plan_feed *feed)
+{
     const struct config_pipeline *config = pipeline->config;
-    if (config->where.text) feed->where = compile(planner, &source->schema, &config->where, EXPR_BOOL);
+    if (config->where.text)
+        feed->where = compile(planner, &source->schema, &config->where, EXPR_BOOL);
     feed->key_count = config->key_count;
     for (uint32_t i = 0; i < config->key_count; i++) {
         feed->keys[i] = compile(planner, &source->schema, &config->keys[i].value, EXPR_ANY);
@@ -133,14 +157,16 @@ static void compile_feed(struct planner *planner, struct plan_source *source, co
     for (uint32_t i = 0; i < inputs->count; i++) {
         struct expr *input = feed->inputs[i] = compile(planner, &source->schema, &inputs->texts[i], EXPR_ANY);
         if (input && inputs->wants_number[i] && !is_number_type(expr_result_type(input))) {
-            config_error_add(planner->errors, inputs->texts[i].place,
-                             "%s() needs a number, but \"%s\" is a %s; convert it with double(...) or count it",
-                             inputs->functions[i], inputs->texts[i].text, expr_type_name(expr_result_type(input)));
+            config_error_add(
+                planner->errors, inputs->texts[i].place,
+                "%s() needs a number, but \"%s\" is a %s; convert it with double(...) or count it",
+                inputs->functions[i], inputs->texts[i].text, expr_type_name(expr_result_type(input)));
         }
     }
 }
 
-static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint64_t hash_seed) {
+static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint64_t hash_seed)
+{
     struct plan *plan = planner->plan;
     struct plan_pipeline *pipeline = &plan->pipelines[pipeline_index];
     const struct config_pipeline *config = &plan->config->pipelines[pipeline_index];
@@ -148,7 +174,8 @@ static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint
     pipeline->shape.pipeline = config->name;
     pipeline->shape.pipeline_index = pipeline_index;
     pipeline->shape.key_count = config->key_count;
-    for (uint32_t i = 0; i < config->key_count; i++) pipeline->shape.key_names[i] = config->keys[i].name;
+    for (uint32_t i = 0; i < config->key_count; i++)
+        pipeline->shape.key_names[i] = config->keys[i].name;
     plan_window(config, pipeline, hash_seed);
     struct aggregate_inputs inputs = {0};
     for (uint32_t i = 0; i < config->aggregate_count; i++) {
@@ -165,12 +192,14 @@ static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint
         /* The same mistake would be told once per source; the first is enough. */
         uint32_t errors_before = planner->errors->count;
         compile_feed(planner, source, pipeline, &inputs, feed);
-        if (planner->errors->count != errors_before) break;
+        if (planner->errors->count != errors_before)
+            break;
     }
     pipeline->definition_hash = definition_hash(config);
 }
 
-static void plan_source(struct planner *planner, uint32_t source_index, const uint32_t *partition_counts) {
+static void plan_source(struct planner *planner, uint32_t source_index, const uint32_t *partition_counts)
+{
     struct plan *plan = planner->plan;
     struct plan_source *source = &plan->sources[source_index];
     source->config = &plan->config->sources[source_index];
@@ -178,10 +207,13 @@ static void plan_source(struct planner *planner, uint32_t source_index, const ui
     schema_init(&source->schema);
     source->time_column = path_column(planner, &source->schema, &source->config->time);
     source->partition_column = path_column(planner, &source->schema, &source->config->partition_by);
-    source->feeds = arena_allocate_zeroed(&plan->arena, sizeof *source->feeds * (plan->config->pipeline_count + 1));
+    source->feeds =
+        arena_allocate_zeroed(&plan->arena, sizeof *source->feeds * (plan->config->pipeline_count + 1));
 }
 
-struct plan *plan_create(const struct config *config, const uint32_t *partition_counts, struct config_errors *errors) {
+struct plan *plan_create(const struct config *config, const uint32_t *partition_counts,
+                         struct config_errors *errors)
+{
     struct plan *plan = memory_allocate(sizeof *plan);
     arena_init(&plan->arena, 0);
     plan->config = config;
@@ -192,22 +224,29 @@ struct plan *plan_create(const struct config *config, const uint32_t *partition_
     struct planner planner = {plan, errors};
     uint32_t errors_before = errors->count;
     uint64_t hash_seed = random_seed_from_system();
-    for (uint32_t i = 0; i < config->source_count; i++) plan_source(&planner, i, partition_counts);
-    for (uint32_t i = 0; i < config->pipeline_count; i++) plan_pipeline(&planner, i, hash_seed);
-    if (errors->count == errors_before) return plan;
+    for (uint32_t i = 0; i < config->source_count; i++)
+        plan_source(&planner, i, partition_counts);
+    for (uint32_t i = 0; i < config->pipeline_count; i++)
+        plan_pipeline(&planner, i, hash_seed);
+    if (errors->count == errors_before)
+        return plan;
     plan_destroy(plan);
     return NULL;
 }
 
-void plan_destroy(struct plan *plan) {
-    if (!plan) return;
+void plan_destroy(struct plan *plan)
+{
+    if (!plan)
+        return;
     for (uint32_t i = 0; i < plan->source_count; i++) {
         struct plan_source *source = &plan->sources[i];
         for (uint32_t f = 0; f < source->feed_count; f++) {
             struct plan_feed *feed = &source->feeds[f];
             expr_destroy(feed->where);
-            for (uint32_t k = 0; k < feed->key_count; k++) expr_destroy(feed->keys[k]);
-            for (uint32_t k = 0; k < feed->input_count; k++) expr_destroy(feed->inputs[k]);
+            for (uint32_t k = 0; k < feed->key_count; k++)
+                expr_destroy(feed->keys[k]);
+            for (uint32_t k = 0; k < feed->input_count; k++)
+                expr_destroy(feed->inputs[k]);
         }
         schema_deinit(&source->schema);
     }
@@ -217,10 +256,11 @@ void plan_destroy(struct plan *plan) {
     free(plan);
 }
 
-void plan_decoder_options(const struct plan_source *source, struct decoder_options *options) {
+void plan_decoder_options(const struct plan_source *source, struct decoder_options *options)
+{
     static const enum time_unit units[] = {
-        [CONFIG_TIME_AUTO] = TIME_UNIT_AUTO,         [CONFIG_TIME_S] = TIME_UNIT_SECONDS,
-        [CONFIG_TIME_MS] = TIME_UNIT_MILLISECONDS,   [CONFIG_TIME_US] = TIME_UNIT_MICROSECONDS,
+        [CONFIG_TIME_AUTO] = TIME_UNIT_AUTO,       [CONFIG_TIME_S] = TIME_UNIT_SECONDS,
+        [CONFIG_TIME_MS] = TIME_UNIT_MILLISECONDS, [CONFIG_TIME_US] = TIME_UNIT_MICROSECONDS,
         [CONFIG_TIME_NS] = TIME_UNIT_NANOSECONDS,
     };
     *options = (struct decoder_options){
@@ -233,8 +273,10 @@ void plan_decoder_options(const struct plan_source *source, struct decoder_optio
 }
 
 /* Equal keys go to equal partitions: 1 and 1.0 are the same number. */
-uint32_t plan_partition_of(const struct plan_source *source, const struct batch *batch, uint32_t row) {
-    if (source->partition_column == PLAN_NO_COLUMN || source->partition_count <= 1) return 0;
+uint32_t plan_partition_of(const struct plan_source *source, const struct batch *batch, uint32_t row)
+{
+    if (source->partition_column == PLAN_NO_COLUMN || source->partition_count <= 1)
+        return 0;
     const struct column *column = &batch->columns[source->partition_column];
     enum value_kind kind = column->kinds[row];
     union value value = column->values[row];
@@ -245,7 +287,8 @@ uint32_t plan_partition_of(const struct plan_source *source, const struct batch 
         hash = 0;
     } else {
         double number = kind == VALUE_DOUBLE ? value.d : (double)value.i;
-        if (number == 0) number = 0; /* -0 */
+        if (number == 0)
+            number = 0; /* -0 */
         hash = hash_bytes(&number, sizeof number, kind == VALUE_BOOL);
     }
     return (uint32_t)(hash % source->partition_count);

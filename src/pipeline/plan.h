@@ -48,7 +48,8 @@ struct plan {
 
 /* `partition_counts` [source_count] overrides the configured numbers (replay: one per file); NULL = as configured.
  * All errors go to `errors` with their places; NULL when there was one. Control thread. */
-struct plan *plan_create(const struct config *config, const uint32_t *partition_counts, struct config_errors *errors);
+struct plan *plan_create(const struct config *config, const uint32_t *partition_counts,
+                         struct config_errors *errors);
 void plan_destroy(struct plan *plan);
 
 /* The decoder's options for a source of the plan. */

@@ -6,7 +6,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-void processor_init(struct processor *processor, const struct plan *plan, bool keeps_dead_letters) {
+void processor_init(struct processor *processor, const struct plan *plan, bool keeps_dead_letters)
+{
     *processor = (struct processor){.plan = plan, .keeps_dead_letters = keeps_dead_letters};
     processor->decoders = memory_allocate_array(plan->source_count, sizeof *processor->decoders);
     processor->operators = memory_allocate_array(plan->pipeline_count, sizeof *processor->operators);
@@ -18,22 +19,27 @@ void processor_init(struct processor *processor, const struct plan *plan, bool k
     }
 }
 
-void processor_deinit(struct processor *processor) {
+void processor_deinit(struct processor *processor)
+{
     for (uint32_t i = 0; i < processor->plan->source_count; i++) {
-        if (processor->decoders[i]) decoder_destroy(processor->decoders[i]);
+        if (processor->decoders[i])
+            decoder_destroy(processor->decoders[i]);
         free(processor->sources[i].feeds);
     }
     for (uint32_t i = 0; i < processor->plan->pipeline_count; i++) {
-        if (processor->operators[i]) window_operator_destroy(processor->operators[i]);
+        if (processor->operators[i])
+            window_operator_destroy(processor->operators[i]);
     }
-    if (processor->dead_letters) dead_letter_block_destroy(processor->dead_letters);
+    if (processor->dead_letters)
+        dead_letter_block_destroy(processor->dead_letters);
     free(processor->decoders);
     free(processor->operators);
     free(processor->sources);
     free(processor->pipelines);
 }
 
-struct window_operator *processor_operator(struct processor *processor, uint32_t pipeline_index) {
+struct window_operator *processor_operator(struct processor *processor, uint32_t pipeline_index)
+{
     if (!processor->operators[pipeline_index]) {
         processor->operators[pipeline_index] =
             window_operator_create(&processor->plan->pipelines[pipeline_index].window);
@@ -41,7 +47,8 @@ struct window_operator *processor_operator(struct processor *processor, uint32_t
     return processor->operators[pipeline_index];
 }
 
-static struct decoder *source_decoder(struct processor *processor, uint32_t source_index) {
+static struct decoder *source_decoder(struct processor *processor, uint32_t source_index)
+{
     if (!processor->decoders[source_index]) {
         struct decoder_options options;
         plan_decoder_options(&processor->plan->sources[source_index], &options);
@@ -50,7 +57,8 @@ static struct decoder *source_decoder(struct processor *processor, uint32_t sour
     return processor->decoders[source_index];
 }
 
-static void move_row(struct batch *batch, uint32_t to, uint32_t from) {
+static void move_row(struct batch *batch, uint32_t to, uint32_t from)
+{
     batch->row_records[to] = batch->row_records[from];
     batch->event_times_us[to] = batch->event_times_us[from];
     batch->offsets[to] = batch->offsets[from];
@@ -62,20 +70,27 @@ static void move_row(struct batch *batch, uint32_t to, uint32_t from) {
 
 /* Drops the rows of other partitions; what is bad has no key and belongs to partition 0. The kind masks of the
  * columns may name kinds that are gone, which is allowed: they only choose loops. */
-static void keep_own_rows(const struct plan_source *source, const struct partition_state *partition, struct batch *batch) {
+static void keep_own_rows(const struct plan_source *source, const struct partition_state *partition,
+                          struct batch *batch)
+{
     uint32_t kept = 0;
     for (uint32_t row = 0; row < batch->row_count; row++) {
-        if (plan_partition_of(source, batch, row) != partition->partition) continue;
-        if (kept != row) move_row(batch, kept, row);
+        if (plan_partition_of(source, batch, row) != partition->partition)
+            continue;
+        if (kept != row)
+            move_row(batch, kept, row);
         kept++;
     }
     batch->row_count = kept;
-    if (partition->partition != 0) batch->bad_count = 0;
+    if (partition->partition != 0)
+        batch->bad_count = 0;
 }
 
 static void add_dead_letter(struct processor *processor, const struct batch *batch, uint32_t record_index,
-                            const char *reason, const char *detail, uint32_t pipeline_index) {
-    if (!processor->dead_letters) processor->dead_letters = dead_letter_block_create();
+                            const char *reason, const char *detail, uint32_t pipeline_index)
+{
+    if (!processor->dead_letters)
+        processor->dead_letters = dead_letter_block_create();
     const struct record *record = &batch->records[record_index];
     struct dead_letter letter = {
         .source_index = batch->source_index,
@@ -90,37 +105,45 @@ static void add_dead_letter(struct processor *processor, const struct batch *bat
     dead_letter_block_add(processor->dead_letters, &letter);
 }
 
-static enum status judge_bad(struct processor *processor, const struct plan_source *source, const struct batch *batch,
-                             struct error *error) {
+static enum status judge_bad(struct processor *processor, const struct plan_source *source,
+                             const struct batch *batch, struct error *error)
+{
     if (source->config->on_bad == ON_BAD_FAIL) {
         const struct bad_record *bad = &batch->bad[0];
-        error_set(error,
-                  "source %s: the record at partition %u, offset %lld is bad: %s%s%s; the source says `on_bad: fail` "
-                  "(use dlq to keep such records aside and go on)",
-                  source->config->name, batch->partition, (long long)batch->records[bad->record_index].offset,
-                  bad_reason_name(bad->reason), bad->detail ? ", " : "", bad->detail ? bad->detail : "");
+        error_set(
+            error,
+            "source %s: the record at partition %u, offset %lld is bad: %s%s%s; the source says `on_bad: fail` "
+            "(use dlq to keep such records aside and go on)",
+            source->config->name, batch->partition, (long long)batch->records[bad->record_index].offset,
+            bad_reason_name(bad->reason), bad->detail ? ", " : "", bad->detail ? bad->detail : "");
         return STATUS_INVALID;
     }
-    if (source->config->on_bad != ON_BAD_DLQ || !processor->keeps_dead_letters || batch->is_replay) return STATUS_OK;
+    if (source->config->on_bad != ON_BAD_DLQ || !processor->keeps_dead_letters || batch->is_replay)
+        return STATUS_OK;
     for (uint32_t i = 0; i < batch->bad_count; i++) {
         const struct bad_record *bad = &batch->bad[i];
-        add_dead_letter(processor, batch, bad->record_index, bad_reason_name(bad->reason), bad->detail, UINT32_MAX);
+        add_dead_letter(processor, batch, bad->record_index, bad_reason_name(bad->reason), bad->detail,
+                        UINT32_MAX);
     }
     return STATUS_OK;
 }
 
-enum status processor_decode(struct processor *processor, struct partition_state *partition, struct batch *batch,
-                             struct error *error) {
+enum status processor_decode(struct processor *processor, struct partition_state *partition,
+                             struct batch *batch, struct error *error)
+{
     const struct plan_source *source = &processor->plan->sources[partition->source_index];
     struct decoder *decoder = source_decoder(processor, partition->source_index);
     decoder_run(decoder, batch);
-    if (partition->filters_rows) keep_own_rows(source, partition, batch);
+    if (partition->filters_rows)
+        keep_own_rows(source, partition, batch);
     return batch->bad_count ? judge_bad(processor, source, batch, error) : STATUS_OK;
 }
 
 static void dead_letter_late(struct processor *processor, const struct batch *batch, const uint32_t *rows,
-                             uint32_t row_count, uint32_t pipeline_index) {
-    if (!processor->keeps_dead_letters || batch->is_replay) return;
+                             uint32_t row_count, uint32_t pipeline_index)
+{
+    if (!processor->keeps_dead_letters || batch->is_replay)
+        return;
     for (uint32_t i = 0; i < row_count; i++) {
         add_dead_letter(processor, batch, batch->row_records[rows[i]], "too_late",
                         "its windows had closed by the watermark of its partition", pipeline_index);
@@ -128,19 +151,23 @@ static void dead_letter_late(struct processor *processor, const struct batch *ba
 }
 
 static void apply_feed(struct processor *processor, const struct plan_feed *feed, struct feed_counts *counts,
-                       struct window_rows *rows, struct batch *batch) {
+                       struct window_rows *rows, struct batch *batch)
+{
     const struct plan_pipeline *pipeline = &processor->plan->pipelines[feed->pipeline_index];
     uint32_t *selected = arena_allocate(&batch->arena, sizeof *selected * (batch->row_count + 1));
     if (feed->where) {
         rows->row_count = expr_select(feed->where, batch, NULL, batch->row_count, selected);
     } else {
-        for (uint32_t i = 0; i < batch->row_count; i++) selected[i] = i;
+        for (uint32_t i = 0; i < batch->row_count; i++)
+            selected[i] = i;
         rows->row_count = batch->row_count;
     }
     rows->rows = selected;
     struct column keys[RESULT_MAX_KEYS], inputs[RESULT_MAX_AGGREGATES];
-    for (uint32_t i = 0; i < feed->key_count; i++) expr_evaluate(feed->keys[i], batch, &keys[i]);
-    for (uint32_t i = 0; i < feed->input_count; i++) expr_evaluate(feed->inputs[i], batch, &inputs[i]);
+    for (uint32_t i = 0; i < feed->key_count; i++)
+        expr_evaluate(feed->keys[i], batch, &keys[i]);
+    for (uint32_t i = 0; i < feed->input_count; i++)
+        expr_evaluate(feed->inputs[i], batch, &inputs[i]);
     rows->keys = keys;
     rows->inputs = inputs;
     rows->partition = feed->first_partition + batch->partition;
@@ -148,8 +175,10 @@ static void apply_feed(struct processor *processor, const struct plan_feed *feed
     uint32_t *too_late = arena_allocate(&batch->arena, sizeof *too_late * (batch->row_count + 1));
     uint32_t too_late_count = 0;
     struct window_counts added = {0};
-    window_operator_add(processor_operator(processor, feed->pipeline_index), rows, &added, too_late, &too_late_count);
-    if (batch->is_replay) return;
+    window_operator_add(processor_operator(processor, feed->pipeline_index), rows, &added, too_late,
+                        &too_late_count);
+    if (batch->is_replay)
+        return;
     counts->used += added.used;
     counts->too_late += added.too_late;
     counts->filtered += batch->row_count - rows->row_count;
@@ -162,25 +191,32 @@ static void apply_feed(struct processor *processor, const struct plan_feed *feed
     }
 }
 
-static void count_batch(struct source_counts *counts, const struct batch *batch) {
+static void count_batch(struct source_counts *counts, const struct batch *batch)
+{
     counts->in += batch->row_count + batch->bad_count;
     counts->bad += batch->bad_count;
-    for (uint32_t i = 0; i < batch->bad_count; i++) counts->bad_by_reason[batch->bad[i].reason]++;
+    for (uint32_t i = 0; i < batch->bad_count; i++)
+        counts->bad_by_reason[batch->bad[i].reason]++;
     counts->slow_documents += batch->slow_count;
     counts->fast_documents += batch->row_count + batch->bad_count - batch->slow_count;
 }
 
-void processor_apply(struct processor *processor, struct partition_state *partition, struct batch *batch) {
+void processor_apply(struct processor *processor, struct partition_state *partition, struct batch *batch)
+{
     const struct plan_source *source = &processor->plan->sources[partition->source_index];
     struct source_counts *counts = &processor->sources[partition->source_index];
-    if (!batch->is_replay) count_batch(counts, batch);
-    if (batch->record_count) partition->next_offset = batch->records[batch->record_count - 1].offset + 1;
-    if (!batch->row_count) return;
+    if (!batch->is_replay)
+        count_batch(counts, batch);
+    if (batch->record_count)
+        partition->next_offset = batch->records[batch->record_count - 1].offset + 1;
+    if (!batch->row_count)
+        return;
 
     int64_t *before_us = arena_allocate(&batch->arena, sizeof *before_us * batch->row_count);
     int64_t largest_before_us = partition->watermark.max_event_time_us;
     watermark_advance(&partition->watermark, batch, before_us);
-    if (partition->watermark.max_event_time_us != largest_before_us) partition->max_time_seen_us = batch->arrival_us;
+    if (partition->watermark.max_event_time_us != largest_before_us)
+        partition->max_time_seen_us = batch->arrival_us;
     struct window_rows rows = {
         .batch = batch,
         .watermarks_us = before_us,

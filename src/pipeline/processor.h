@@ -12,13 +12,13 @@
 /* The state of one source partition, owned by the thread that reads it. */
 struct partition_state {
     uint32_t source_index, partition;
-    bool filters_rows;          /* a file with partition_by: every reader sees all lines and keeps its own */
+    bool filters_rows; /* a file with partition_by: every reader sees all lines and keeps its own */
     bool is_ended;
     bool is_idle;
     struct watermark watermark;
-    int64_t next_offset;        /* first offset not yet processed */
-    int64_t last_record_us;     /* monotonic clock at the newest record, or when reading began */
-    int64_t max_time_seen_us;   /* monotonic clock when the largest event time arrived */
+    int64_t next_offset;      /* first offset not yet processed */
+    int64_t last_record_us;   /* monotonic clock at the newest record, or when reading began */
+    int64_t max_time_seen_us; /* monotonic clock when the largest event time arrived */
 };
 
 /* Counters of one source in this life of the process (replayed batches were counted in an earlier one); `feeds` in the
@@ -39,12 +39,12 @@ struct pipeline_counts {
 
 struct processor {
     const struct plan *plan;
-    struct decoder **decoders;             /* [source_count], made at first use */
-    struct window_operator **operators;    /* [pipeline_count], made at first use */
-    struct source_counts *sources;         /* [source_count] */
-    struct pipeline_counts *pipelines;     /* [pipeline_count] */
+    struct decoder **decoders;              /* [source_count], made at first use */
+    struct window_operator **operators;     /* [pipeline_count], made at first use */
+    struct source_counts *sources;          /* [source_count] */
+    struct pipeline_counts *pipelines;      /* [pipeline_count] */
     struct dead_letter_block *dead_letters; /* NULL while there are none; taken by the owner */
-    bool keeps_dead_letters;               /* replay counts them only */
+    bool keeps_dead_letters;                /* replay counts them only */
 };
 
 void processor_init(struct processor *processor, const struct plan *plan, bool keeps_dead_letters);
@@ -55,7 +55,8 @@ struct window_operator *processor_operator(struct processor *processor, uint32_t
 
 /* Decodes the batch, keeps the partition's own rows and judges the bad records. On a bad record of a source with
  * `on_bad: fail`: STATUS_INVALID, `error` says which, and nothing was counted. */
-NODISCARD enum status processor_decode(struct processor *processor, struct partition_state *partition,
-                                       struct batch *batch, struct error *error);
+NODISCARD
+enum status processor_decode(struct processor *processor, struct partition_state *partition,
+                             struct batch *batch, struct error *error);
 /* Counts the decoded batch, moves the watermark, and adds its rows to the panes of every pipeline of its source. */
 void processor_apply(struct processor *processor, struct partition_state *partition, struct batch *batch);

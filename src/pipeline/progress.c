@@ -12,7 +12,9 @@
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
 
-static struct partition_position with_merger_base(const struct merger *merger, struct partition_position position) {
+static struct partition_position with_merger_base(const struct merger *merger,
+                                                  struct partition_position position)
+{
     const struct plan_source *source = &merger->engine->plan->sources[position.source_index];
     const struct config_source *config = source->config;
     for (uint32_t f = 0; f < source->feed_count; f++) {
@@ -20,11 +22,13 @@ static struct partition_position with_merger_base(const struct merger *merger, s
         int64_t before_us = TIME_NONE;
         int64_t oldest = window_merger_oldest_offset(merger->windows[feed->pipeline_index],
                                                      feed->first_partition + position.partition, &before_us);
-        if (oldest >= position.base) continue;
+        if (oldest >= position.base)
+            continue;
         position.base = oldest;
         position.base_watermark_us = before_us;
     }
-    if (position.base < position.position) return position;
+    if (position.base < position.position)
+        return position;
     position.base = position.position;
     position.base_watermark_us = position.position_max_time_us == TIME_NONE
                                      ? TIME_NONE
@@ -32,7 +36,8 @@ static struct partition_position with_merger_base(const struct merger *merger, s
     return position;
 }
 
-struct progress_mark *progress_mark_create(const struct merger *merger) {
+struct progress_mark *progress_mark_create(const struct merger *merger)
+{
     const struct engine *engine = merger->engine;
     struct progress_mark *mark = memory_allocate(sizeof *mark);
     mark->positions = memory_allocate_array(engine->partition_count + 1, sizeof *mark->positions);
@@ -42,7 +47,8 @@ struct progress_mark *progress_mark_create(const struct merger *merger) {
             mark->positions[mark->position_count++] = with_merger_base(merger, update->positions[p]);
         }
     }
-    mark->closed_through_us = memory_allocate_array(engine->plan->pipeline_count + 1, sizeof *mark->closed_through_us);
+    mark->closed_through_us =
+        memory_allocate_array(engine->plan->pipeline_count + 1, sizeof *mark->closed_through_us);
     for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
         int64_t closed_us = window_merger_stats(merger->windows[i]).closed_through_us;
         /* At the end of input nothing is held, so a horizon has nothing to say; and the file may grow. */
@@ -51,17 +57,24 @@ struct progress_mark *progress_mark_create(const struct merger *merger) {
     return mark;
 }
 
-bool progress_mark_equal(const struct progress_mark *a, const struct progress_mark *b, uint32_t pipeline_count) {
-    if (a->position_count != b->position_count) return false;
+bool progress_mark_equal(const struct progress_mark *a, const struct progress_mark *b,
+                         uint32_t pipeline_count)
+{
+    if (a->position_count != b->position_count)
+        return false;
     for (uint32_t i = 0; i < a->position_count; i++) {
         const struct partition_position *x = &a->positions[i], *y = &b->positions[i];
-        if (x->position != y->position || x->base != y->base) return false;
+        if (x->position != y->position || x->base != y->base)
+            return false;
     }
-    return memcmp(a->closed_through_us, b->closed_through_us, sizeof *a->closed_through_us * pipeline_count) == 0;
+    return memcmp(a->closed_through_us, b->closed_through_us,
+                  sizeof *a->closed_through_us * pipeline_count) == 0;
 }
 
-void progress_mark_destroy(struct progress_mark *mark) {
-    if (!mark) return;
+void progress_mark_destroy(struct progress_mark *mark)
+{
+    if (!mark)
+        return;
     free(mark->positions);
     free(mark->closed_through_us);
     free(mark);

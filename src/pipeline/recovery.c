@@ -7,22 +7,27 @@
 #include "base/log.h"
 #include "pipeline/engine_internal.h"
 
-static bool find_source(const struct config *config, const char *name, uint32_t *index) {
+static bool find_source(const struct config *config, const char *name, uint32_t *index)
+{
     for (uint32_t i = 0; i < config->source_count; i++) {
-        if (strcmp(config->sources[i].name, name) != 0) continue;
+        if (strcmp(config->sources[i].name, name) != 0)
+            continue;
         *index = i;
         return true;
     }
     return false;
 }
 
-static void restore_partition(struct engine *engine, const struct store_position *position) {
+static void restore_partition(struct engine *engine, const struct store_position *position)
+{
     uint32_t source_index = 0;
-    if (!find_source(engine->config, position->source, &source_index)) return;
+    if (!find_source(engine->config, position->source, &source_index))
+        return;
     struct engine_partition *partition = engine_find_partition(engine, source_index, position->partition);
     if (!partition || !partition->is_resumable) {
         if (!partition) {
-            log_write(LOG_WARN, "engine", "source %s has no partition %u any more: what was in its open windows is left out",
+            log_write(LOG_WARN, "engine",
+                      "source %s has no partition %u any more: what was in its open windows is left out",
                       position->source, position->partition);
         }
         return;
@@ -33,19 +38,24 @@ static void restore_partition(struct engine *engine, const struct store_position
     partition->released_base = position->base;
     atomic_store_explicit(&partition->durable_base, position->base, memory_order_relaxed);
     if (position->base_watermark_us != TIME_NONE) {
-        partition->state.watermark.max_event_time_us = position->base_watermark_us + config->max_out_of_orderness_us;
+        partition->state.watermark.max_event_time_us =
+            position->base_watermark_us + config->max_out_of_orderness_us;
     }
 }
 
-static void restore_pipeline(struct engine *engine, const struct store_pipeline_progress *progress) {
+static void restore_pipeline(struct engine *engine, const struct store_pipeline_progress *progress)
+{
     for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
         const struct plan_pipeline *pipeline = &engine->plan->pipelines[i];
-        if (strcmp(pipeline->shape.pipeline, progress->pipeline) != 0) continue;
-        if (!engine->pipelines[i].is_resumable) return;
+        if (strcmp(pipeline->shape.pipeline, progress->pipeline) != 0)
+            continue;
+        if (!engine->pipelines[i].is_resumable)
+            return;
         if (pipeline->definition_hash != progress->definition_hash) {
-            log_write(LOG_WARN, "engine",
-                      "pipeline %s has changed since the last run: it starts anew, with windows as far as their events are still there",
-                      progress->pipeline);
+            log_write(
+                LOG_WARN, "engine",
+                "pipeline %s has changed since the last run: it starts anew, with windows as far as their events are still there",
+                progress->pipeline);
             return;
         }
         engine->pipelines[i].closed_through_us = progress->closed_through_us;
@@ -53,15 +63,18 @@ static void restore_pipeline(struct engine *engine, const struct store_pipeline_
     }
 }
 
-enum status recovery_load(struct engine *engine, struct error *error) {
+enum status recovery_load(struct engine *engine, struct error *error)
+{
     struct arena arena;
     arena_init(&arena, 0);
     struct store_progress progress = {0};
     enum status status = store_load_progress(engine->store, &arena, &progress, error);
     if (status == STATUS_OK) {
         engine->merger.epoch = progress.epoch;
-        for (uint32_t i = 0; i < progress.position_count; i++) restore_partition(engine, &progress.positions[i]);
-        for (uint32_t i = 0; i < progress.pipeline_count; i++) restore_pipeline(engine, &progress.pipelines[i]);
+        for (uint32_t i = 0; i < progress.position_count; i++)
+            restore_partition(engine, &progress.positions[i]);
+        for (uint32_t i = 0; i < progress.pipeline_count; i++)
+            restore_pipeline(engine, &progress.pipelines[i]);
     }
     int64_t replayed = 0;
     for (uint32_t i = 0; i < engine->partition_count; i++) {
@@ -70,7 +83,9 @@ enum status recovery_load(struct engine *engine, struct error *error) {
             replayed += partition->replay_until - partition->state.next_offset;
         }
     }
-    if (replayed) log_write(LOG_INFO, "engine", "recovering: reading %" PRId64 " events of open windows again", replayed);
+    if (replayed)
+        log_write(LOG_INFO, "engine", "recovering: reading %" PRId64 " events of open windows again",
+                  replayed);
     arena_deinit(&arena);
     return status;
 }

@@ -34,11 +34,14 @@ struct round {
 /* --- the shards' side ------------------------------------------------------------------------------------------- */
 
 static void take_panes(struct replay_partition *partition, uint32_t partition_index, int64_t watermark_us,
-                       struct round *round) {
+                       struct round *round)
+{
     const struct processor *processor = &partition->processor;
     for (uint32_t i = 0; i < processor->plan->pipeline_count; i++) {
-        if (!processor->operators[i]) continue;
-        for (struct pane *pane; (pane = window_operator_take(processor->operators[i], watermark_us, false));) {
+        if (!processor->operators[i])
+            continue;
+        for (struct pane *pane;
+             (pane = window_operator_take(processor->operators[i], watermark_us, false));) {
             if (round->pane_count == round->pane_capacity) {
                 round->pane_capacity = round->pane_capacity ? round->pane_capacity * 2 : 8;
                 round->panes = memory_resize_array(round->panes, round->pane_capacity, sizeof *round->panes);
@@ -49,11 +52,13 @@ static void take_panes(struct replay_partition *partition, uint32_t partition_in
 }
 
 /* Reads and applies one round of the partition. Sets is_ended at the end of the file. */
-static enum status run_partition(struct replay *replay, struct replay_partition *partition, struct batch *batch,
-                                 struct error *error) {
+static enum status run_partition(struct replay *replay, struct replay_partition *partition,
+                                 struct batch *batch, struct error *error)
+{
     uint32_t left = REPLAY_ROUND_RECORDS;
     while (left > 0) {
-        uint32_t want = left < replay->options->config->batch_size ? left : replay->options->config->batch_size;
+        uint32_t want =
+            left < replay->options->config->batch_size ? left : replay->options->config->batch_size;
         int64_t next_us = 0;
         batch_reset(batch);
         batch->source_index = partition->state.source_index;
@@ -63,26 +68,31 @@ static enum status run_partition(struct replay *replay, struct replay_partition 
             partition->state.is_ended = true;
             return STATUS_OK;
         }
-        if (status != STATUS_OK) return status;
+        if (status != STATUS_OK)
+            return status;
         left -= batch->record_count < left ? batch->record_count : left;
         atomic_fetch_add_explicit(&replay->record_count, batch->record_count, memory_order_relaxed);
         status = processor_decode(&partition->processor, &partition->state, batch, error);
-        if (status != STATUS_OK) return status;
+        if (status != STATUS_OK)
+            return status;
         processor_apply(&partition->processor, &partition->state, batch);
     }
     return STATUS_OK;
 }
 
-static struct round *round_create(uint32_t partition_count) {
+static struct round *round_create(uint32_t partition_count)
+{
     struct round *round = memory_allocate(sizeof *round);
     round->watermarks_us = memory_allocate_array(partition_count, sizeof *round->watermarks_us);
     round->is_ended = memory_allocate_array(partition_count, sizeof *round->is_ended);
     return round;
 }
 
-static void round_destroy(struct round *round) {
+static void round_destroy(struct round *round)
+{
     for (size_t i = 0; i < round->pane_count; i++) {
-        if (round->panes[i].pane) pane_destroy(round->panes[i].pane);
+        if (round->panes[i].pane)
+            pane_destroy(round->panes[i].pane);
     }
     free(round->panes);
     free(round->watermarks_us);
@@ -91,7 +101,8 @@ static void round_destroy(struct round *round) {
 }
 
 /* One round over the partitions of this shard. */
-static struct round *run_round(struct replay_shard *shard, struct batch *batch) {
+static struct round *run_round(struct replay_shard *shard, struct batch *batch)
+{
     struct replay *replay = shard->replay;
     struct round *round = round_create(replay->partition_count);
     round->is_last = true;
@@ -104,7 +115,8 @@ static struct round *run_round(struct replay_shard *shard, struct batch *batch) 
             }
             take_panes(partition, i, watermark_us(&partition->state.watermark), round);
             /* What is still open travels behind what the watermark closed. */
-            if (partition->state.is_ended) take_panes(partition, i, TIME_MAX, round);
+            if (partition->state.is_ended)
+                take_panes(partition, i, TIME_MAX, round);
         }
         round->watermarks_us[i] = watermark_us(&partition->state.watermark);
         round->is_ended[i] = partition->state.is_ended;
@@ -113,7 +125,8 @@ static struct round *run_round(struct replay_shard *shard, struct batch *batch) 
     return round;
 }
 
-static void *shard_main(void *argument) {
+static void *shard_main(void *argument)
+{
     struct replay_shard *shard = argument;
     struct batch *batch = batch_create();
     for (bool is_last = false; !is_last;) {
@@ -135,7 +148,8 @@ struct input_state {
     bool *is_shard_done;
 };
 
-static void merge_panes(struct replay *replay, struct round **rounds) {
+static void merge_panes(struct replay *replay, struct round **rounds)
+{
     /* By partition, whichever shard had it: the order of additions must not depend on the number of shards. */
     size_t *next = memory_allocate_array(replay->shard_count, sizeof *next);
     for (uint32_t p = 0; p < replay->partition_count; p++) {
@@ -151,56 +165,70 @@ static void merge_panes(struct replay *replay, struct round **rounds) {
 }
 
 /* Smallest watermark over the pipeline's partitions that had not ended before this round; TIME_MAX when none is left. */
-static int64_t pipeline_watermark(const struct replay *replay, const struct input_state *input, uint32_t pipeline_index) {
+static int64_t pipeline_watermark(const struct replay *replay, const struct input_state *input,
+                                  uint32_t pipeline_index)
+{
     int64_t smallest_us = TIME_MAX;
     for (uint32_t p = 0; p < replay->partition_count; p++) {
-        if (input->was_ended[p]) continue;
+        if (input->was_ended[p])
+            continue;
         const struct plan_source *source = &replay->plan->sources[replay->partitions[p].state.source_index];
         for (uint32_t f = 0; f < source->feed_count; f++) {
-            if (source->feeds[f].pipeline_index != pipeline_index) continue;
-            if (input->watermarks_us[p] < smallest_us) smallest_us = input->watermarks_us[p];
+            if (source->feeds[f].pipeline_index != pipeline_index)
+                continue;
+            if (input->watermarks_us[p] < smallest_us)
+                smallest_us = input->watermarks_us[p];
         }
     }
     return smallest_us;
 }
 
-static void advance_pipelines(struct replay *replay, const struct input_state *input) {
+static void advance_pipelines(struct replay *replay, const struct input_state *input)
+{
     for (uint32_t i = 0; i < replay->plan->pipeline_count; i++) {
         int64_t watermark_us = pipeline_watermark(replay, input, i);
-        if (watermark_us == TIME_MAX) continue;
+        if (watermark_us == TIME_MAX)
+            continue;
         window_merger_advance(replay->mergers[i], watermark_us, CLOSED_BY_WATERMARK, &clock_system);
         replay_output_step(replay->output, i, watermark_us);
     }
 }
 
-static void close_pipelines(struct replay *replay) {
+static void close_pipelines(struct replay *replay)
+{
     for (uint32_t i = 0; i < replay->plan->pipeline_count && !replay->options->keeps_open; i++) {
         window_merger_advance(replay->mergers[i], TIME_MAX, CLOSED_BY_END_OF_INPUT, &clock_system);
         replay_output_step(replay->output, i, TIME_MAX);
     }
 }
 
-static void show_progress(const struct replay *replay, int64_t *next_us) {
+static void show_progress(const struct replay *replay, int64_t *next_us)
+{
     int64_t now_us = clock_monotonic_us(&clock_system);
-    if (!replay->options->shows_progress || now_us < *next_us) return;
+    if (!replay->options->shows_progress || now_us < *next_us)
+        return;
     *next_us = now_us + MICROSECONDS_PER_SECOND / 4;
-    fprintf(stderr, "\r%" PRIuFAST64 " events read, %" PRIu64 " results\033[K", atomic_load(&replay->record_count),
-            replay_output_count(replay->output));
+    fprintf(stderr, "\r%" PRIuFAST64 " events read, %" PRIu64 " results\033[K",
+            atomic_load(&replay->record_count), replay_output_count(replay->output));
 }
 
-static struct round *wait_for_round(struct replay_shard *shard) {
+static struct round *wait_for_round(struct replay_shard *shard)
+{
     struct round *round;
-    while (!(round = ring_pop_wait(&shard->rounds, -1))) continue;
+    while (!(round = ring_pop_wait(&shard->rounds, -1)))
+        continue;
     return round;
 }
 
 /* Takes up one round of every shard that is not done. False when all are done or one has failed. */
-static bool merge_round(struct replay *replay, struct input_state *input) {
+static bool merge_round(struct replay *replay, struct input_state *input)
+{
     struct round **rounds = memory_allocate_array(replay->shard_count, sizeof *rounds);
     bool has_failed = false, is_done = true;
     memcpy(input->was_ended, input->is_ended, replay->partition_count * sizeof *input->was_ended);
     for (uint32_t s = 0; s < replay->shard_count; s++) {
-        if (input->is_shard_done[s]) continue;
+        if (input->is_shard_done[s])
+            continue;
         rounds[s] = wait_for_round(&replay->shards[s]);
         has_failed = has_failed || rounds[s]->has_failed;
         input->is_shard_done[s] = rounds[s]->is_last;
@@ -215,15 +243,18 @@ static bool merge_round(struct replay *replay, struct input_state *input) {
         advance_pipelines(replay, input);
     }
     for (uint32_t s = 0; s < replay->shard_count; s++) {
-        if (rounds[s]) round_destroy(rounds[s]);
+        if (rounds[s])
+            round_destroy(rounds[s]);
     }
     free(rounds);
-    if (has_failed) atomic_store_explicit(&replay->should_stop, true, memory_order_relaxed);
+    if (has_failed)
+        atomic_store_explicit(&replay->should_stop, true, memory_order_relaxed);
     return !is_done && !has_failed;
 }
 
 /* After a failure the other shards may wait for room in their rings. */
-static void drain_shards(struct replay *replay, const struct input_state *input) {
+static void drain_shards(struct replay *replay, const struct input_state *input)
+{
     for (uint32_t s = 0; s < replay->shard_count; s++) {
         for (bool is_done = input->is_shard_done[s]; !is_done;) {
             struct round *round = wait_for_round(&replay->shards[s]);
@@ -233,7 +264,8 @@ static void drain_shards(struct replay *replay, const struct input_state *input)
     }
 }
 
-static enum status merge_all(struct replay *replay, struct error *error) {
+static enum status merge_all(struct replay *replay, struct error *error)
+{
     struct input_state input = {
         .watermarks_us = memory_allocate_array(replay->partition_count, sizeof *input.watermarks_us),
         .is_ended = memory_allocate_array(replay->partition_count, sizeof *input.is_ended),
@@ -241,27 +273,32 @@ static enum status merge_all(struct replay *replay, struct error *error) {
         .is_shard_done = memory_allocate_array(replay->shard_count, sizeof *input.is_shard_done),
     };
     int64_t next_progress_us = 0;
-    while (merge_round(replay, &input)) show_progress(replay, &next_progress_us);
+    while (merge_round(replay, &input))
+        show_progress(replay, &next_progress_us);
     drain_shards(replay, &input);
     free(input.watermarks_us);
     free(input.is_ended);
     free(input.was_ended);
     free(input.is_shard_done);
-    if (replay->options->shows_progress) fputs("\r\033[K", stderr);
+    if (replay->options->shows_progress)
+        fputs("\r\033[K", stderr);
     for (uint32_t s = 0; s < replay->shard_count; s++) {
-        if (!replay->shards[s].error.text[0]) continue;
+        if (!replay->shards[s].error.text[0])
+            continue;
         *error = replay->shards[s].error;
         return STATUS_INVALID;
     }
     close_pipelines(replay);
-    if (replay_output_finish(replay->output) == STATUS_OK) return STATUS_OK;
+    if (replay_output_finish(replay->output) == STATUS_OK)
+        return STATUS_OK;
     error_set(error, "cannot write the results: %s; is the disk full?", strerror(errno));
     return STATUS_IO;
 }
 
 /* --- set-up ------------------------------------------------------------------------------------------------------ */
 
-static enum status open_partitions(struct replay *replay, struct error *error) {
+static enum status open_partitions(struct replay *replay, struct error *error)
+{
     uint32_t *next_partition = memory_allocate_array(replay->plan->source_count, sizeof *next_partition);
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < replay->partition_count && status == STATUS_OK; i++) {
@@ -281,7 +318,8 @@ static enum status open_partitions(struct replay *replay, struct error *error) {
     return status;
 }
 
-static void start_shards(struct replay *replay) {
+static void start_shards(struct replay *replay)
+{
     uint32_t wanted = replay->options->config->shards;
     replay->shard_count = wanted < replay->partition_count ? wanted : replay->partition_count;
     replay->shards = memory_allocate_array(replay->shard_count, sizeof *replay->shards);
@@ -297,8 +335,10 @@ static void start_shards(struct replay *replay) {
     }
 }
 
-static void create_mergers(struct replay *replay) {
-    replay->output = replay_output_create(replay->plan, replay->options->output, replay->options->shows_revisions);
+static void create_mergers(struct replay *replay)
+{
+    replay->output =
+        replay_output_create(replay->plan, replay->options->output, replay->options->shows_revisions);
     replay->mergers = memory_allocate_array(replay->plan->pipeline_count, sizeof *replay->mergers);
     for (uint32_t i = 0; i < replay->plan->pipeline_count; i++) {
         replay->mergers[i] =
@@ -306,15 +346,18 @@ static void create_mergers(struct replay *replay) {
     }
 }
 
-static void replay_deinit(struct replay *replay) {
+static void replay_deinit(struct replay *replay)
+{
     for (uint32_t i = 0; i < replay->shard_count; i++) {
         ring_deinit(&replay->shards[i].rounds);
         waker_close(&replay->shards[i].waker);
     }
     for (uint32_t i = 0; i < replay->partition_count; i++) {
         struct replay_partition *partition = &replay->partitions[i];
-        if (partition->reader) partition->reader->operations->close(partition->reader);
-        if (partition->processor.plan) processor_deinit(&partition->processor);
+        if (partition->reader)
+            partition->reader->operations->close(partition->reader);
+        if (partition->processor.plan)
+            processor_deinit(&partition->processor);
     }
     for (uint32_t i = 0; replay->mergers && i < replay->plan->pipeline_count; i++) {
         window_merger_destroy(replay->mergers[i]);
@@ -328,26 +371,34 @@ static void replay_deinit(struct replay *replay) {
 }
 
 /* Files have no time of their own, so a source that is replayed must say where its events have theirs. */
-static bool check_inputs(const struct replay_options *options, uint32_t *partition_counts, struct config_errors *errors) {
+static bool check_inputs(const struct replay_options *options, uint32_t *partition_counts,
+                         struct config_errors *errors)
+{
     bool is_good = true;
     for (uint32_t i = 0; i < options->input_count; i++) {
         const struct config_source *source = &options->config->sources[options->inputs[i].source_index];
         bool is_first = partition_counts[options->inputs[i].source_index]++ == 0;
-        if (source->time.text || !is_first) continue;
-        config_error_add(errors, source->place,
-                         "source \"%s\" has no `time`, and a file has no time of its own; add `time: PATH` (the field "
-                         "with the event time) to replay it",
-                         source->name);
+        if (source->time.text || !is_first)
+            continue;
+        config_error_add(
+            errors, source->place,
+            "source \"%s\" has no `time`, and a file has no time of its own; add `time: PATH` (the field "
+            "with the event time) to replay it",
+            source->name);
         is_good = false;
     }
     return is_good;
 }
 
-enum status replay_run(const struct replay_options *options, struct config_errors *errors, struct error *error) {
+enum status replay_run(const struct replay_options *options, struct config_errors *errors,
+                       struct error *error)
+{
     int64_t wall_start_us = clock_monotonic_us(&clock_system), cpu_start_us = clock_process_cpu_us();
-    uint32_t *partition_counts = memory_allocate_array(options->config->source_count, sizeof *partition_counts);
+    uint32_t *partition_counts =
+        memory_allocate_array(options->config->source_count, sizeof *partition_counts);
     struct replay replay = {.options = options, .partition_count = options->input_count};
-    if (check_inputs(options, partition_counts, errors)) replay.plan = plan_create(options->config, partition_counts, errors);
+    if (check_inputs(options, partition_counts, errors))
+        replay.plan = plan_create(options->config, partition_counts, errors);
     free(partition_counts);
     if (!replay.plan) {
         error_set(error, "the configuration does not allow this replay");
@@ -360,10 +411,12 @@ enum status replay_run(const struct replay_options *options, struct config_error
         create_mergers(&replay);
         start_shards(&replay);
         status = merge_all(&replay, error);
-        for (uint32_t i = 0; i < replay.shard_count; i++) thread_join(replay.shards[i].thread);
+        for (uint32_t i = 0; i < replay.shard_count; i++)
+            thread_join(replay.shards[i].thread);
     }
     if (status == STATUS_OK) {
-        replay_write_summary(&replay, clock_monotonic_us(&clock_system) - wall_start_us, clock_process_cpu_us() - cpu_start_us);
+        replay_write_summary(&replay, clock_monotonic_us(&clock_system) - wall_start_us,
+                             clock_process_cpu_us() - cpu_start_us);
     }
     replay_deinit(&replay);
     return status;

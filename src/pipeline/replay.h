@@ -20,13 +20,14 @@ struct replay_options {
     const struct config *config;
     const struct replay_input *inputs; /* partitions of a source in the order given */
     uint32_t input_count;
-    FILE *output;          /* NULL: results are counted and dropped */
-    bool shows_revisions;  /* every emission, as it happens */
-    bool keeps_open;       /* windows still open at the end are not closed */
+    FILE *output;         /* NULL: results are counted and dropped */
+    bool shows_revisions; /* every emission, as it happens */
+    bool keeps_open;      /* windows still open at the end are not closed */
     bool summary_as_json;
-    bool shows_progress;   /* on stderr */
+    bool shows_progress; /* on stderr */
 };
 
 /* Writes results to output and the summary to stderr. STATUS_INVALID: `errors` (configuration) or `error` says why. */
-NODISCARD enum status replay_run(const struct replay_options *options, struct config_errors *errors,
-                                 struct error *error);
+NODISCARD
+enum status replay_run(const struct replay_options *options, struct config_errors *errors,
+                       struct error *error);

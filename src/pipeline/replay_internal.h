@@ -32,7 +32,7 @@ struct replay {
     uint32_t partition_count;
     struct replay_shard *shards;
     uint32_t shard_count;
-    struct waker waker; /* the main thread sleeps here */
+    struct waker waker;             /* the main thread sleeps here */
     struct window_merger **mergers; /* [pipeline_count] */
     struct replay_output *output;
     atomic_bool should_stop; /* relaxed: set by the main thread after a failure, seen sooner or later */

@@ -42,13 +42,15 @@ struct replay_output {
     uint32_t pipeline_count;
 };
 
-static int compare_names(const void *a, const void *b, void *context) {
+static int compare_names(const void *a, const void *b, void *context)
+{
     const struct replay_output *output = context;
     return strcmp(output->pipelines[*(const uint32_t *)a].pipeline->shape.pipeline,
                   output->pipelines[*(const uint32_t *)b].pipeline->shape.pipeline);
 }
 
-struct replay_output *replay_output_create(const struct plan *plan, FILE *file, bool shows_revisions) {
+struct replay_output *replay_output_create(const struct plan *plan, FILE *file, bool shows_revisions)
+{
     struct replay_output *output = memory_allocate(sizeof *output);
     *output = (struct replay_output){.file = file, .shows_revisions = shows_revisions};
     output->pipeline_count = plan->pipeline_count;
@@ -66,7 +68,8 @@ struct replay_output *replay_output_create(const struct plan *plan, FILE *file, 
     return output;
 }
 
-static void add_entry(struct entry_list *list, struct result_block *block, uint32_t row) {
+static void add_entry(struct entry_list *list, struct result_block *block, uint32_t row)
+{
     if (list->count == list->capacity) {
         list->capacity = list->capacity ? list->capacity * 2 : 64;
         list->entries = memory_resize_array(list->entries, list->capacity, sizeof *list->entries);
@@ -74,25 +77,32 @@ static void add_entry(struct entry_list *list, struct result_block *block, uint3
     list->entries[list->count++] = (struct entry){result_block_acquire(block), row};
 }
 
-static void clear_entries(struct entry_list *list) {
-    for (size_t i = 0; i < list->count; i++) result_block_release(list->entries[i].block);
+static void clear_entries(struct entry_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        result_block_release(list->entries[i].block);
     list->count = 0;
 }
 
-static void free_entries(struct entry_list *list) {
+static void free_entries(struct entry_list *list)
+{
     clear_entries(list);
     free(list->entries);
     *list = (struct entry_list){0};
 }
 
-void replay_output_destroy(struct replay_output *output) {
-    if (!output) return;
+void replay_output_destroy(struct replay_output *output)
+{
+    if (!output)
+        return;
     for (uint32_t i = 0; i < output->pipeline_count; i++) {
         struct pipeline_output *pipeline = &output->pipelines[i];
-        for (size_t g = 0; g < pipeline->group_count; g++) free_entries(&pipeline->groups[g].list);
+        for (size_t g = 0; g < pipeline->group_count; g++)
+            free_entries(&pipeline->groups[g].list);
         free(pipeline->groups);
         free_entries(&pipeline->step);
-        if (pipeline->file && pipeline->file != output->file) fclose(pipeline->file);
+        if (pipeline->file && pipeline->file != output->file)
+            fclose(pipeline->file);
     }
     free(output->pipelines);
     free(output->order);
@@ -101,13 +111,17 @@ void replay_output_destroy(struct replay_output *output) {
 
 /* The group of the window, put in its place when it is new. Emissions come mostly in window order, so the search
  * starts at the end. */
-static struct window_group *find_group(struct pipeline_output *pipeline, int64_t start_us, int64_t end_us) {
+static struct window_group *find_group(struct pipeline_output *pipeline, int64_t start_us, int64_t end_us)
+{
     size_t place = pipeline->group_count;
-    while (place > 0 && pipeline->groups[place - 1].start_us > start_us) place--;
-    if (place > 0 && pipeline->groups[place - 1].start_us == start_us) return &pipeline->groups[place - 1];
+    while (place > 0 && pipeline->groups[place - 1].start_us > start_us)
+        place--;
+    if (place > 0 && pipeline->groups[place - 1].start_us == start_us)
+        return &pipeline->groups[place - 1];
     if (pipeline->group_count == pipeline->group_capacity) {
         pipeline->group_capacity = pipeline->group_capacity ? pipeline->group_capacity * 2 : 16;
-        pipeline->groups = memory_resize_array(pipeline->groups, pipeline->group_capacity, sizeof *pipeline->groups);
+        pipeline->groups =
+            memory_resize_array(pipeline->groups, pipeline->group_capacity, sizeof *pipeline->groups);
     }
     memmove(&pipeline->groups[place + 1], &pipeline->groups[place],
             (pipeline->group_count - place) * sizeof *pipeline->groups);
@@ -116,7 +130,8 @@ static struct window_group *find_group(struct pipeline_output *pipeline, int64_t
     return &pipeline->groups[place];
 }
 
-void replay_output_emit(void *context, struct result_block *block) {
+void replay_output_emit(void *context, struct result_block *block)
+{
     struct replay_output *output = context;
     output->emission_count += block->row_count;
     struct pipeline_output *pipeline = &output->pipelines[block->shape->pipeline_index];
@@ -130,56 +145,69 @@ void replay_output_emit(void *context, struct result_block *block) {
     result_block_release(block);
 }
 
-static int compare_numbers(uint64_t a, uint64_t b) {
+static int compare_numbers(uint64_t a, uint64_t b)
+{
     return (a > b) - (a < b);
 }
 
 /* The order in which records of the same id replace each other. */
-static int compare_ranks(const struct entry *a, const struct entry *b) {
+static int compare_ranks(const struct entry *a, const struct entry *b)
+{
     int order = compare_numbers(a->block->emits[a->row] != EMIT_EARLY, b->block->emits[b->row] != EMIT_EARLY);
-    if (!order) order = compare_numbers(a->block->revisions[a->row], b->block->revisions[b->row]);
+    if (!order)
+        order = compare_numbers(a->block->revisions[a->row], b->block->revisions[b->row]);
     if (!order) {
-        order = compare_numbers(result_block_event_count(a->block, a->row), result_block_event_count(b->block, b->row));
+        order = compare_numbers(result_block_event_count(a->block, a->row),
+                                result_block_event_count(b->block, b->row));
     }
     return order;
 }
 
-static int compare_by_key(const void *left, const void *right) {
+static int compare_by_key(const void *left, const void *right)
+{
     const struct entry *a = left, *b = right;
     int order = result_key_compare(a->block, a->row, b->block, b->row);
     return order ? order : compare_ranks(a, b);
 }
 
-static int compare_by_window(const void *left, const void *right) {
+static int compare_by_window(const void *left, const void *right)
+{
     const struct entry *a = left, *b = right;
     int64_t start_a = a->block->window_starts_us[a->row], start_b = b->block->window_starts_us[b->row];
-    if (start_a != start_b) return start_a < start_b ? -1 : 1;
+    if (start_a != start_b)
+        return start_a < start_b ? -1 : 1;
     int order = compare_numbers(a->block->emits[a->row], b->block->emits[b->row]);
     return order ? order : compare_by_key(left, right);
 }
 
-static void print_entry(struct replay_output *output, FILE *file, const struct entry *entry) {
-    if (!entry->block->json_offsets) result_block_encode(entry->block);
+static void print_entry(struct replay_output *output, FILE *file, const struct entry *entry)
+{
+    if (!entry->block->json_offsets)
+        result_block_encode(entry->block);
     struct slice json = result_block_json(entry->block, entry->row);
     if (!file || fwrite(json.data, 1, json.size, file) != json.size || putc_unlocked('\n', file) == EOF) {
         output->has_failed = true;
     }
 }
 
-static void print_last_states(struct replay_output *output, FILE *file, struct entry_list *list) {
+static void print_last_states(struct replay_output *output, FILE *file, struct entry_list *list)
+{
     qsort(list->entries, list->count, sizeof *list->entries, compare_by_key);
     for (size_t i = 0; i < list->count; i++) {
         const struct entry *entry = &list->entries[i], *next = entry + 1;
-        bool is_last = i + 1 == list->count ||
-                       result_key_compare(entry->block, entry->row, next->block, next->row) != 0;
-        if (is_last) print_entry(output, file, entry);
+        bool is_last =
+            i + 1 == list->count || result_key_compare(entry->block, entry->row, next->block, next->row) != 0;
+        if (is_last)
+            print_entry(output, file, entry);
     }
 }
 
-void replay_output_step(struct replay_output *output, uint32_t pipeline_index, int64_t watermark_us) {
+void replay_output_step(struct replay_output *output, uint32_t pipeline_index, int64_t watermark_us)
+{
     struct pipeline_output *pipeline = &output->pipelines[pipeline_index];
     if (output->shows_revisions) {
-        qsort(pipeline->step.entries, pipeline->step.count, sizeof *pipeline->step.entries, compare_by_window);
+        qsort(pipeline->step.entries, pipeline->step.count, sizeof *pipeline->step.entries,
+              compare_by_window);
         for (size_t i = 0; i < pipeline->step.count; i++) {
             print_entry(output, pipeline->file, &pipeline->step.entries[i]);
         }
@@ -193,22 +221,28 @@ void replay_output_step(struct replay_output *output, uint32_t pipeline_index, i
         print_last_states(output, pipeline->file, &pipeline->groups[done].list);
         free_entries(&pipeline->groups[done++].list);
     }
-    if (!done) return;
+    if (!done)
+        return;
     pipeline->group_count -= done;
     memmove(pipeline->groups, pipeline->groups + done, pipeline->group_count * sizeof *pipeline->groups);
 }
 
-static bool copy_spool(FILE *from, FILE *to) {
+static bool copy_spool(FILE *from, FILE *to)
+{
     char chunk[64 * 1024];
-    if (fseeko(from, 0, SEEK_SET) != 0) return false;
+    if (fseeko(from, 0, SEEK_SET) != 0)
+        return false;
     for (size_t size; (size = fread(chunk, 1, sizeof chunk, from)) > 0;) {
-        if (fwrite(chunk, 1, size, to) != size) return false;
+        if (fwrite(chunk, 1, size, to) != size)
+            return false;
     }
     return !ferror(from);
 }
 
-enum status replay_output_finish(struct replay_output *output) {
-    if (!output->file) return STATUS_OK;
+enum status replay_output_finish(struct replay_output *output)
+{
+    if (!output->file)
+        return STATUS_OK;
     for (uint32_t i = 0; i < output->pipeline_count; i++) {
         struct pipeline_output *pipeline = &output->pipelines[output->order[i]];
         replay_output_step(output, output->order[i], TIME_MAX);
@@ -216,10 +250,12 @@ enum status replay_output_finish(struct replay_output *output) {
             output->has_failed = true;
         }
     }
-    if (fflush(output->file) != 0) output->has_failed = true;
+    if (fflush(output->file) != 0)
+        output->has_failed = true;
     return output->has_failed ? STATUS_IO : STATUS_OK;
 }
 
-uint64_t replay_output_count(const struct replay_output *output) {
+uint64_t replay_output_count(const struct replay_output *output)
+{
     return output->emission_count;
 }

@@ -18,5 +18,6 @@ void replay_output_emit(void *context, struct result_block *block);
 /* The emissions of one merger step are complete; windows that end (with lateness) at or before watermark_us can change no more. */
 void replay_output_step(struct replay_output *output, uint32_t pipeline_index, int64_t watermark_us);
 /* Prints what is left and all spools. STATUS_IO: the output cannot be written; errno says why. */
-NODISCARD enum status replay_output_finish(struct replay_output *output);
+NODISCARD
+enum status replay_output_finish(struct replay_output *output);
 uint64_t replay_output_count(const struct replay_output *output); /* emissions */

@@ -11,7 +11,8 @@
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
 
-void shard_init(struct shard *shard, struct engine *engine, uint32_t index) {
+void shard_init(struct shard *shard, struct engine *engine, uint32_t index)
+{
     const struct plan *plan = engine->plan;
     shard->engine = engine;
     shard->index = index;
@@ -27,21 +28,27 @@ void shard_init(struct shard *shard, struct engine *engine, uint32_t index) {
     histogram_init(&shard->window_latency);
     hub_input_init(&shard->hub_input, engine->io_waker, NULL);
     pthread_mutex_init(&shard->published.lock, NULL);
-    shard->published.sources = memory_allocate_array(plan->source_count + 1, sizeof *shard->published.sources);
+    shard->published.sources =
+        memory_allocate_array(plan->source_count + 1, sizeof *shard->published.sources);
     for (uint32_t i = 0; i < plan->source_count; i++) {
         shard->published.sources[i].feeds =
             memory_allocate_array(plan->sources[i].feed_count + 1, sizeof(struct feed_counts));
     }
-    shard->published.pipelines = memory_allocate_array(plan->pipeline_count + 1, sizeof *shard->published.pipelines);
-    shard->published.partitions = memory_allocate_array(shard->partition_count + 1, sizeof *shard->published.partitions);
+    shard->published.pipelines =
+        memory_allocate_array(plan->pipeline_count + 1, sizeof *shard->published.pipelines);
+    shard->published.partitions =
+        memory_allocate_array(shard->partition_count + 1, sizeof *shard->published.partitions);
 }
 
-void shard_deinit(struct shard *shard) {
-    for (void *update; (update = ring_pop(&shard->updates));) shard_update_destroy(update);
+void shard_deinit(struct shard *shard)
+{
+    for (void *update; (update = ring_pop(&shard->updates));)
+        shard_update_destroy(update);
     ring_deinit(&shard->updates);
     hub_input_deinit(&shard->hub_input);
     waker_close(&shard->waker);
-    for (uint32_t i = 0; i < shard->engine->plan->source_count; i++) free(shard->published.sources[i].feeds);
+    for (uint32_t i = 0; i < shard->engine->plan->source_count; i++)
+        free(shard->published.sources[i].feeds);
     free(shard->published.sources);
     free(shard->published.pipelines);
     free(shard->published.partitions);
@@ -53,7 +60,8 @@ void shard_deinit(struct shard *shard) {
 
 /* --- counters ---------------------------------------------------------------------------------------------------- */
 
-static void publish_source(const struct shard *shard, uint32_t source_index, struct source_counts *into) {
+static void publish_source(const struct shard *shard, uint32_t source_index, struct source_counts *into)
+{
     const struct source_counts *from = &shard->processor.sources[source_index];
     struct feed_counts *feeds = into->feeds;
     *into = *from;
@@ -61,12 +69,15 @@ static void publish_source(const struct shard *shard, uint32_t source_index, str
     memcpy(feeds, from->feeds, sizeof *feeds * shard->engine->plan->sources[source_index].feed_count);
 }
 
-static void publish(struct shard *shard) {
+static void publish(struct shard *shard)
+{
     struct shard_published *published = &shard->published;
     const struct plan *plan = shard->engine->plan;
     pthread_mutex_lock(&published->lock);
-    for (uint32_t i = 0; i < plan->source_count; i++) publish_source(shard, i, &published->sources[i]);
-    memcpy(published->pipelines, shard->processor.pipelines, sizeof *published->pipelines * plan->pipeline_count);
+    for (uint32_t i = 0; i < plan->source_count; i++)
+        publish_source(shard, i, &published->sources[i]);
+    memcpy(published->pipelines, shard->processor.pipelines,
+           sizeof *published->pipelines * plan->pipeline_count);
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         const struct engine_partition *partition = shard->partitions[i];
         struct partition_stats *stats = &published->partitions[i];
@@ -84,7 +95,8 @@ static void publish(struct shard *shard) {
 /* --- the loop ---------------------------------------------------------------------------------------------------- */
 
 /* Reads a batch from each of some partitions. True when there was anything; `*next_us`: when to look again. */
-static bool read_turn(struct shard *shard, int64_t now_us, int64_t *next_us) {
+static bool read_turn(struct shard *shard, int64_t now_us, int64_t *next_us)
+{
     bool has_read = false;
     uint32_t count = shard->partition_count, batches = 0;
     for (uint32_t i = 0; i < count && batches < TURN_MAX_BATCHES; i++) {
@@ -97,44 +109,54 @@ static bool read_turn(struct shard *shard, int64_t now_us, int64_t *next_us) {
             *next_us = partition->next_read_us;
         }
     }
-    if (count) shard->first_in_turn = (shard->first_in_turn + 1) % count;
+    if (count)
+        shard->first_in_turn = (shard->first_in_turn + 1) % count;
     return has_read;
 }
 
 /* Smallest time at which a partition turns idle; sets those whose time has come. */
-static int64_t judge_idle(struct shard *shard, int64_t now_us) {
+static int64_t judge_idle(struct shard *shard, int64_t now_us)
+{
     int64_t next_us = INT64_MAX;
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         int64_t idle_at_us = shard_judge_idle(shard, shard->partitions[i], now_us);
-        if (idle_at_us < next_us) next_us = idle_at_us;
+        if (idle_at_us < next_us)
+            next_us = idle_at_us;
     }
     return next_us;
 }
 
 /* Time spent waiting for room is not idleness of the sources. */
-static bool push_update(struct shard *shard, struct shard_update *update) {
-    if (ring_push(&shard->updates, update)) return true;
+static bool push_update(struct shard *shard, struct shard_update *update)
+{
+    if (ring_push(&shard->updates, update))
+        return true;
     int64_t before_us = clock_monotonic_us(shard->engine->clock);
     bool is_pushed = engine_push(shard->engine, &shard->updates, &shard->waker, update);
     int64_t waited_us = clock_monotonic_us(shard->engine->clock) - before_us;
-    for (uint32_t i = 0; i < shard->partition_count; i++) shard->partitions[i]->state.last_record_us += waited_us;
+    for (uint32_t i = 0; i < shard->partition_count; i++)
+        shard->partitions[i]->state.last_record_us += waited_us;
     return is_pushed;
 }
 
 /* What others would want to know at once; the rest can wait for UPDATE_INTERVAL_US. */
-static uint64_t state_of(const struct shard *shard) {
+static uint64_t state_of(const struct shard *shard)
+{
     uint64_t state = 1;
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         const struct engine_partition *partition = shard->partitions[i];
         bool is_live = partition->state.next_offset >= partition->replay_until;
-        state = state * 31 + (uint64_t)(partition->state.is_ended * 4 + partition->state.is_idle * 2 + is_live);
+        state =
+            state * 31 + (uint64_t)(partition->state.is_ended * 4 + partition->state.is_idle * 2 + is_live);
     }
     return state;
 }
 
-static void tell_merger(struct shard *shard, int64_t now_us, bool is_last) {
+static void tell_merger(struct shard *shard, int64_t now_us, bool is_last)
+{
     bool flush_open = now_us >= shard->next_flush_us;
-    if (flush_open) shard->next_flush_us = now_us + shard->engine->flush_interval_us;
+    if (flush_open)
+        shard->next_flush_us = now_us + shard->engine->flush_interval_us;
     struct shard_update *update = shard_update_create(shard, flush_open, is_last);
     uint64_t state = state_of(shard);
     bool is_urgent = update->pane_count || update->dead_letters || is_last || state != shard->told_state;
@@ -147,20 +169,24 @@ static void tell_merger(struct shard *shard, int64_t now_us, bool is_last) {
     shard->told_us = now_us;
     shard->is_untold = false;
     shard->arrival_us = 0;
-    if (!push_update(shard, update)) shard_update_destroy(update);
+    if (!push_update(shard, update))
+        shard_update_destroy(update);
 }
 
-static void sleep_until(struct shard *shard, int64_t now_us, int64_t until_us) {
+static void sleep_until(struct shard *shard, int64_t now_us, int64_t until_us)
+{
     int64_t limit_us = now_us + SHARD_SLEEP_MAX_US;
     waker_wait(&shard->waker, (until_us < limit_us ? until_us : limit_us) - now_us);
 }
 
-static int64_t earliest(int64_t a, int64_t b) {
+static int64_t earliest(int64_t a, int64_t b)
+{
     return a < b ? a : b;
 }
 
 /* The waker is prepared before the sources are asked, so a record that comes after the answer wakes the shard. */
-static void run_turn(struct shard *shard) {
+static void run_turn(struct shard *shard)
+{
     struct engine *engine = shard->engine;
     int64_t now_us = clock_monotonic_us(engine->clock);
     int64_t next_us = INT64_MAX;
@@ -174,7 +200,8 @@ static void run_turn(struct shard *shard) {
         publish(shard);
     }
     next_us = earliest(next_us, earliest(idle_at_us, shard->next_flush_us));
-    if (shard->is_untold) next_us = earliest(next_us, shard->told_us + UPDATE_INTERVAL_US);
+    if (shard->is_untold)
+        next_us = earliest(next_us, shard->told_us + UPDATE_INTERVAL_US);
     now_us = clock_monotonic_us(engine->clock);
     /* Telling may have slept on the same waker and used up a wake that was meant for the sources. */
     bool may_sleep = !has_read && !should_tell && next_us > now_us;
@@ -185,14 +212,16 @@ static void run_turn(struct shard *shard) {
     }
 }
 
-void *shard_main(void *argument) {
+void *shard_main(void *argument)
+{
     struct shard *shard = argument;
     int64_t now_us = clock_monotonic_us(shard->engine->clock);
     shard->next_flush_us = shard->engine->flush_interval_us == INT64_MAX ? INT64_MAX : now_us;
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         shard->partitions[i]->state.last_record_us = shard->partitions[i]->state.max_time_seen_us = now_us;
     }
-    while (!atomic_load_explicit(&shard->engine->should_stop, memory_order_acquire)) run_turn(shard);
+    while (!atomic_load_explicit(&shard->engine->should_stop, memory_order_acquire))
+        run_turn(shard);
     tell_merger(shard, clock_monotonic_us(shard->engine->clock), true);
     publish(shard);
     return NULL;

@@ -9,14 +9,16 @@
 #include "pipeline/engine_internal.h"
 
 static void report_source(const struct engine *engine, const struct engine_partition *partition,
-                          enum health_state state, const char *reason) {
+                          enum health_state state, const char *reason)
+{
     char name[HEALTH_NAME_SIZE];
     snprintf(name, sizeof name, "source.%s", engine->config->sources[partition->state.source_index].name);
     health_report(engine->health, name, state, state == HEALTH_OK ? NULL : "%s", reason);
 }
 
 /* The log ends before the position that was recorded for it: a file was replaced by a shorter one, or a log was deleted. */
-static void report_lost_log(struct engine *engine, struct engine_partition *partition) {
+static void report_lost_log(struct engine *engine, struct engine_partition *partition)
+{
     log_write(LOG_WARN, "engine",
               "source %s, partition %u: its log ends at offset %" PRId64 ", but results up to offset %" PRId64
               " are stored; was the file or log replaced? going on from here",
@@ -25,38 +27,49 @@ static void report_lost_log(struct engine *engine, struct engine_partition *part
     partition->replay_until = partition->state.next_offset;
 }
 
-static void end_partition(struct engine *engine, struct engine_partition *partition) {
-    if (partition->state.next_offset < partition->replay_until) report_lost_log(engine, partition);
+static void end_partition(struct engine *engine, struct engine_partition *partition)
+{
+    if (partition->state.next_offset < partition->replay_until)
+        report_lost_log(engine, partition);
     partition->state.is_ended = true;
 }
 
-static void fail_partition(struct engine *engine, struct engine_partition *partition, const struct error *error) {
+static void fail_partition(struct engine *engine, struct engine_partition *partition,
+                           const struct error *error)
+{
     partition->is_failed = true;
     report_source(engine, partition, HEALTH_DOWN, error->text);
 }
 
 /* Rows of a batch that a subscriber may want to see, copied. */
-static void show_events(struct shard *shard, struct batch *batch) {
-    if (batch->is_replay || !batch->row_count) return;
-    if (!atomic_load_explicit(&shard->engine->wants_events[batch->source_index], memory_order_relaxed)) return;
+static void show_events(struct shard *shard, struct batch *batch)
+{
+    if (batch->is_replay || !batch->row_count)
+        return;
+    if (!atomic_load_explicit(&shard->engine->wants_events[batch->source_index], memory_order_relaxed))
+        return;
     uint32_t *rows = arena_allocate(&batch->arena, sizeof *rows * batch->row_count);
-    for (uint32_t i = 0; i < batch->row_count; i++) rows[i] = i;
+    for (uint32_t i = 0; i < batch->row_count; i++)
+        rows[i] = i;
     const char *source = shard->engine->config->sources[batch->source_index].name;
     hub_input_push_events(&shard->hub_input, event_block_create(source, batch, rows, batch->row_count));
 }
 
-static bool decode_batch(struct shard *shard, struct engine_partition *partition, struct batch *batch) {
+static bool decode_batch(struct shard *shard, struct engine_partition *partition, struct batch *batch)
+{
     struct error error = {{0}};
     int64_t before_us = clock_monotonic_us(shard->engine->clock);
     if (processor_decode(&shard->processor, &partition->state, batch, &error) != STATUS_OK) {
         fail_partition(shard->engine, partition, &error);
         return false;
     }
-    histogram_add(&shard->decode_latency, clock_monotonic_us(shard->engine->clock) - before_us, batch->record_count);
+    histogram_add(&shard->decode_latency, clock_monotonic_us(shard->engine->clock) - before_us,
+                  batch->record_count);
     return true;
 }
 
-static void apply_batch(struct shard *shard, struct engine_partition *partition, struct batch *batch) {
+static void apply_batch(struct shard *shard, struct engine_partition *partition, struct batch *batch)
+{
     show_events(shard, batch);
     int64_t before_us = clock_monotonic_us(shard->engine->clock);
     processor_apply(&shard->processor, &partition->state, batch);
@@ -64,23 +77,29 @@ static void apply_batch(struct shard *shard, struct engine_partition *partition,
     histogram_add(&shard->window_latency, now_us - before_us, batch->record_count);
     partition->state.last_record_us = now_us;
     partition->state.is_idle = false;
-    if (!batch->is_replay && batch->arrival_us > shard->arrival_us) shard->arrival_us = batch->arrival_us;
+    if (!batch->is_replay && batch->arrival_us > shard->arrival_us)
+        shard->arrival_us = batch->arrival_us;
 }
 
 /* Realtime files: event time passes as the clock does. Returns when the batch is due. */
-static int64_t batch_due_us(struct engine_partition *partition, const struct batch *batch, int64_t now_us) {
-    if (!batch->row_count || batch->is_replay) return now_us;
-    if (partition->realtime_origin_us == TIME_NONE) partition->realtime_origin_us = now_us - batch->event_times_us[0];
+static int64_t batch_due_us(struct engine_partition *partition, const struct batch *batch, int64_t now_us)
+{
+    if (!batch->row_count || batch->is_replay)
+        return now_us;
+    if (partition->realtime_origin_us == TIME_NONE)
+        partition->realtime_origin_us = now_us - batch->event_times_us[0];
     return partition->realtime_origin_us + batch->event_times_us[0];
 }
 
-static bool is_realtime(const struct engine *engine, const struct engine_partition *partition) {
+static bool is_realtime(const struct engine *engine, const struct engine_partition *partition)
+{
     const struct config_source *source = &engine->config->sources[partition->state.source_index];
     return source->kind == SOURCE_FILE && source->file.rate == FILE_RATE_REALTIME;
 }
 
 static enum status read_batch(struct shard *shard, struct engine_partition *partition, struct batch *batch,
-                              int64_t now_us) {
+                              int64_t now_us)
+{
     struct engine *engine = shard->engine;
     bool is_replay = partition->state.next_offset < partition->replay_until;
     struct error error = {{0}};
@@ -89,13 +108,16 @@ static enum status read_batch(struct shard *shard, struct engine_partition *part
     batch->partition = partition->state.partition;
     batch->is_replay = is_replay;
     partition->next_read_us = INT64_MAX;
-    enum status status = source_read(partition->reader, engine->config->batch_size,
-                                     is_replay ? partition->replay_until : INT64_MAX, batch, &partition->next_read_us,
-                                     &error);
-    if (status == STATUS_END) end_partition(engine, partition);
-    if (status == STATUS_AGAIN && is_replay && partition->next_read_us == INT64_MAX) report_lost_log(engine, partition);
+    enum status status =
+        source_read(partition->reader, engine->config->batch_size,
+                    is_replay ? partition->replay_until : INT64_MAX, batch, &partition->next_read_us, &error);
+    if (status == STATUS_END)
+        end_partition(engine, partition);
+    if (status == STATUS_AGAIN && is_replay && partition->next_read_us == INT64_MAX)
+        report_lost_log(engine, partition);
     bool is_error = status != STATUS_OK && status != STATUS_AGAIN && status != STATUS_END;
-    if (is_error) partition->next_read_us = now_us + SOURCE_RETRY_US;
+    if (is_error)
+        partition->next_read_us = now_us + SOURCE_RETRY_US;
     if (is_error != partition->has_error) {
         report_source(engine, partition, is_error ? HEALTH_DEGRADED : HEALTH_OK, error.text);
         partition->has_error = is_error;
@@ -104,11 +126,15 @@ static enum status read_batch(struct shard *shard, struct engine_partition *part
 }
 
 /* The batch that is read ahead is kept until it is due. */
-static bool read_realtime(struct shard *shard, struct engine_partition *partition, int64_t now_us) {
-    if (!partition->held) partition->held = batch_create();
+static bool read_realtime(struct shard *shard, struct engine_partition *partition, int64_t now_us)
+{
+    if (!partition->held)
+        partition->held = batch_create();
     if (!partition->holds_batch) {
-        if (read_batch(shard, partition, partition->held, now_us) != STATUS_OK) return false;
-        if (!decode_batch(shard, partition, partition->held)) return false;
+        if (read_batch(shard, partition, partition->held, now_us) != STATUS_OK)
+            return false;
+        if (!decode_batch(shard, partition, partition->held))
+            return false;
         partition->holds_batch = true;
     }
     int64_t due_us = batch_due_us(partition, partition->held, now_us);
@@ -122,31 +148,42 @@ static bool read_realtime(struct shard *shard, struct engine_partition *partitio
     return true;
 }
 
-bool shard_read_partition(struct shard *shard, struct engine_partition *partition, int64_t now_us) {
+bool shard_read_partition(struct shard *shard, struct engine_partition *partition, int64_t now_us)
+{
     if (partition->state.is_ended || partition->is_failed) {
         partition->next_read_us = INT64_MAX;
         return false;
     }
-    if (partition->has_error && now_us < partition->next_read_us) return false;
-    if (is_realtime(shard->engine, partition)) return read_realtime(shard, partition, now_us);
-    if (read_batch(shard, partition, shard->batch, now_us) != STATUS_OK) return false;
-    if (!decode_batch(shard, partition, shard->batch)) return false;
+    if (partition->has_error && now_us < partition->next_read_us)
+        return false;
+    if (is_realtime(shard->engine, partition))
+        return read_realtime(shard, partition, now_us);
+    if (read_batch(shard, partition, shard->batch, now_us) != STATUS_OK)
+        return false;
+    if (!decode_batch(shard, partition, shard->batch))
+        return false;
     apply_batch(shard, partition, shard->batch);
     return true;
 }
 
-void shard_release_partition(struct engine_partition *partition) {
+void shard_release_partition(struct engine_partition *partition)
+{
     int64_t base = atomic_load_explicit(&partition->durable_base, memory_order_acquire);
-    if (base <= partition->released_base) return;
+    if (base <= partition->released_base)
+        return;
     partition->released_base = base;
-    if (partition->reader->operations->release) partition->reader->operations->release(partition->reader, base);
+    if (partition->reader->operations->release)
+        partition->reader->operations->release(partition->reader, base);
 }
 
-int64_t shard_judge_idle(const struct shard *shard, struct engine_partition *partition, int64_t now_us) {
-    if (partition->state.is_ended || partition->state.is_idle) return INT64_MAX;
+int64_t shard_judge_idle(const struct shard *shard, struct engine_partition *partition, int64_t now_us)
+{
+    if (partition->state.is_ended || partition->state.is_idle)
+        return INT64_MAX;
     int64_t idle_at_us = partition->state.last_record_us +
                          shard->engine->config->sources[partition->state.source_index].idle_timeout_us;
-    if (partition->holds_batch) return INT64_MAX; /* it is we who wait */
+    if (partition->holds_batch)
+        return INT64_MAX; /* it is we who wait */
     if (now_us >= idle_at_us && partition->state.next_offset >= partition->replay_until) {
         partition->state.is_idle = true;
         return INT64_MAX;

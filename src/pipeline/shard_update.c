@@ -5,31 +5,40 @@
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
 
-void shard_update_destroy(struct shard_update *update) {
-    if (!update) return;
+void shard_update_destroy(struct shard_update *update)
+{
+    if (!update)
+        return;
     for (uint32_t i = 0; i < update->pane_count; i++) {
-        if (update->panes[i].pane) pane_destroy(update->panes[i].pane);
+        if (update->panes[i].pane)
+            pane_destroy(update->panes[i].pane);
     }
-    if (update->dead_letters) dead_letter_block_destroy(update->dead_letters);
+    if (update->dead_letters)
+        dead_letter_block_destroy(update->dead_letters);
     free(update->panes);
     free(update->clocks);
     free(update->positions);
     free(update);
 }
 
-static void add_to_clock(struct pipeline_clock *clock, const struct partition_state *state) {
+static void add_to_clock(struct pipeline_clock *clock, const struct partition_state *state)
+{
     clock->has_partitions = true;
     int64_t now_us = watermark_us(&state->watermark);
     if (now_us != TIME_NONE && now_us > clock->ahead_us) {
         clock->ahead_us = now_us;
         clock->ahead_seen_us = state->max_time_seen_us;
     }
-    if (state->is_ended) return;
-    if (now_us < clock->all_us) clock->all_us = now_us;
-    if (!state->is_idle && now_us < clock->active_us) clock->active_us = now_us;
+    if (state->is_ended)
+        return;
+    if (now_us < clock->all_us)
+        clock->all_us = now_us;
+    if (!state->is_idle && now_us < clock->active_us)
+        clock->active_us = now_us;
 }
 
-static void fill_clocks(const struct shard *shard, struct pipeline_clock *clocks) {
+static void fill_clocks(const struct shard *shard, struct pipeline_clock *clocks)
+{
     const struct plan *plan = shard->engine->plan;
     for (uint32_t i = 0; i < plan->pipeline_count; i++) {
         clocks[i] = (struct pipeline_clock){.active_us = TIME_MAX, .all_us = TIME_MAX, .ahead_us = TIME_NONE};
@@ -37,11 +46,13 @@ static void fill_clocks(const struct shard *shard, struct pipeline_clock *clocks
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         const struct partition_state *state = &shard->partitions[i]->state;
         const struct plan_source *source = &plan->sources[state->source_index];
-        for (uint32_t f = 0; f < source->feed_count; f++) add_to_clock(&clocks[source->feeds[f].pipeline_index], state);
+        for (uint32_t f = 0; f < source->feed_count; f++)
+            add_to_clock(&clocks[source->feeds[f].pipeline_index], state);
     }
 }
 
-static void add_pane(struct shard_update *update, uint32_t pipeline_index, struct pane *pane) {
+static void add_pane(struct shard_update *update, uint32_t pipeline_index, struct pane *pane)
+{
     if (update->pane_count == update->pane_capacity) {
         update->pane_capacity = update->pane_capacity ? update->pane_capacity * 2 : 8;
         update->panes = memory_resize_array(update->panes, update->pane_capacity, sizeof *update->panes);
@@ -49,22 +60,28 @@ static void add_pane(struct shard_update *update, uint32_t pipeline_index, struc
     update->panes[update->pane_count++] = (struct update_pane){pipeline_index, pane};
 }
 
-static bool flushes_at_end(const struct engine *engine, uint32_t pipeline_index) {
+static bool flushes_at_end(const struct engine *engine, uint32_t pipeline_index)
+{
     return !engine->pipelines[pipeline_index].is_resumable;
 }
 
-static void take_panes(struct shard *shard, struct shard_update *update, bool flush_open, bool is_last) {
+static void take_panes(struct shard *shard, struct shard_update *update, bool flush_open, bool is_last)
+{
     for (uint32_t i = 0; i < shard->engine->plan->pipeline_count; i++) {
-        struct window_operator *operator = shard->processor.operators[i];
-        if (!operator) continue;
+        struct window_operator *operator= shard->processor.operators[i];
+        if (!operator)
+            continue;
         bool flush = flush_open || (is_last && flushes_at_end(shard->engine, i));
-        for (struct pane *pane; (pane = window_operator_take(operator, update->clocks[i].active_us, flush));) {
+        for (struct pane *pane;
+             (pane = window_operator_take(operator, update->clocks[i].active_us, flush));) {
             add_pane(update, i, pane);
         }
     }
 }
 
-static struct partition_position partition_position(const struct shard *shard, const struct engine_partition *partition) {
+static struct partition_position partition_position(const struct shard *shard,
+                                                    const struct engine_partition *partition)
+{
     const struct partition_state *state = &partition->state;
     const struct plan_source *source = &shard->engine->plan->sources[state->source_index];
     struct partition_position position = {
@@ -76,27 +93,34 @@ static struct partition_position partition_position(const struct shard *shard, c
         .base_watermark_us = TIME_NONE,
     };
     for (uint32_t f = 0; f < source->feed_count; f++) {
-        const struct window_operator *operator = shard->processor.operators[source->feeds[f].pipeline_index];
-        if (!operator) continue;
+        const struct window_operator *operator= shard->processor.operators[source->feeds[f].pipeline_index];
+        if (!operator)
+            continue;
         int64_t before_us = TIME_NONE;
-        int64_t oldest = window_operator_oldest_offset(operator, source->feeds[f].first_partition + state->partition, &before_us);
-        if (oldest >= position.base) continue;
+        int64_t oldest =
+            window_operator_oldest_offset(operator, source->feeds[f].first_partition + state->partition,
+                                          &before_us);
+        if (oldest >= position.base)
+            continue;
         position.base = oldest;
         position.base_watermark_us = before_us;
     }
     return position;
 }
 
-static void fill_positions(const struct shard *shard, struct shard_update *update) {
+static void fill_positions(const struct shard *shard, struct shard_update *update)
+{
     update->positions = memory_allocate_array(shard->partition_count + 1, sizeof *update->positions);
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         const struct engine_partition *partition = shard->partitions[i];
-        if (!partition->is_resumable) continue;
+        if (!partition->is_resumable)
+            continue;
         update->positions[update->position_count++] = partition_position(shard, partition);
     }
 }
 
-struct shard_update *shard_update_create(struct shard *shard, bool flush_open, bool is_last) {
+struct shard_update *shard_update_create(struct shard *shard, bool flush_open, bool is_last)
+{
     struct shard_update *update = memory_allocate(sizeof *update);
     update->shard_index = shard->index;
     update->arrival_us = shard->arrival_us;
@@ -104,8 +128,10 @@ struct shard_update *shard_update_create(struct shard *shard, bool flush_open, b
     update->is_live = update->is_ended = true;
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         const struct engine_partition *partition = shard->partitions[i];
-        if (partition->state.next_offset < partition->replay_until) update->is_live = false;
-        if (!partition->state.is_ended) update->is_ended = false;
+        if (partition->state.next_offset < partition->replay_until)
+            update->is_live = false;
+        if (!partition->state.is_ended)
+            update->is_ended = false;
     }
     update->clocks = memory_allocate_array(shard->engine->plan->pipeline_count + 1, sizeof *update->clocks);
     fill_clocks(shard, update->clocks);

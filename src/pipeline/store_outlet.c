@@ -4,7 +4,6 @@
  *
  * Progress is written only up to a mark that every other sink has flushed. Marks that are not there yet wait in a short queue. */
 #include <assert.h>
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,45 +24,57 @@ struct store_outlet {
 
 /* --- marks -------------------------------------------------------------------------------------------------------- */
 
-static void add_mark(struct store_outlet *self, struct progress_mark *mark) {
-    if (self->mark_count == OUTLET_MAX_MARKS) progress_mark_destroy(self->marks[--self->mark_count]);
+static void add_mark(struct store_outlet *self, struct progress_mark *mark)
+{
+    if (self->mark_count == OUTLET_MAX_MARKS)
+        progress_mark_destroy(self->marks[--self->mark_count]);
     self->marks[self->mark_count++] = mark;
 }
 
 /* The epoch that every other sink has made durable. */
-static uint64_t flushed_epoch(const struct engine *engine) {
+static uint64_t flushed_epoch(const struct engine *engine)
+{
     uint64_t epoch = UINT64_MAX;
     for (uint32_t i = 1; i < engine->outlet_count; i++) {
         uint64_t other = atomic_load_explicit(&engine->outlets[i].durable_epoch, memory_order_acquire);
-        if (other < epoch) epoch = other;
+        if (other < epoch)
+            epoch = other;
     }
     return epoch;
 }
 
 /* How many of the marks may be recorded. */
-static uint32_t recordable_marks(const struct store_outlet *self) {
+static uint32_t recordable_marks(const struct store_outlet *self)
+{
     uint64_t epoch = flushed_epoch(self->engine);
     uint32_t count = 0;
-    while (count < self->mark_count && self->marks[count]->epoch <= epoch) count++;
+    while (count < self->mark_count && self->marks[count]->epoch <= epoch)
+        count++;
     return count;
 }
 
-static void forget_marks(struct store_outlet *self, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) progress_mark_destroy(self->marks[i]);
+static void forget_marks(struct store_outlet *self, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        progress_mark_destroy(self->marks[i]);
     self->mark_count -= count;
     memmove(self->marks, self->marks + count, sizeof *self->marks * self->mark_count);
 }
 
 /* --- one transaction ---------------------------------------------------------------------------------------------- */
 
-static enum status put_progress(const struct engine *engine, const struct progress_mark *mark, struct error *error) {
+static enum status put_progress(const struct engine *engine, const struct progress_mark *mark,
+                                struct error *error)
+{
     struct arena arena;
     arena_init(&arena, 0);
     struct store_progress progress = {.epoch = mark->epoch,
                                       .position_count = mark->position_count,
                                       .pipeline_count = engine->plan->pipeline_count};
-    progress.positions = arena_allocate_zeroed(&arena, sizeof *progress.positions * (mark->position_count + 1));
-    progress.pipelines = arena_allocate_zeroed(&arena, sizeof *progress.pipelines * (progress.pipeline_count + 1));
+    progress.positions =
+        arena_allocate_zeroed(&arena, sizeof *progress.positions * (mark->position_count + 1));
+    progress.pipelines =
+        arena_allocate_zeroed(&arena, sizeof *progress.pipelines * (progress.pipeline_count + 1));
     for (uint32_t i = 0; i < mark->position_count; i++) {
         const struct partition_position *from = &mark->positions[i];
         progress.positions[i] = (struct store_position){
@@ -87,39 +98,51 @@ static enum status put_progress(const struct engine *engine, const struct progre
     return status;
 }
 
-static enum status put_item(const struct engine *engine, const struct outlet_item *item, struct error *error) {
-    if (item->kind == OUTLET_RESULTS) return store_put_results(engine->store, item->results, error);
-    if (item->kind != OUTLET_DEAD_LETTERS) return STATUS_OK;
-    return store_put_dead_letters(engine->store, item->dead_letters, engine->source_names, engine->pipeline_names,
-                                  clock_wall_us(engine->clock), error);
+static enum status put_item(const struct engine *engine, const struct outlet_item *item, struct error *error)
+{
+    if (item->kind == OUTLET_RESULTS)
+        return store_put_results(engine->store, item->results, error);
+    if (item->kind != OUTLET_DEAD_LETTERS)
+        return STATUS_OK;
+    return store_put_dead_letters(engine->store, item->dead_letters, engine->source_names,
+                                  engine->pipeline_names, clock_wall_us(engine->clock), error);
 }
 
 static enum status write_transaction(const struct store_outlet *self, const struct progress_mark *mark,
-                                     struct error *error) {
+                                     struct error *error)
+{
     enum status status = store_begin(self->engine->store, error);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK)
+        return status;
     for (uint32_t i = 0; status == STATUS_OK && i < self->item_count; i++) {
         status = put_item(self->engine, self->items[i], error);
     }
-    if (status == STATUS_OK && mark) status = put_progress(self->engine, mark, error);
-    if (status == STATUS_OK) status = store_commit(self->engine->store, error);
-    if (status != STATUS_OK) store_rollback(self->engine->store);
+    if (status == STATUS_OK && mark)
+        status = put_progress(self->engine, mark, error);
+    if (status == STATUS_OK)
+        status = store_commit(self->engine->store, error);
+    if (status != STATUS_OK)
+        store_rollback(self->engine->store);
     return status;
 }
 
 /* After the commit: latency, and the shards may let go of what lies before the bases. */
-static void note_commit(struct store_outlet *self, const struct progress_mark *mark) {
+static void note_commit(struct store_outlet *self, const struct progress_mark *mark)
+{
     struct engine *engine = self->engine;
     int64_t now_us = clock_monotonic_us(engine->clock);
     for (uint32_t i = 0; i < self->item_count; i++) {
         const struct outlet_item *item = self->items[i];
         if (item->kind == OUTLET_DEAD_LETTERS) {
-            atomic_fetch_add_explicit(&engine->dead_letter_count, item->dead_letters->letter_count, memory_order_relaxed);
+            atomic_fetch_add_explicit(&engine->dead_letter_count, item->dead_letters->letter_count,
+                                      memory_order_relaxed);
         }
-        if (item->kind != OUTLET_RESULTS) continue;
+        if (item->kind != OUTLET_RESULTS)
+            continue;
         const struct result_block *block = item->results;
         histogram_add(&engine->store_latency, now_us - block->emitted_us, block->row_count);
-        if (block->arrival_us) histogram_add(&engine->stored_latency, now_us - block->arrival_us, block->row_count);
+        if (block->arrival_us)
+            histogram_add(&engine->stored_latency, now_us - block->arrival_us, block->row_count);
         atomic_fetch_add_explicit(&engine->store_row_count, block->row_count, memory_order_relaxed);
     }
     atomic_fetch_add_explicit(&engine->store_commit_count, 1, memory_order_relaxed);
@@ -132,20 +155,25 @@ static void note_commit(struct store_outlet *self, const struct progress_mark *m
 }
 
 /* Until the store says yes or the engine gives up. */
-static void commit(struct store_outlet *self) {
+static void commit(struct store_outlet *self)
+{
     uint32_t mark_count = recordable_marks(self);
-    if (!self->item_count && !mark_count) return;
+    if (!self->item_count && !mark_count)
+        return;
     const struct progress_mark *mark = mark_count ? self->marks[mark_count - 1] : NULL;
     for (;;) {
         struct error error = {{0}};
-        if (write_transaction(self, mark, &error) == STATUS_OK) break;
+        if (write_transaction(self, mark, &error) == STATUS_OK)
+            break;
         health_report(self->engine->health, "store", HEALTH_DEGRADED, "%s", error.text);
         self->was_well = false;
-        if (engine_has_abandoned(self->engine)) return;
+        if (engine_has_abandoned(self->engine))
+            return;
         waker_prepare(&self->outlet->waker);
         waker_wait(&self->outlet->waker, SINK_RETRY_US);
     }
-    if (!self->was_well) health_report(self->engine->health, "store", HEALTH_OK, NULL);
+    if (!self->was_well)
+        health_report(self->engine->health, "store", HEALTH_OK, NULL);
     self->was_well = true;
     note_commit(self, mark);
     forget_marks(self, mark_count);
@@ -153,61 +181,73 @@ static void commit(struct store_outlet *self) {
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */
 
-static void release_items(struct store_outlet *self) {
-    for (uint32_t i = 0; i < self->item_count; i++) outlet_item_destroy(self->items[i]);
+static void release_items(struct store_outlet *self)
+{
+    for (uint32_t i = 0; i < self->item_count; i++)
+        outlet_item_destroy(self->items[i]);
     self->item_count = 0;
 }
 
-static void take_item(struct store_outlet *self, struct outlet_item *item) {
+static void take_item(struct store_outlet *self, struct outlet_item *item)
+{
     atomic_fetch_sub_explicit(&self->outlet->queued_size, outlet_item_size(item), memory_order_relaxed);
     switch (item->kind) {
-        case OUTLET_RESULTS:
-        case OUTLET_DEAD_LETTERS: self->items[self->item_count++] = item; return;
-        case OUTLET_MARK:
-            add_mark(self, item->mark);
-            item->mark = NULL;
-            break;
-        case OUTLET_STOP: self->is_stopping = true; break;
+    case OUTLET_RESULTS:
+    case OUTLET_DEAD_LETTERS: self->items[self->item_count++] = item; return;
+    case OUTLET_MARK:
+        add_mark(self, item->mark);
+        item->mark = NULL;
+        break;
+    case OUTLET_STOP: self->is_stopping = true; break;
     }
     outlet_item_destroy(item);
 }
 
-static void expire(struct store_outlet *self) {
+static void expire(struct store_outlet *self)
+{
     struct engine *engine = self->engine;
     int64_t now_us = clock_monotonic_us(engine->clock);
-    if (now_us < self->next_expire_us) return;
+    if (now_us < self->next_expire_us)
+        return;
     const struct config_store *config = &engine->config->store;
     bool has_more = false;
     struct error error = {{0}};
-    enum status status = store_expire(engine->store, clock_wall_us(engine->clock), config->results_retention_us,
-                                      config->dead_letters_retention_us, &has_more, &error);
-    if (status != STATUS_OK) log_write(LOG_WARN, "store", "old rows were not deleted: %s", error.text);
+    enum status status =
+        store_expire(engine->store, clock_wall_us(engine->clock), config->results_retention_us,
+                     config->dead_letters_retention_us, &has_more, &error);
+    if (status != STATUS_OK)
+        log_write(LOG_WARN, "store", "old rows were not deleted: %s", error.text);
     self->next_expire_us = now_us + (has_more ? RETENTION_INTERVAL_US / 60 : RETENTION_INTERVAL_US);
 }
 
 /* At the end the last marks wait until the other sinks have flushed them, or have ended. */
-static void finish(struct store_outlet *self) {
+static void finish(struct store_outlet *self)
+{
     for (;;) {
         bool all_ended = true;
         for (uint32_t i = 1; i < self->engine->outlet_count; i++) {
             all_ended &= atomic_load_explicit(&self->engine->outlets[i].has_ended, memory_order_acquire);
         }
         commit(self);
-        if (!self->mark_count || all_ended || engine_has_abandoned(self->engine)) return;
+        if (!self->mark_count || all_ended || engine_has_abandoned(self->engine))
+            return;
         waker_prepare(&self->outlet->waker);
         waker_wait(&self->outlet->waker, WAIT_STEP_US);
     }
 }
 
-void *store_outlet_main(void *argument) {
+void *store_outlet_main(void *argument)
+{
     struct outlet *outlet = argument;
     struct store_outlet self = {.outlet = outlet, .engine = outlet->engine, .was_well = true};
     health_report(self.engine->health, "store", HEALTH_OK, NULL);
     while (!self.is_stopping && !engine_has_abandoned(self.engine)) {
-        struct outlet_item *item = ring_pop_wait(&outlet->items, self.mark_count ? WAIT_STEP_US : RETENTION_INTERVAL_US / 60);
+        struct outlet_item *item =
+            ring_pop_wait(&outlet->items, self.mark_count ? WAIT_STEP_US : RETENTION_INTERVAL_US / 60);
         while (item) {
             take_item(&self, item);
-            item = self.item_count < OUTLET_COMMIT_BLOCKS && !self.is_stopping ? ring_pop(&outlet->items) : NULL;
+            item =
+                self.item_count < OUTLET_COMMIT_BLOCKS && !self.is_stopping ? ring_pop(&outlet->items) : NULL;
         }
         commit(&self);
         release_items(&self);

@@ -96,10 +96,11 @@ static void report_slow_consumers(struct server *server)
     uint64_t count = hub_statistics(server->hub).slow_consumers;
     int64_t now_us = server->loop.now_us;
     if (count > server->slow_consumers_told) {
-        health_report(server->health, "clients", HEALTH_DEGRADED,
-                      "%llu WebSocket client%s too slow for the subscriptions and disconnected within the last minute",
-                      (unsigned long long)(count - server->slow_consumers_told),
-                      count - server->slow_consumers_told == 1 ? " was" : "s were");
+        health_report(
+            server->health, "clients", HEALTH_DEGRADED,
+            "%llu WebSocket client%s too slow for the subscriptions and disconnected within the last minute",
+            (unsigned long long)(count - server->slow_consumers_told),
+            count - server->slow_consumers_told == 1 ? " was" : "s were");
         server->slow_consumers_told = count;
         server->slow_consumer_us = now_us;
     } else if (server->slow_consumer_us && now_us - server->slow_consumer_us > SERVER_SLOW_SHOWN_US) {

@@ -44,7 +44,7 @@ struct websocket_session {
     struct hub_client *client; /* NULL once the close frame is queued */
     int64_t connected_us;      /* wall clock */
     int64_t heard_us;
-    int64_t ping_us;           /* of the ping that is not answered; 0 = none */
+    int64_t ping_us; /* of the ping that is not answered; 0 = none */
     uint64_t written_at_ping;
     bool close_sent, close_received;
     bool is_counted; /* for the capacity */
@@ -58,9 +58,9 @@ struct connection {
     struct connection *next, *previous;
     struct connection *next_dirty, *next_dead;
     struct outbox outbox;
-    struct http_session *http;           /* exactly one of these two */
+    struct http_session *http; /* exactly one of these two */
     struct websocket_session *websocket;
-    int64_t progress_us;                 /* latest write that moved bytes */
+    int64_t progress_us; /* latest write that moved bytes */
     char address[CONNECTION_ADDRESS_SIZE];
     bool is_dirty, is_dead;
     bool wants_write;
@@ -98,7 +98,7 @@ struct server {
     struct connection *connections, *dirty, *dead;
     uint32_t http_count, websocket_count; /* WebSockets that count for the capacity */
     size_t bodies_size;
-    uint32_t pending_count;               /* answers that other threads owe */
+    uint32_t pending_count; /* answers that other threads owe */
 
     struct hub *hub;
     struct hub_names hub_names;
@@ -161,10 +161,11 @@ bool http_session_is_idle(const struct connection *connection);
 
 /* Answers the request that is complete. Routes call exactly one of these, now or later. */
 void http_answer_send(struct connection *connection, struct http_answer *answer);
-void http_answer_problem(struct connection *connection, int status, const char *format, ...) PRINTF_LIKE(3, 4);
+void http_answer_problem(struct connection *connection, int status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 /* The same with an extra header line, for example Allow or Retry-After. */
-void http_answer_problem_with(struct connection *connection, int status, const char *header_line, const char *format,
-                              ...) PRINTF_LIKE(4, 5);
+void http_answer_problem_with(struct connection *connection, int status, const char *header_line,
+                              const char *format, ...) PRINTF_LIKE(4, 5);
 /* The answer comes from another thread: the connection reads on once it is there. */
 void http_answer_later(struct connection *connection, struct pending_answer *pending);
 /* Its connection, to be answered now, or NULL when the client has gone. */

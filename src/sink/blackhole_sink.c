@@ -32,10 +32,8 @@ static void blackhole_close(struct sink *sink)
     free(sink);
 }
 
-static const struct sink_operations blackhole_operations = {.kind = "blackhole",
-                                                            .write = blackhole_write,
-                                                            .flush = blackhole_flush,
-                                                            .close = blackhole_close};
+static const struct sink_operations blackhole_operations = {
+    .kind = "blackhole", .write = blackhole_write, .flush = blackhole_flush, .close = blackhole_close};
 
 struct sink *blackhole_sink_open(void)
 {

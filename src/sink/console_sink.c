@@ -52,8 +52,11 @@ static void console_close(struct sink *sink)
     free(console);
 }
 
-static const struct sink_operations console_operations = {
-    .kind = "console", .needs_json = true, .write = console_write, .flush = console_flush, .close = console_close};
+static const struct sink_operations console_operations = {.kind = "console",
+                                                          .needs_json = true,
+                                                          .write = console_write,
+                                                          .flush = console_flush,
+                                                          .close = console_close};
 
 struct sink *console_sink_open(void)
 {

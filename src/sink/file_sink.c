@@ -21,8 +21,8 @@ struct file_sink {
     char *path;
     int descriptor;
     bool is_regular;
-    bool is_torn;  /* bytes behind `size` could not be cut; that comes before the next write */
-    off_t size;    /* up to here all lines are whole */
+    bool is_torn; /* bytes behind `size` could not be cut; that comes before the next write */
+    off_t size;   /* up to here all lines are whole */
     struct buffer lines;
 };
 
@@ -85,7 +85,8 @@ static enum status file_flush(struct sink *sink, struct error *error)
     struct file_sink *file = (struct file_sink *)sink;
     if (!file->is_regular)
         return STATUS_OK;
-    return fdatasync(file->descriptor) == 0 ? STATUS_OK : fail(file, "make durable what was written to", error);
+    return fdatasync(file->descriptor) == 0 ? STATUS_OK
+                                            : fail(file, "make durable what was written to", error);
 }
 
 static void file_close(struct sink *sink)
@@ -142,8 +143,7 @@ enum status file_sink_open(const struct config_sink *config, struct sink **out, 
     file->sink.operations = &file_operations;
     file->path = memory_copy_text(config->path, strlen(config->path));
     file->descriptor = open(config->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    enum status status =
-        file->descriptor < 0 ? fail(file, "open", error) : cut_torn_line(file, error);
+    enum status status = file->descriptor < 0 ? fail(file, "open", error) : cut_torn_line(file, error);
     if (status == STATUS_OK) {
         *out = &file->sink;
         return STATUS_OK;

@@ -5,7 +5,8 @@
 #include "config/config.h"
 #include "flow/sink.h"
 
-NODISCARD enum status file_sink_open(const struct config_sink *config, struct sink **out, struct error *error);
+NODISCARD
+enum status file_sink_open(const struct config_sink *config, struct sink **out, struct error *error);
 struct sink *console_sink_open(void);
 struct sink *blackhole_sink_open(void);
 

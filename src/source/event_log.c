@@ -93,9 +93,9 @@ static void store_released(struct event_log *log)
         for (uint32_t p = 0; p < log->sources[s].partition_count; p++) {
             sqlite3_bind_int64(database->set_released, 1, log->sources[s].id);
             sqlite3_bind_int64(database->set_released, 2, p);
-            sqlite3_bind_int64(database->set_released, 3,
-                               atomic_load_explicit(&log->sources[s].partitions[p].released_offset,
-                                                    memory_order_acquire));
+            sqlite3_bind_int64(
+                database->set_released, 3,
+                atomic_load_explicit(&log->sources[s].partitions[p].released_offset, memory_order_acquire));
             sqlite3_step(database->set_released);
             sqlite3_reset(database->set_released);
         }
@@ -135,7 +135,8 @@ void event_log_skip_to(struct event_log *log, uint32_t source_index, uint32_t pa
     if (offset <= partition->next_offset)
         return;
     log_write(LOG_WARN, "source",
-              "source %s, partition %u: the event log ends at offset %" PRId64 ", but results of the events up to %" PRId64
+              "source %s, partition %u: the event log ends at offset %" PRId64
+              ", but results of the events up to %" PRId64
               " are stored; was log.db deleted? new events get offsets from there",
               log->config->sources[source_index].name, partition_index, partition->next_offset, offset);
     partition->next_offset = offset;
@@ -149,7 +150,8 @@ uint64_t event_log_size(const struct event_log *log)
 
 /* --- the pending group -------------------------------------------------------------------------------------------- */
 
-void event_log_append(struct event_log *log, uint32_t source_index, uint32_t partition_index, struct slice record)
+void event_log_append(struct event_log *log, uint32_t source_index, uint32_t partition_index,
+                      struct slice record)
 {
     assert(!log->is_pending_in_doubt);
     struct log_partition *partition = log_partition_of(log, source_index, partition_index);
@@ -164,7 +166,8 @@ void event_log_append(struct event_log *log, uint32_t source_index, uint32_t par
     }
     uint32_t size = (uint32_t)record.size;
     const unsigned char prefix[EVENT_LOG_SIZE_PREFIX] = {(unsigned char)size, (unsigned char)(size >> 8),
-                                                         (unsigned char)(size >> 16), (unsigned char)(size >> 24)};
+                                                         (unsigned char)(size >> 16),
+                                                         (unsigned char)(size >> 24)};
     buffer_append(&block->records, prefix, sizeof prefix);
     buffer_append_slice(&block->records, record);
     block->record_count++;
@@ -192,7 +195,8 @@ static void publish_partition(struct event_log *log, struct log_partition *parti
         next = block->next;
         block->next = NULL;
         partition->next_offset = block->first_offset + block->record_count;
-        size_t tail_size = atomic_fetch_add_explicit(&log->tail_size, block->records.capacity, memory_order_relaxed);
+        size_t tail_size =
+            atomic_fetch_add_explicit(&log->tail_size, block->records.capacity, memory_order_relaxed);
         if (tail_size + block->records.capacity > EVENT_LOG_TAIL_MAX_SIZE) {
             atomic_fetch_sub_explicit(&log->tail_size, block->records.capacity, memory_order_relaxed);
             log_block_destroy(block);
@@ -262,7 +266,8 @@ static enum status write_partition(struct event_log *log, uint32_t source_index,
     return log_database_run(log, database->set_next, "write to", error);
 }
 
-static enum status write_group(struct event_log *log, int64_t arrival_us, int64_t arrival_wall_us, struct error *error)
+static enum status write_group(struct event_log *log, int64_t arrival_us, int64_t arrival_wall_us,
+                               struct error *error)
 {
     enum status status = STATUS_OK;
     for (uint32_t s = 0; s < log->config->source_count; s++) {
@@ -359,7 +364,8 @@ failed:
     return status;
 }
 
-enum status event_log_commit(struct event_log *log, int64_t arrival_us, int64_t arrival_wall_us, struct error *error)
+enum status event_log_commit(struct event_log *log, int64_t arrival_us, int64_t arrival_wall_us,
+                             struct error *error)
 {
     if (!log->pending_size)
         return STATUS_OK;
@@ -375,11 +381,12 @@ enum status event_log_commit(struct event_log *log, int64_t arrival_us, int64_t 
 
 /* Collects the oldest rows of the partition that may go, at most as many as there is room for in `positions`. */
 static enum status find_trimmable(struct event_log *log, uint32_t source_index, uint32_t partition_index,
-                                  int64_t before_wall_us, int64_t *positions, size_t *count, struct error *error)
+                                  int64_t before_wall_us, int64_t *positions, size_t *count,
+                                  struct error *error)
 {
     sqlite3_stmt *oldest = log->database.oldest;
-    int64_t released = atomic_load_explicit(&log_partition_of(log, source_index, partition_index)->released_offset,
-                                            memory_order_acquire);
+    int64_t released = atomic_load_explicit(
+        &log_partition_of(log, source_index, partition_index)->released_offset, memory_order_acquire);
     sqlite3_bind_int64(oldest, 1, log->sources[source_index].id);
     sqlite3_bind_int64(oldest, 2, partition_index);
     while (*count < EVENT_LOG_TRIM_ROWS && sqlite3_step(oldest) == SQLITE_ROW) {
@@ -388,7 +395,8 @@ static enum status find_trimmable(struct event_log *log, uint32_t source_index, 
         positions[(*count)++] = sqlite3_column_int64(oldest, 0);
     }
     int code = sqlite3_reset(oldest);
-    return code == SQLITE_OK ? STATUS_OK : log_database_error(log->database.handle, log->path, "read", code, error);
+    return code == SQLITE_OK ? STATUS_OK
+                             : log_database_error(log->database.handle, log->path, "read", code, error);
 }
 
 static enum status trim_before(struct event_log *log, int64_t before_wall_us, bool *more, struct error *error)
@@ -439,7 +447,8 @@ static enum status make_room(struct event_log *log, struct error *error)
     if (status != STATUS_OK || event_log_size(log) + log->pending_size <= limit)
         return status;
     error_set(error,
-              "the event log has reached store.max_log_size (%" PRIu64 " bytes) with events that are not processed yet; "
+              "the event log has reached store.max_log_size (%" PRIu64
+              " bytes) with events that are not processed yet; "
               "it takes events again when the pipelines have caught up",
               limit);
     return STATUS_FULL;

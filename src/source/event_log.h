@@ -19,10 +19,11 @@
 #include "flow/source.h"
 
 enum {
-    EVENT_LOG_ROW_SIZE = 256 * 1024,            /* a row ends with the record that reaches this */
-    EVENT_LOG_TAIL_MAX_SIZE = 16 * 1024 * 1024, /* bytes kept for readers that are not behind; what does not fit is read back */
-    EVENT_LOG_TRIM_ROWS = 512,                  /* rows that one event_log_trim() deletes at most */
-    EVENT_LOG_BUSY_TIMEOUT_MS = 250,            /* another process holds the database; then STATUS_BUSY */
+    EVENT_LOG_ROW_SIZE = 256 * 1024, /* a row ends with the record that reaches this */
+    EVENT_LOG_TAIL_MAX_SIZE =
+        16 * 1024 * 1024, /* bytes kept for readers that are not behind; what does not fit is read back */
+    EVENT_LOG_TRIM_ROWS = 512,       /* rows that one event_log_trim() deletes at most */
+    EVENT_LOG_BUSY_TIMEOUT_MS = 250, /* another process holds the database; then STATUS_BUSY */
 };
 
 struct event_log;
@@ -31,7 +32,8 @@ struct event_log;
  * nothing changed: a log of a newer version; fewer partitions than before while those that would go hold events
  * that were not released. More partitions than before, and logged sources that are no longer configured, are
  * warned about. Control thread. */
-NODISCARD enum status event_log_open(const struct config *config, struct event_log **out, struct error *error);
+NODISCARD
+enum status event_log_open(const struct config *config, struct event_log **out, struct error *error);
 /* After the writer, the readers and the scanners have ended. */
 void event_log_close(struct event_log *log);
 
@@ -47,14 +49,16 @@ void event_log_append(struct event_log *log, uint32_t source_index, uint32_t par
  * After a failed fsync the connection is given up: the next call opens a new one, finds out whether the
  * transaction had taken hold, and does not log a group twice. `arrival_wall_us` becomes the time of the records,
  * `arrival_us` (monotonic) goes to readers. Crash points: log_before_commit, log_after_commit. */
-NODISCARD enum status event_log_commit(struct event_log *log, int64_t arrival_us, int64_t arrival_wall_us,
-                                       struct error *error);
+NODISCARD
+enum status event_log_commit(struct event_log *log, int64_t arrival_us, int64_t arrival_wall_us,
+                             struct error *error);
 void event_log_discard(struct event_log *log);
 
 /* Deletes up to EVENT_LOG_TRIM_ROWS of the oldest rows that were released and arrived before now -
  * store.retention.events. `*more`: there are more of them. The writer calls it now and then; commit itself trims
  * when the log is full, and then whatever is released, however young. */
-NODISCARD enum status event_log_trim(struct event_log *log, int64_t now_wall_us, bool *more, struct error *error);
+NODISCARD
+enum status event_log_trim(struct event_log *log, int64_t now_wall_us, bool *more, struct error *error);
 
 /* Bytes that rows take on disk, as last seen by the writer. Any thread. */
 uint64_t event_log_size(const struct event_log *log);
@@ -84,10 +88,12 @@ typedef bool event_log_visitor(void *context, const struct event_log_entry *entr
 
 struct event_log_scanner;
 /* A connection for one thread's scans. */
-NODISCARD enum status event_log_scanner_open(const struct config *config, struct event_log_scanner **out,
-                                             struct error *error);
+NODISCARD
+enum status event_log_scanner_open(const struct config *config, struct event_log_scanner **out,
+                                   struct error *error);
 void event_log_scanner_close(struct event_log_scanner *scanner);
 /* Calls `visit` for the records of a source (UINT32_MAX: of all configured http sources), newest log position
  * first, bad ones too, down to those that arrived before `since_wall_us` (INT64_MIN: all that are kept). */
-NODISCARD enum status event_log_scan(struct event_log_scanner *scanner, uint32_t source_index, int64_t since_wall_us,
-                                     event_log_visitor *visit, void *context, struct error *error);
+NODISCARD
+enum status event_log_scan(struct event_log_scanner *scanner, uint32_t source_index, int64_t since_wall_us,
+                           event_log_visitor *visit, void *context, struct error *error);

@@ -36,7 +36,8 @@ char *log_database_path(const struct config *config)
     return path.data;
 }
 
-enum status log_database_error(sqlite3 *handle, const char *path, const char *doing, int code, struct error *error)
+enum status log_database_error(sqlite3 *handle, const char *path, const char *doing, int code,
+                               struct error *error)
 {
     int kind = code & 0xff;
     const char *reason = handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
@@ -44,7 +45,7 @@ enum status log_database_error(sqlite3 *handle, const char *path, const char *do
         error_set(error, "cannot %s the event log \"%s\": another process holds it", doing, path);
         return STATUS_BUSY;
     }
-    const char *remedy = kind == SQLITE_FULL      ? "; make room on the disk of data_dir"
+    const char *remedy = kind == SQLITE_FULL ? "; make room on the disk of data_dir"
                          : kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB
                              ? "; the file is damaged: restore it, or move it away to begin a new log"
                              : "";
@@ -61,11 +62,13 @@ enum status log_database_prepare(sqlite3 *handle, const char *path, const char *
     return code == SQLITE_OK ? STATUS_OK : log_database_error(handle, path, "use", code, error);
 }
 
-enum status log_database_run(struct event_log *log, sqlite3_stmt *statement, const char *doing, struct error *error)
+enum status log_database_run(struct event_log *log, sqlite3_stmt *statement, const char *doing,
+                             struct error *error)
 {
     sqlite3_step(statement);
     int code = sqlite3_reset(statement);
-    return code == SQLITE_OK ? STATUS_OK : log_database_error(log->database.handle, log->path, doing, code, error);
+    return code == SQLITE_OK ? STATUS_OK
+                             : log_database_error(log->database.handle, log->path, doing, code, error);
 }
 
 static enum status open_handle(const char *path, int flags, sqlite3 **out, struct error *error)
@@ -89,10 +92,10 @@ enum status log_database_open_reader(const char *path, sqlite3 **out, struct err
 
 void log_database_close(struct log_database *database)
 {
-    sqlite3_stmt *const statements[] = {database->begin,         database->commit,       database->rollback,
-                                        database->insert,        database->set_next,     database->set_commit_id,
-                                        database->set_released,  database->page_counts,  database->oldest,
-                                        database->delete_row};
+    sqlite3_stmt *const statements[] = {
+        database->begin,    database->commit,        database->rollback,     database->insert,
+        database->set_next, database->set_commit_id, database->set_released, database->page_counts,
+        database->oldest,   database->delete_row};
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
         sqlite3_finalize(statements[i]);
     sqlite3_close(database->handle);
@@ -102,7 +105,8 @@ void log_database_close(struct log_database *database)
 static enum status execute(struct event_log *log, const char *sql, const char *doing, struct error *error)
 {
     int code = sqlite3_exec(log->database.handle, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? STATUS_OK : log_database_error(log->database.handle, log->path, doing, code, error);
+    return code == SQLITE_OK ? STATUS_OK
+                             : log_database_error(log->database.handle, log->path, doing, code, error);
 }
 
 static enum status create_schema(struct event_log *log, struct error *error)
@@ -118,9 +122,11 @@ static enum status create_schema(struct event_log *log, struct error *error)
     if (code != SQLITE_ROW)
         return log_database_error(log->database.handle, log->path, "read", code, error);
     if (version > EVENT_LOG_SCHEMA_VERSION) {
-        error_set(error, "the event log \"%s\" was written by a newer version of weir (format %d, this one knows %d); "
-                         "use that version, or another data_dir",
-                  log->path, version, EVENT_LOG_SCHEMA_VERSION);
+        error_set(
+            error,
+            "the event log \"%s\" was written by a newer version of weir (format %d, this one knows %d); "
+            "use that version, or another data_dir",
+            log->path, version, EVENT_LOG_SCHEMA_VERSION);
         return STATUS_INVALID;
     }
     return version == 0 ? execute(log, schema, "create", error) : STATUS_OK;
@@ -136,8 +142,9 @@ static enum status prepare_statements(struct event_log *log, struct error *error
         {&database->begin, "BEGIN IMMEDIATE"},
         {&database->commit, "COMMIT"},
         {&database->rollback, "ROLLBACK"},
-        {&database->insert, "INSERT INTO record (source, partition, first_offset, record_count, arrival_us, records) "
-                            "VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+        {&database->insert,
+         "INSERT INTO record (source, partition, first_offset, record_count, arrival_us, records) "
+         "VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
         {&database->set_next, "UPDATE partition SET next_offset = ?3 WHERE source = ?1 AND partition = ?2"},
         {&database->set_commit_id, "UPDATE state SET commit_id = ?1"},
         {&database->set_released, "UPDATE partition SET released = ?3 WHERE source = ?1 AND partition = ?2"},
@@ -160,8 +167,8 @@ static enum status prepare_statements(struct event_log *log, struct error *error
 
 /* Runs `sql` with a number or text and numbers bound, and gives the first row's first two columns.
  * STATUS_NOT_FOUND: no row. */
-static enum status ask(struct event_log *log, const char *sql, const char *text, const int64_t *numbers, int count,
-                       int64_t answer[2], struct error *error)
+static enum status ask(struct event_log *log, const char *sql, const char *text, const int64_t *numbers,
+                       int count, int64_t answer[2], struct error *error)
 {
     sqlite3_stmt *statement = NULL;
     enum status status = log_database_prepare(log->database.handle, log->path, sql, &statement, error);
@@ -185,8 +192,8 @@ static enum status ask(struct event_log *log, const char *sql, const char *text,
     return status;
 }
 
-static enum status change(struct event_log *log, const char *sql, const char *text, const int64_t *numbers, int count,
-                          struct error *error)
+static enum status change(struct event_log *log, const char *sql, const char *text, const int64_t *numbers,
+                          int count, struct error *error)
 {
     int64_t unused[2];
     enum status status = ask(log, sql, text, numbers, count, unused, error);
@@ -194,21 +201,23 @@ static enum status change(struct event_log *log, const char *sql, const char *te
 }
 
 /* Partitions that are to go must hold nothing that is still to be processed. */
-static enum status check_fewer(struct event_log *log, const struct config_source *config, int64_t id, int64_t before,
-                               struct error *error)
+static enum status check_fewer(struct event_log *log, const struct config_source *config, int64_t id,
+                               int64_t before, struct error *error)
 {
     int64_t waiting[2] = {0}, numbers[] = {id, config->partitions};
-    enum status status = ask(log,
-                             "SELECT COALESCE(SUM(MAX(next_offset - released, 0)), 0) FROM partition WHERE source = ?1 AND "
-                             "partition >= ?2",
-                             NULL, numbers, 2, waiting, error);
+    enum status status =
+        ask(log,
+            "SELECT COALESCE(SUM(MAX(next_offset - released, 0)), 0) FROM partition WHERE source = ?1 AND "
+            "partition >= ?2",
+            NULL, numbers, 2, waiting, error);
     if (status != STATUS_OK || waiting[0] == 0)
         return status;
-    error_set(error,
-              "source \"%s\" has %u partitions, but had %" PRId64 ", and %" PRId64
-              " events in those that would go may not be processed yet; run it once more with `partitions: %" PRId64
-              "` and stop it with SIGTERM when its lag is 0, or use a new data_dir",
-              config->name, config->partitions, before, waiting[0], before);
+    error_set(
+        error,
+        "source \"%s\" has %u partitions, but had %" PRId64 ", and %" PRId64
+        " events in those that would go may not be processed yet; run it once more with `partitions: %" PRId64
+        "` and stop it with SIGTERM when its lag is 0, or use a new data_dir",
+        config->name, config->partitions, before, waiting[0], before);
     return STATUS_INVALID;
 }
 
@@ -219,17 +228,20 @@ static enum status register_source(struct event_log *log, uint32_t source_index,
     enum status status =
         ask(log, "SELECT id, partitions FROM source WHERE name = ?1", config->name, NULL, 0, known, error);
     if (status == STATUS_NOT_FOUND) {
-        status = change(log, "INSERT INTO source (name, partitions) VALUES (?1, ?2)", config->name, count, 1, error);
+        status = change(log, "INSERT INTO source (name, partitions) VALUES (?1, ?2)", config->name, count, 1,
+                        error);
         known[0] = sqlite3_last_insert_rowid(log->database.handle);
     } else if (status == STATUS_OK && known[1] != config->partitions) {
         if (config->partitions < known[1])
             status = check_fewer(log, config, known[0], known[1], error);
         if (status == STATUS_OK) {
             log_write(LOG_WARN, "source",
-                      "source %s has %u partitions now and had %" PRId64 "; keys that move to another partition may be late "
+                      "source %s has %u partitions now and had %" PRId64
+                      "; keys that move to another partition may be late "
                       "for windows that are open",
                       config->name, config->partitions, known[1]);
-            status = change(log, "UPDATE source SET partitions = ?2 WHERE name = ?1", config->name, count, 1, error);
+            status = change(log, "UPDATE source SET partitions = ?2 WHERE name = ?1", config->name, count, 1,
+                            error);
         }
     }
     log->sources[source_index].id = known[0];
@@ -248,8 +260,9 @@ static enum status load_partitions(struct event_log *log, struct error *error)
         for (uint32_t p = 0; p < source->partition_count && status == STATUS_OK; p++) {
             struct log_partition *partition = &source->partitions[p];
             int64_t place[] = {source->id, p}, found[2] = {0};
-            status = ask(log, "SELECT next_offset, released FROM partition WHERE source = ?1 AND partition = ?2", NULL,
-                         place, 2, found, error);
+            status =
+                ask(log, "SELECT next_offset, released FROM partition WHERE source = ?1 AND partition = ?2",
+                    NULL, place, 2, found, error);
             /* Larger in memory: event_log_skip_to(), or a released offset that was not written yet. */
             if (found[0] > partition->next_offset)
                 partition->next_offset = found[0];
@@ -263,17 +276,20 @@ static enum status load_partitions(struct event_log *log, struct error *error)
 static void warn_of_strangers(struct event_log *log)
 {
     sqlite3_stmt *statement = NULL;
-    if (log_database_prepare(log->database.handle, log->path,
-                             "SELECT name, id FROM source WHERE EXISTS (SELECT 1 FROM record WHERE source = source.id)",
-                             &statement, NULL) != STATUS_OK)
+    if (log_database_prepare(
+            log->database.handle, log->path,
+            "SELECT name, id FROM source WHERE EXISTS (SELECT 1 FROM record WHERE source = source.id)",
+            &statement, NULL) != STATUS_OK)
         return;
     while (sqlite3_step(statement) == SQLITE_ROW) {
         bool is_known = false;
         for (uint32_t i = 0; i < log->config->source_count; i++)
             is_known = is_known || log->sources[i].id == sqlite3_column_int64(statement, 1);
         if (!is_known)
-            log_write(LOG_WARN, "source", "the event log holds events of source %s, which is not configured; they stay where they are",
-                      (const char *)sqlite3_column_text(statement, 0));
+            log_write(
+                LOG_WARN, "source",
+                "the event log holds events of source %s, which is not configured; they stay where they are",
+                (const char *)sqlite3_column_text(statement, 0));
     }
     sqlite3_finalize(statement);
 }

@@ -155,8 +155,8 @@ static bool is_spent(const struct log_reader *reader, const struct batch *batch,
            reader->next_offset >= end_offset;
 }
 
-static enum status log_read(struct source_reader *base, uint32_t max_records, int64_t end_offset, struct batch *batch,
-                            int64_t *next_us, struct error *error)
+static enum status log_read(struct source_reader *base, uint32_t max_records, int64_t end_offset,
+                            struct batch *batch, int64_t *next_us, struct error *error)
 {
     struct log_reader *reader = (struct log_reader *)base;
     *next_us = INT64_MAX;
@@ -203,8 +203,11 @@ static void log_close(struct source_reader *base)
     free(reader);
 }
 
-static const struct source_reader_operations log_operations = {
-    .kind = "http", .read = log_read, .end_offset = log_end_offset, .release = log_release, .close = log_close};
+static const struct source_reader_operations log_operations = {.kind = "http",
+                                                               .read = log_read,
+                                                               .end_offset = log_end_offset,
+                                                               .release = log_release,
+                                                               .close = log_close};
 
 struct source_reader *event_log_reader_open(struct event_log *log, uint32_t source_index, uint32_t partition,
                                             struct source_position position, struct waker *waker)

@@ -10,7 +10,7 @@ struct event_log_scanner {
     char *path;
     sqlite3 *handle;
     sqlite3_stmt *rows;
-    int64_t *source_ids; /* [config->source_count], 0 = not in the log */
+    int64_t *source_ids;   /* [config->source_count], 0 = not in the log */
     struct buffer records; /* a row's, with padding behind */
     uint32_t *places;      /* of the records in it */
     size_t place_capacity;
@@ -22,8 +22,8 @@ static const char rows_query[] =
 static enum status find_sources(struct event_log_scanner *scanner, struct error *error)
 {
     sqlite3_stmt *statement = NULL;
-    enum status status =
-        log_database_prepare(scanner->handle, scanner->path, "SELECT id FROM source WHERE name = ?1", &statement, error);
+    enum status status = log_database_prepare(scanner->handle, scanner->path,
+                                              "SELECT id FROM source WHERE name = ?1", &statement, error);
     for (uint32_t i = 0; i < scanner->config->source_count && status == STATUS_OK; i++) {
         if (scanner->config->sources[i].kind != SOURCE_HTTP)
             continue;
@@ -38,7 +38,8 @@ static enum status find_sources(struct event_log_scanner *scanner, struct error 
     return status;
 }
 
-enum status event_log_scanner_open(const struct config *config, struct event_log_scanner **out, struct error *error)
+enum status event_log_scanner_open(const struct config *config, struct event_log_scanner **out,
+                                   struct error *error)
 {
     struct event_log_scanner *scanner = memory_allocate(sizeof *scanner);
     scanner->config = config;
@@ -130,5 +131,6 @@ enum status event_log_scan(struct event_log_scanner *scanner, uint32_t source_in
             break;
     }
     code = sqlite3_reset(scanner->rows);
-    return code == SQLITE_OK ? STATUS_OK : log_database_error(scanner->handle, scanner->path, "read", code, error);
+    return code == SQLITE_OK ? STATUS_OK
+                             : log_database_error(scanner->handle, scanner->path, "read", code, error);
 }

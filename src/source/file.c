@@ -22,16 +22,16 @@ struct file_reader {
     char *path;
     struct file_input *input;
     char *chunk;
-    size_t next, size; /* bytes of the chunk that are not delivered: [next, size) */
-    size_t searched;   /* no newline in [next, searched) */
-    int64_t line;      /* number of the line at `next`, counted over loops */
-    int64_t skip_to;   /* lines below are not delivered */
+    size_t next, size;       /* bytes of the chunk that are not delivered: [next, size) */
+    size_t searched;         /* no newline in [next, searched) */
+    int64_t line;            /* number of the line at `next`, counted over loops */
+    int64_t skip_to;         /* lines below are not delivered */
     int64_t loop_start_line; /* first line of this pass through the file */
-    bool is_inside_line; /* the start of the line at `next` was skipped */
-    bool is_at_end;    /* the input has no more bytes */
-    bool has_failed;   /* where the input stands is not known: it must be read from its beginning */
+    bool is_inside_line;     /* the start of the line at `next` was skipped */
+    bool is_at_end;          /* the input has no more bytes */
+    bool has_failed;         /* where the input stands is not known: it must be read from its beginning */
     bool is_ended;
-    double allowance;  /* lines that the rate allows now */
+    double allowance;     /* lines that the rate allows now */
     int64_t allowance_us; /* when that was reckoned; INT64_MIN = not yet */
 };
 
@@ -82,10 +82,11 @@ static enum status end_file(struct file_reader *file, struct error *error)
     bool is_empty = file->line == file->loop_start_line;
     if (!file->options.loop || is_empty) {
         if (file->line < file->skip_to) {
-            error_set(error,
-                      "\"%s\" has %lld lines, but reading was to go on at line %lld; was the file replaced by a shorter one? "
-                      "put the old one back, or use a new data_dir",
-                      file->path, (long long)file->line, (long long)file->skip_to);
+            error_set(
+                error,
+                "\"%s\" has %lld lines, but reading was to go on at line %lld; was the file replaced by a shorter one? "
+                "put the old one back, or use a new data_dir",
+                file->path, (long long)file->line, (long long)file->skip_to);
             return STATUS_INVALID;
         }
         file->is_ended = true;
@@ -172,17 +173,19 @@ static bool is_spent(const struct file_reader *file, const struct batch *batch, 
 }
 
 /* `last` is the last byte of the line, when it has one. */
-static void add_line(struct batch *batch, size_t text_offset, size_t size, size_t cut_size, int64_t line, char last)
+static void add_line(struct batch *batch, size_t text_offset, size_t size, size_t cut_size, int64_t line,
+                     char last)
 {
     if (size && !cut_size && last == '\r')
         size--;
     if (size == 0)
         return;
-    batch_add_record(batch, (struct record){.text_offset = (uint32_t)text_offset,
-                                            .text_size = (uint32_t)size,
-                                            .cut_size = cut_size < UINT32_MAX ? (uint32_t)cut_size : UINT32_MAX,
-                                            .offset = line,
-                                            .time_us = TIME_NONE});
+    batch_add_record(batch,
+                     (struct record){.text_offset = (uint32_t)text_offset,
+                                     .text_size = (uint32_t)size,
+                                     .cut_size = cut_size < UINT32_MAX ? (uint32_t)cut_size : UINT32_MAX,
+                                     .offset = line,
+                                     .time_us = TIME_NONE});
 }
 
 /* Delivers the complete lines of the chunk. */
@@ -278,8 +281,8 @@ static uint32_t allowed_lines(struct file_reader *file, int64_t now_us, int64_t 
     return (uint32_t)(file->allowance < UINT32_MAX ? file->allowance : UINT32_MAX);
 }
 
-static enum status find_quota(struct file_reader *file, uint32_t max_records, int64_t now_us, struct quota *quota,
-                              int64_t *next_us)
+static enum status find_quota(struct file_reader *file, uint32_t max_records, int64_t now_us,
+                              struct quota *quota, int64_t *next_us)
 {
     quota->records = max_records;
     bool is_replay = quota->end_line != INT64_MAX;
@@ -311,8 +314,8 @@ static enum status file_read(struct source_reader *reader, uint32_t max_records,
     if (status == STATUS_AGAIN && file->line < file->skip_to)
         *next_us = now_us;
     bool was_ready = status == STATUS_OK;
-    while (status == STATUS_OK && !is_spent(file, batch, &quota) && !(file->is_at_end && batch->record_count &&
-                                                                      file->next == file->size))
+    while (status == STATUS_OK && !is_spent(file, batch, &quota) &&
+           !(file->is_at_end && batch->record_count && file->next == file->size))
         status = take_chunk(file, batch, &quota, error);
     batch->arrival_us = now_us;
     batch->arrival_wall_us = clock_wall_us(file->options.clock);
@@ -348,8 +351,8 @@ static void file_close(struct source_reader *reader)
 static const struct source_reader_operations file_operations = {
     .kind = "file", .read = file_read, .end_offset = file_end_offset, .close = file_close};
 
-enum status file_reader_open(const char *path, const struct file_reader_options *options, struct source_reader **out,
-                             struct error *error)
+enum status file_reader_open(const char *path, const struct file_reader_options *options,
+                             struct source_reader **out, struct error *error)
 {
     struct file_input *input;
     enum status status = file_input_open(path, &input, error);

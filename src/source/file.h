@@ -10,8 +10,9 @@
 #include "flow/source.h"
 
 enum {
-    FILE_CHUNK_SIZE = 256 * 1024,             /* read at a time */
-    FILE_SKIP_STEP_SIZE = 64 * 1024 * 1024,   /* bytes that one read() skips at most on the way to its start offset */
+    FILE_CHUNK_SIZE = 256 * 1024, /* read at a time */
+    FILE_SKIP_STEP_SIZE =
+        64 * 1024 * 1024, /* bytes that one read() skips at most on the way to its start offset */
 };
 
 enum file_read_rate {
@@ -22,16 +23,18 @@ enum file_read_rate {
 
 struct file_reader_options {
     enum file_read_rate rate;
-    double rate_per_second; /* lines; FILE_READ_PER_SECOND only. Offsets that are replayed (a finite end_offset) are not slowed down */
-    bool loop;              /* begins again at the end; offsets go on. An empty file ends all the same */
-    bool never_waits;       /* read() gives STATUS_AGAIN while a pipe has nothing; else it waits */
-    bool is_empty;          /* delivers nothing: the reader of a partition that no line belongs to */
-    int64_t start_offset;   /* first line to deliver; a file with fewer lines is an error at read() */
+    double
+        rate_per_second; /* lines; FILE_READ_PER_SECOND only. Offsets that are replayed (a finite end_offset) are not slowed down */
+    bool loop;            /* begins again at the end; offsets go on. An empty file ends all the same */
+    bool never_waits;     /* read() gives STATUS_AGAIN while a pipe has nothing; else it waits */
+    bool is_empty;        /* delivers nothing: the reader of a partition that no line belongs to */
+    int64_t start_offset; /* first line to deliver; a file with fewer lines is an error at read() */
     const struct clock *clock;
 };
 
 /* Opens the file. STATUS_NOT_FOUND or STATUS_IO with an error that names the path. read() gives STATUS_IO for
  * damaged compressed data and STATUS_INVALID for a file that is shorter than start_offset. Any thread; then the
  * shard's. */
-NODISCARD enum status file_reader_open(const char *path, const struct file_reader_options *options,
-                                       struct source_reader **out, struct error *error);
+NODISCARD
+enum status file_reader_open(const char *path, const struct file_reader_options *options,
+                             struct source_reader **out, struct error *error);

@@ -82,8 +82,8 @@ void file_input_close(struct file_input *input)
 enum status file_input_rewind(struct file_input *input, struct error *error)
 {
     if (lseek(input->descriptor, 0, SEEK_SET) != 0) {
-        error_set(error, "cannot read \"%s\" from its beginning again: %s; only a regular file can be", input->path,
-                  strerror(errno));
+        error_set(error, "cannot read \"%s\" from its beginning again: %s; only a regular file can be",
+                  input->path, strerror(errno));
         return STATUS_IO;
     }
     end_packing(input);
@@ -92,7 +92,8 @@ enum status file_input_rewind(struct file_input *input, struct error *error)
     return STATUS_OK;
 }
 
-static enum status read_some(struct file_input *input, char *data, size_t size, size_t *got, struct error *error)
+static enum status read_some(struct file_input *input, char *data, size_t size, size_t *got,
+                             struct error *error)
 {
     ssize_t count;
     do
@@ -137,7 +138,8 @@ static enum status find_packing(struct file_input *input, struct error *error)
     }
     static const unsigned char gzip_magic[] = {0x1f, 0x8b}, zstd_magic[] = {0x28, 0xb5, 0x2f, 0xfd};
     input->packing = PACKING_NONE;
-    if (input->packed_size >= sizeof gzip_magic && memcmp(input->packed, gzip_magic, sizeof gzip_magic) == 0) {
+    if (input->packed_size >= sizeof gzip_magic &&
+        memcmp(input->packed, gzip_magic, sizeof gzip_magic) == 0) {
         input->packing = PACKING_GZIP;
         memset(&input->gzip, 0, sizeof input->gzip);
         if (inflateInit2(&input->gzip, GZIP_WINDOW_BITS) != Z_OK)
@@ -149,21 +151,25 @@ static enum status find_packing(struct file_input *input, struct error *error)
         if (!input->zstd)
             abort();
     } else if (is_named(input, ".gz") || is_named(input, ".zst")) {
-        error_set(error, "cannot read \"%s\": it is not packed as its name says; unpack it, or rename it", input->path);
+        error_set(error, "cannot read \"%s\": it is not packed as its name says; unpack it, or rename it",
+                  input->path);
         return STATUS_IO;
     }
     return STATUS_OK;
 }
 
-static enum status damaged(const struct file_input *input, const char *what, const char *reason, struct error *error)
+static enum status damaged(const struct file_input *input, const char *what, const char *reason,
+                           struct error *error)
 {
-    error_set(error, "cannot read \"%s\": its %s data is damaged (%s); pack it again, or give the unpacked file",
+    error_set(error,
+              "cannot read \"%s\": its %s data is damaged (%s); pack it again, or give the unpacked file",
               input->path, what, reason);
     return STATUS_IO;
 }
 
 /* One call of inflate. *got may be 0. */
-static enum status unpack_gzip(struct file_input *input, char *data, size_t size, size_t *got, struct error *error)
+static enum status unpack_gzip(struct file_input *input, char *data, size_t size, size_t *got,
+                               struct error *error)
 {
     z_stream *gzip = &input->gzip;
     gzip->next_in = (Bytef *)input->packed + input->packed_start;
@@ -181,7 +187,8 @@ static enum status unpack_gzip(struct file_input *input, char *data, size_t size
     return STATUS_OK;
 }
 
-static enum status unpack_zstd(struct file_input *input, char *data, size_t size, size_t *got, struct error *error)
+static enum status unpack_zstd(struct file_input *input, char *data, size_t size, size_t *got,
+                               struct error *error)
 {
     ZSTD_inBuffer in = {input->packed, input->packed_size, input->packed_start};
     ZSTD_outBuffer out = {data, size, 0};
@@ -194,7 +201,8 @@ static enum status unpack_zstd(struct file_input *input, char *data, size_t size
     return STATUS_OK;
 }
 
-static enum status read_plain(struct file_input *input, char *data, size_t size, size_t *got, struct error *error)
+static enum status read_plain(struct file_input *input, char *data, size_t size, size_t *got,
+                              struct error *error)
 {
     size_t left = input->packed_size - input->packed_start;
     if (left == 0) {
@@ -207,7 +215,8 @@ static enum status read_plain(struct file_input *input, char *data, size_t size,
     return STATUS_OK;
 }
 
-enum status file_input_read(struct file_input *input, char *data, size_t size, size_t *got, struct error *error)
+enum status file_input_read(struct file_input *input, char *data, size_t size, size_t *got,
+                            struct error *error)
 {
     enum status status = input->packing == PACKING_UNKNOWN ? find_packing(input, error) : STATUS_OK;
     if (status == STATUS_OK && input->packing == PACKING_NONE)
@@ -224,7 +233,8 @@ enum status file_input_read(struct file_input *input, char *data, size_t size, s
         status = input->packing == PACKING_GZIP ? unpack_gzip(input, data, size, got, error)
                                                 : unpack_zstd(input, data, size, got, error);
         if (status == STATUS_OK && *got == 0 && is_drained && input->is_inside)
-            return damaged(input, input->packing == PACKING_GZIP ? "gzip" : "zstd", "the file ends too early", error);
+            return damaged(input, input->packing == PACKING_GZIP ? "gzip" : "zstd", "the file ends too early",
+                           error);
     }
     return status;
 }

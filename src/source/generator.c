@@ -16,20 +16,20 @@
 
 enum { SESSION_MINUTES = 30, PRODUCT_COUNT = 500, RATE_STEP_US = 1000, SECOND_TEXT_SIZE = 20 };
 #define SECONDS_US INT64_C(1000000)
-#define HOURS_US (3600 * SECONDS_US)
+#define HOURS_US   (3600 * SECONDS_US)
 
 struct generator {
     struct source_reader reader;
     struct config_generator_source config;
     const struct clock *clock;
     uint32_t partition, partitions;
-    int64_t start_us;     /* event time of number 0 */
-    int64_t first_offset; /* of number 0 */
-    int64_t next_index;   /* offset - first_offset of the next event */
+    int64_t start_us;                        /* event time of number 0 */
+    int64_t first_offset;                    /* of number 0 */
+    int64_t next_index;                      /* offset - first_offset of the next event */
     int64_t paced_from_us, paced_from_index; /* monotonic clock, and the event that was due then */
-    int64_t now_us;       /* of the newest read */
-    int64_t text_second;  /* the second that second_text is about */
-    char second_text[SECOND_TEXT_SIZE]; /* 2026-11-23T18:00:00. */
+    int64_t now_us;                          /* of the newest read */
+    int64_t text_second;                     /* the second that second_text is about */
+    char second_text[SECOND_TEXT_SIZE];      /* 2026-11-23T18:00:00. */
 };
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */
@@ -134,9 +134,11 @@ static char *put_details(char *to, enum event_kind kind, uint64_t product, struc
     return put(to, "}}");
 }
 
-static char *put_event(struct generator *generator, char *to, const struct event_seed *seed, struct random *random)
+static char *put_event(struct generator *generator, char *to, const struct event_seed *seed,
+                       struct random *random)
 {
-    struct random traits = random_seeded(generator->config.seed ^ (seed->user * 2 + 1) * UINT64_C(0x9E3779B97F4A7C15));
+    struct random traits =
+        random_seeded(generator->config.seed ^ (seed->user * 2 + 1) * UINT64_C(0x9E3779B97F4A7C15));
     /* The first countries have more users than the last. */
     double country = random_unit(&traits);
     size_t country_index = (size_t)(country * country * (double)(sizeof countries / sizeof *countries));
@@ -149,7 +151,8 @@ static char *put_event(struct generator *generator, char *to, const struct event
     to = put_number(put(to, "\",\"user_id\":\"user-"), seed->user);
     to = put_number(put(to, "\",\"session_id\":\""), seed->user);
     *to++ = '-';
-    int64_t session = event_time_floor(seed->time_us, SESSION_MINUTES * 60 * SECONDS_US) / (SESSION_MINUTES * 60 * SECONDS_US);
+    int64_t session = event_time_floor(seed->time_us, SESSION_MINUTES * 60 * SECONDS_US) /
+                      (SESSION_MINUTES * 60 * SECONDS_US);
     to = put_number(to, (uint64_t)(session < 0 ? -session : session));
     to = put(put(to, "\",\"properties\":{\"country\":\""), countries[country_index]);
     to = put(put(to, "\",\"device\":\""), PICK(&traits, devices));
@@ -291,7 +294,8 @@ static enum status generator_read(struct source_reader *reader, uint32_t max_rec
         *next_us = at_us > now_us + RATE_STEP_US ? at_us : now_us + RATE_STEP_US;
         return STATUS_AGAIN;
     }
-    while (generator->next_index < end && batch->record_count < max_records && batch->text_size < BATCH_TEXT_SIZE)
+    while (generator->next_index < end && batch->record_count < max_records &&
+           batch->text_size < BATCH_TEXT_SIZE)
         make_record(generator, batch, generator->next_index++);
     batch->arrival_us = now_us;
     batch->arrival_wall_us = clock_wall_us(generator->clock);

@@ -18,7 +18,8 @@ static enum status open_file(const struct source_reader_request *request, struct
                                           .rate_per_second = file->rate_per_second,
                                           .loop = file->loop,
                                           .never_waits = true,
-                                          .is_empty = request->partition > 0 && !request->source->partition_by.text,
+                                          .is_empty =
+                                              request->partition > 0 && !request->source->partition_by.text,
                                           .start_offset = request->position.offset,
                                           .clock = request->clock};
     return file_reader_open(file->path, &options, out, error);
@@ -31,16 +32,17 @@ enum status source_reader_open(const struct source_reader_request *request, stru
     case SOURCE_FILE: return open_file(request, out, error);
     case SOURCE_HTTP:
         assert(request->log);
-        *out = event_log_reader_open(request->log, request->source_index, request->partition, request->position,
-                                     request->waker);
+        *out = event_log_reader_open(request->log, request->source_index, request->partition,
+                                     request->position, request->waker);
         return STATUS_OK;
     case SOURCE_GENERATOR:
-        *out = generator_reader_open(&request->source->generator, request->partition, request->source->partitions,
-                                     request->position, request->clock);
+        *out = generator_reader_open(&request->source->generator, request->partition,
+                                     request->source->partitions, request->position, request->clock);
         return STATUS_OK;
     case SOURCE_KAFKA: break;
     }
-    error_set(error, "kafka cannot be read by this version; use http, file or generator to run, or `weir replay`");
+    error_set(error,
+              "kafka cannot be read by this version; use http, file or generator to run, or `weir replay`");
     return STATUS_INVALID;
 }
 

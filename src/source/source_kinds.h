@@ -16,8 +16,9 @@ struct source_reader_request {
 
 /* Opens the reader of a partition. A kind that this build cannot run is STATUS_INVALID with an error that says
  * so. Control thread. */
-NODISCARD enum status source_reader_open(const struct source_reader_request *request, struct source_reader **out,
-                                         struct error *error);
+NODISCARD
+enum status source_reader_open(const struct source_reader_request *request, struct source_reader **out,
+                               struct error *error);
 
 /* Whether offsets mean the same events after a restart: not so for standard input and for a generator that
  * starts now. */

@@ -86,8 +86,8 @@ static enum status note_expired(struct store *store, int64_t id, struct error *e
     return store_run(&store->connection, note, "write to", error);
 }
 
-static enum status run_with_times(struct store *store, enum store_statement which, int64_t first_us, int64_t second_us,
-                                  struct error *error)
+static enum status run_with_times(struct store *store, enum store_statement which, int64_t first_us,
+                                  int64_t second_us, struct error *error)
 {
     sqlite3_stmt *statement = store_prepare(&store->connection, which);
     if (!statement)
@@ -117,10 +117,12 @@ static enum status delete_results(struct store *store, int64_t before_us, int64_
 }
 
 /* Ids grow as rows are written, so a few milestones tell the age of every row, to a thousandth of the age that counts. */
-static enum status expire_results(struct store *store, int64_t now_us, int64_t age_us, int64_t *room, struct error *error)
+static enum status expire_results(struct store *store, int64_t now_us, int64_t age_us, int64_t *room,
+                                  struct error *error)
 {
     enum { MILESTONES_PER_AGE = 1000 };
-    enum status status = run_with_times(store, STORE_ADD_MILESTONE, now_us, age_us / MILESTONES_PER_AGE, error);
+    enum status status =
+        run_with_times(store, STORE_ADD_MILESTONE, now_us, age_us / MILESTONES_PER_AGE, error);
     if (status == STATUS_OK)
         status = delete_results(store, now_us - age_us, room, error);
     if (status == STATUS_OK && *room > 0)

@@ -52,13 +52,16 @@ static const char *const texts[STORE_STATEMENT_COUNT] = {
         "(SELECT coalesce(max(id), 0) FROM results), (SELECT max(result_id) FROM expired)) FROM boots "
         "RETURNING boot, base",
     [STORE_FORGET_BOOTS] = "DELETE FROM boots WHERE boot <= ?1",
-    [STORE_ADD_MILESTONE] = "INSERT OR IGNORE INTO milestones(stored_at, result_id) SELECT ?1, (SELECT coalesce(max(id), 0) "
-                            "FROM results) WHERE NOT EXISTS (SELECT 1 FROM milestones WHERE stored_at > ?1 - ?2)",
-    [STORE_FORGET_MILESTONES] = "DELETE FROM milestones WHERE stored_at < (SELECT max(stored_at) FROM milestones "
-                                "WHERE stored_at < ?1)",
-    [STORE_EXPIRE_RESULTS] = "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE id <= (SELECT "
-                             "coalesce(max(result_id), 0) FROM milestones WHERE stored_at < ?1) ORDER BY id LIMIT ?2) "
-                             "RETURNING id",
+    [STORE_ADD_MILESTONE] =
+        "INSERT OR IGNORE INTO milestones(stored_at, result_id) SELECT ?1, (SELECT coalesce(max(id), 0) "
+        "FROM results) WHERE NOT EXISTS (SELECT 1 FROM milestones WHERE stored_at > ?1 - ?2)",
+    [STORE_FORGET_MILESTONES] =
+        "DELETE FROM milestones WHERE stored_at < (SELECT max(stored_at) FROM milestones "
+        "WHERE stored_at < ?1)",
+    [STORE_EXPIRE_RESULTS] =
+        "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE id <= (SELECT "
+        "coalesce(max(result_id), 0) FROM milestones WHERE stored_at < ?1) ORDER BY id LIMIT ?2) "
+        "RETURNING id",
     [STORE_EXPIRE_DEAD_LETTERS] =
         "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE time < ?1 "
         "ORDER BY time LIMIT ?2)",

@@ -2,14 +2,15 @@
 #include "window/window_internal.h"
 
 static const struct aggregate_kind *const kinds[] = {
-    &count_aggregate,  &count_value_aggregate, &sum_aggregate,        &mean_aggregate,
-    &min_aggregate,    &max_aggregate,         &stddev_aggregate,     &stddev_pop_aggregate,
-    &variance_aggregate, &first_aggregate,     &last_aggregate,
+    &count_aggregate,    &count_value_aggregate, &sum_aggregate,    &mean_aggregate,
+    &min_aggregate,      &max_aggregate,         &stddev_aggregate, &stddev_pop_aggregate,
+    &variance_aggregate, &first_aggregate,       &last_aggregate,
 };
 
 static const char kind_names[] = "count, sum, mean, min, max, stddev, stddev_pop, variance, first, last";
 
-const struct aggregate_kind *aggregate_kind_find(struct slice name, uint32_t argument_count, struct error *error)
+const struct aggregate_kind *aggregate_kind_find(struct slice name, uint32_t argument_count,
+                                                 struct error *error)
 {
     bool is_known = false;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -22,8 +23,8 @@ const struct aggregate_kind *aggregate_kind_find(struct slice name, uint32_t arg
     if (!is_known)
         error_set(error, "there is no aggregate \"%.*s\"; there are %s", SLICE_ARG(name), kind_names);
     else
-        error_set(error, "%.*s() takes one argument, not %u; write %.*s(some.path)", SLICE_ARG(name), argument_count,
-                  SLICE_ARG(name));
+        error_set(error, "%.*s() takes one argument, not %u; write %.*s(some.path)", SLICE_ARG(name),
+                  argument_count, SLICE_ARG(name));
     return NULL;
 }
 

@@ -4,7 +4,8 @@
 static void count_finish(const struct aggregate_finish *finish)
 {
     for (uint32_t i = 0; i < finish->count; i++)
-        finish_int(finish, i, (int64_t)((const struct pane_row *)(const void *)finish->entries[i])->event_count);
+        finish_int(finish, i,
+                   (int64_t)((const struct pane_row *)(const void *)finish->entries[i])->event_count);
 }
 
 static void count_save(const char *state, const struct pane *pane, struct buffer *out)
@@ -49,7 +50,7 @@ static void count_value_merge(const struct aggregate_merge *merge)
 static void count_value_finish(const struct aggregate_finish *finish)
 {
     for (uint32_t i = 0; i < finish->count; i++)
-        finish_int(finish, i, (int64_t)*(const uint64_t *)finish_state(finish, i));
+        finish_int(finish, i, (int64_t) * (const uint64_t *)finish_state(finish, i));
 }
 
 static void count_value_save(const char *state, const struct pane *pane, struct buffer *out)

@@ -28,7 +28,8 @@ static bool place_text(struct pick_state *state, struct pane *pane, const char *
 }
 
 /* `candidate` holds time, place and kind; its value is a number, or is the text. */
-static void take(struct pick_state *state, struct pane *pane, const struct pick_state *candidate, const char *text)
+static void take(struct pick_state *state, struct pane *pane, const struct pick_state *candidate,
+                 const char *text)
 {
     if (is_text((uint8_t)candidate->kind)) {
         if (!place_text(state, pane, text, candidate->value.s.size))
@@ -72,7 +73,8 @@ void pick_merge(const struct aggregate_merge *merge, int sign)
         struct pick_state *into = merge_into(merge, i);
         if (from->kind == VALUE_NULL || (into->kind != VALUE_NULL && sign * pick_compare(from, into) > 0))
             continue;
-        const char *text = is_text((uint8_t)from->kind) ? merge->from_pane->text.data + from->value.s.offset : NULL;
+        const char *text =
+            is_text((uint8_t)from->kind) ? merge->from_pane->text.data + from->value.s.offset : NULL;
         take(into, merge->into_pane, from, text);
     }
 }

@@ -33,8 +33,8 @@ struct emission {
     uint64_t result_count;
 };
 
-void emission_init(struct emission *emission, const struct window_spec *spec, struct pane_pool *pool, window_emit emit,
-                   void *context);
+void emission_init(struct emission *emission, const struct window_spec *spec, struct pane_pool *pool,
+                   window_emit emit, void *context);
 void emission_deinit(struct emission *emission);
 /* How many rows are to come, so that blocks are made no larger than needed. */
 void emission_expect(struct emission *emission, uint64_t row_count);

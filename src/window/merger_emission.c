@@ -7,8 +7,8 @@
 #include "window/merged_window.h"
 
 enum {
-    EMISSION_ROWS = 256,                       /* rows that are gathered at once */
-    EMISSION_TEXT_SIZE = 16 * 1024 * 1024,     /* a block with more text than this is full */
+    EMISSION_ROWS = 256,                   /* rows that are gathered at once */
+    EMISSION_TEXT_SIZE = 16 * 1024 * 1024, /* a block with more text than this is full */
 };
 
 /* Rows that become records, and what their receipts say. */
@@ -22,8 +22,8 @@ struct emission_rows {
     enum close_cause cause;
 };
 
-void emission_init(struct emission *emission, const struct window_spec *spec, struct pane_pool *pool, window_emit emit,
-                   void *context)
+void emission_init(struct emission *emission, const struct window_spec *spec, struct pane_pool *pool,
+                   window_emit emit, void *context)
 {
     *emission = (struct emission){.spec = spec, .pool = pool, .emit = emit, .context = context};
 }
@@ -63,8 +63,8 @@ static struct result_block *current_block(struct emission *emission)
 
 /* --- columns of a block ----------------------------------------------------------------------------------------------- */
 
-static void write_keys(struct result_block *block, uint32_t first, const struct emission_rows *rows, uint32_t from,
-                       uint32_t count)
+static void write_keys(struct result_block *block, uint32_t first, const struct emission_rows *rows,
+                       uint32_t from, uint32_t count)
 {
     for (uint32_t k = 0; k < block->shape->key_count; k++) {
         struct result_column *column = &block->keys[k];
@@ -84,8 +84,8 @@ static void write_keys(struct result_block *block, uint32_t first, const struct 
     }
 }
 
-static void write_receipts(struct result_block *block, uint32_t first, const struct emission_rows *rows, uint32_t from,
-                           uint32_t count, const struct merged_window *window)
+static void write_receipts(struct result_block *block, uint32_t first, const struct emission_rows *rows,
+                           uint32_t from, uint32_t count, const struct merged_window *window)
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct pane_row *row = (const struct pane_row *)(const void *)rows->entries[from + i];
@@ -110,8 +110,8 @@ static void write_receipts(struct result_block *block, uint32_t first, const str
     }
 }
 
-static void write_values(struct result_block *block, uint32_t first, const struct emission_rows *rows, uint32_t from,
-                         uint32_t count)
+static void write_values(struct result_block *block, uint32_t first, const struct emission_rows *rows,
+                         uint32_t from, uint32_t count)
 {
     const struct pane_layout *layout = rows->pane->layout;
     for (uint32_t a = 0; a < layout->spec->aggregate_count; a++) {
@@ -128,7 +128,8 @@ static void write_values(struct result_block *block, uint32_t first, const struc
     }
 }
 
-static void write_rows(struct emission *emission, const struct merged_window *window, const struct emission_rows *rows)
+static void write_rows(struct emission *emission, const struct merged_window *window,
+                       const struct emission_rows *rows)
 {
     /* Values of first() and last() can be long, and a block refers to its text by 32 bits. */
     uint32_t step = rows->pane->text.size > EMISSION_TEXT_SIZE ? 1 : EMISSION_ROWS;
@@ -149,8 +150,8 @@ static void write_rows(struct emission *emission, const struct merged_window *wi
 
 /* --- what is written ---------------------------------------------------------------------------------------------------- */
 
-static void write_on_time(struct emission *emission, const struct merged_window *window, struct emission_rows *rows,
-                          const uint32_t *indices, uint32_t count)
+static void write_on_time(struct emission *emission, const struct merged_window *window,
+                          struct emission_rows *rows, const uint32_t *indices, uint32_t count)
 {
     rows->pane = window->on_time;
     for (uint32_t from = 0; from < count; from += rows->count) {
@@ -176,10 +177,11 @@ void emission_write_finals(struct emission *emission, const struct merged_window
     write_on_time(emission, window, &rows, NULL, window->on_time->row_count);
 }
 
-void emission_write_early(struct emission *emission, const struct merged_window *window, const uint32_t *indices,
-                          uint32_t count, int64_t watermark_us)
+void emission_write_early(struct emission *emission, const struct merged_window *window,
+                          const uint32_t *indices, uint32_t count, int64_t watermark_us)
 {
-    struct emission_rows rows = {.emit = EMIT_EARLY, .watermark_us = watermark_us, .cause = CLOSED_BY_WALL_CLOCK};
+    struct emission_rows rows = {
+        .emit = EMIT_EARLY, .watermark_us = watermark_us, .cause = CLOSED_BY_WALL_CLOCK};
     write_on_time(emission, window, &rows, indices, count);
 }
 
@@ -205,7 +207,8 @@ static void merge_side(struct pane *scratch, const struct pane *pane, const stru
         pane_merge_rows(scratch, into, pane, from, merge_count);
 }
 
-static void flush_updates(struct emission *emission, const struct merged_window *window, struct update_rows *updates)
+static void flush_updates(struct emission *emission, const struct merged_window *window,
+                          struct update_rows *updates)
 {
     struct emission_rows *rows = &updates->rows;
     if (!rows->count)
@@ -225,8 +228,9 @@ static void flush_updates(struct emission *emission, const struct merged_window 
     rows->count = 0;
 }
 
-static void add_update(struct emission *emission, const struct merged_window *window, struct update_rows *updates,
-                       const struct pane_row *on_time, const struct pane_row *late)
+static void add_update(struct emission *emission, const struct merged_window *window,
+                       struct update_rows *updates, const struct pane_row *on_time,
+                       const struct pane_row *late)
 {
     uint32_t index = updates->rows.count++;
     updates->on_time[index] = on_time;
@@ -252,7 +256,8 @@ void emission_write_updates(struct emission *emission, const struct merged_windo
     uint32_t on_time_count = change_count(changes, window->on_time);
     emission_expect(emission, (uint64_t)late_count + on_time_count);
     for (uint32_t i = 0; i < late_count; i++) {
-        const struct pane_row *row = pane_row_at(window->late, late_changes->has_all ? i : late_changes->rows[i]);
+        const struct pane_row *row =
+            pane_row_at(window->late, late_changes->has_all ? i : late_changes->rows[i]);
         add_update(emission, window, &updates, pane_find(window->on_time, window->late, row), row);
     }
     for (uint32_t i = 0; i < on_time_count; i++) {

@@ -133,7 +133,8 @@ static void slots_prepare(struct pane *pane, uint32_t expected_rows)
     pane->slot_mask = count - 1;
 }
 
-struct pane *pane_create(struct pane_pool *pool, enum pane_kind kind, int64_t start_us, uint32_t expected_rows)
+struct pane *pane_create(struct pane_pool *pool, enum pane_kind kind, int64_t start_us,
+                         uint32_t expected_rows)
 {
     bool has_table = kind != PANE_EARLY && kind != PANE_MARKS;
     struct pane *pane = pool_take(pool, expected_rows > PANE_SMALL_ROWS);
@@ -166,9 +167,9 @@ void pane_destroy(struct pane *pane)
 
 size_t pane_memory_size(const struct pane *pane)
 {
-    return sizeof *pane + pane->slot_capacity * sizeof *pane->slots + pane->row_capacity * pane->layout->row_size +
-           pane->text.capacity + pane->origin_capacity * sizeof *pane->origins +
-           pane->mark_capacity * sizeof *pane->marks;
+    return sizeof *pane + pane->slot_capacity * sizeof *pane->slots +
+           pane->row_capacity * pane->layout->row_size + pane->text.capacity +
+           pane->origin_capacity * sizeof *pane->origins + pane->mark_capacity * sizeof *pane->marks;
 }
 
 bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset)

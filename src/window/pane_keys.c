@@ -65,13 +65,14 @@ static inline uint32_t short_hash(uint64_t hash)
     return (uint32_t)(hash >> 32);
 }
 
-static inline bool text_equal(const struct pane *pane, const struct key_cell *cell, const char *text, uint32_t size)
+static inline bool text_equal(const struct pane *pane, const struct key_cell *cell, const char *text,
+                              uint32_t size)
 {
     return cell->size == size && memcmp(key_cell_text(pane, cell), text, size) == 0;
 }
 
-static inline bool batch_key_equal(const struct pane *pane, const struct pane_row *entry, const struct key_lookup *lookup,
-                                   uint32_t row, uint32_t key_count)
+static inline bool batch_key_equal(const struct pane *pane, const struct pane_row *entry,
+                                   const struct key_lookup *lookup, uint32_t row, uint32_t key_count)
 {
     for (uint32_t k = 0; k < key_count; k++) {
         const struct key_cell *cell = &entry->keys[k];
@@ -204,7 +205,8 @@ static uint32_t drop_last_row(struct pane *pane, struct key_lookup *lookup)
     return overflow_row(pane);
 }
 
-static uint32_t insert_batch_key(struct pane *pane, struct key_lookup *lookup, uint32_t batch_row, uint32_t hash)
+static uint32_t insert_batch_key(struct pane *pane, struct key_lookup *lookup, uint32_t batch_row,
+                                 uint32_t hash)
 {
     if (must_overflow(pane, lookup)) {
         lookup->overflowed++;
@@ -227,7 +229,8 @@ static uint32_t insert_batch_key(struct pane *pane, struct key_lookup *lookup, u
     return pane->row_count - 1;
 }
 
-static uint32_t find_batch_key(struct pane *pane, struct key_lookup *lookup, uint32_t batch_row, uint32_t hash)
+static uint32_t find_batch_key(struct pane *pane, struct key_lookup *lookup, uint32_t batch_row,
+                               uint32_t hash)
 {
     uint32_t key_count = pane->layout->spec->shape->key_count;
     for (uint32_t place = hash & pane->slot_mask;; place = (place + 1) & pane->slot_mask) {
@@ -235,7 +238,8 @@ static uint32_t find_batch_key(struct pane *pane, struct key_lookup *lookup, uin
         if (!slot)
             return insert_batch_key(pane, lookup, batch_row, hash);
         uint32_t index = (uint32_t)slot - 1;
-        if (slot >> 32 == hash && batch_key_equal(pane, pane_row_at(pane, index), lookup, batch_row, key_count))
+        if (slot >> 32 == hash &&
+            batch_key_equal(pane, pane_row_at(pane, index), lookup, batch_row, key_count))
             return index;
     }
 }
@@ -245,7 +249,8 @@ static uint32_t find_batch_key(struct pane *pane, struct key_lookup *lookup, uin
 /* hashes[i] becomes hash << 32 | index + 1 of the row that probably is the right one, 0 in the lower half for none. */
 static void probe_block(const struct pane *pane, uint64_t *hashes, uint32_t count)
 {
-    size_t row_size = pane->layout->row_size, fetch_size = row_size < FETCH_SIZE_MAX ? row_size : FETCH_SIZE_MAX;
+    size_t row_size = pane->layout->row_size,
+           fetch_size = row_size < FETCH_SIZE_MAX ? row_size : FETCH_SIZE_MAX;
     for (uint32_t i = 0; i < count; i++)
         __builtin_prefetch(&pane->slots[short_hash(hashes[i]) & pane->slot_mask]);
     for (uint32_t i = 0; i < count; i++) {
@@ -277,13 +282,15 @@ static void fetch_text(const struct pane *pane, const uint64_t *hashes, uint32_t
 }
 
 /* Rows may move while rows are added, so indices become addresses at the end. */
-static void indices_to_entries(const struct pane *pane, const uint64_t *indices, uint32_t count, char **entries)
+static void indices_to_entries(const struct pane *pane, const uint64_t *indices, uint32_t count,
+                               char **entries)
 {
     for (uint32_t i = 0; i < count; i++)
         entries[i] = pane->rows + indices[i] * pane->layout->row_size;
 }
 
-void pane_find_rows(struct pane *pane, struct key_lookup *lookup, const uint32_t *rows, uint32_t count, char **entries)
+void pane_find_rows(struct pane *pane, struct key_lookup *lookup, const uint32_t *rows, uint32_t count,
+                    char **entries)
 {
     uint32_t key_count = pane->layout->spec->shape->key_count;
     lookup->overflowed = 0;
@@ -320,7 +327,8 @@ static bool rows_equal(const struct pane *a, const struct pane_row *row_a, const
     return true;
 }
 
-static bool copy_keys(struct pane *pane, struct pane_row *into, const struct pane *from, const struct pane_row *row)
+static bool copy_keys(struct pane *pane, struct pane_row *into, const struct pane *from,
+                      const struct pane_row *row)
 {
     for (uint32_t k = 0; k < pane->layout->spec->shape->key_count; k++) {
         into->keys[k] = row->keys[k];
@@ -353,7 +361,8 @@ struct pane_row *pane_append_row(struct pane *pane, const struct pane *from, con
     return into;
 }
 
-static uint32_t find_or_copy(struct pane *pane, const struct pane *from, uint32_t index, struct key_lookup *lookup)
+static uint32_t find_or_copy(struct pane *pane, const struct pane *from, uint32_t index,
+                             struct key_lookup *lookup)
 {
     const struct pane_row *row = pane_row_at(from, index);
     const struct pane_row *found = pane_find(pane, from, row);
@@ -389,8 +398,8 @@ void pane_find_rows_of(struct pane *pane, const struct pane *from, const uint32_
     indices_to_entries(pane, lookup->hashes, count, entries);
 }
 
-void pane_merge_rows(struct pane *into_pane, char *const *into, const struct pane *from_pane, const char *const *from,
-                     uint32_t count)
+void pane_merge_rows(struct pane *into_pane, char *const *into, const struct pane *from_pane,
+                     const char *const *from, uint32_t count)
 {
     const struct pane_layout *layout = into_pane->layout;
     for (uint32_t i = 0; i < count; i++) {

@@ -11,8 +11,9 @@ struct pick_state {
     int64_t offset;
     union value value;
     uint32_t partition;
-    uint32_t kind : 8;      /* VALUE_NULL: nothing picked yet */
-    uint32_t text_room : 24; /* at value.s.offset, in PICK_TEXT_UNITs; kept while kind is null, 0 with a number */
+    uint32_t kind : 8; /* VALUE_NULL: nothing picked yet */
+    uint32_t
+        text_room : 24; /* at value.s.offset, in PICK_TEXT_UNITs; kept while kind is null, 0 with a number */
 };
 
 /* <0 when a is earlier: by time, then partition, then offset. */

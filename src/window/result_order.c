@@ -46,11 +46,12 @@ static int compare_values(const struct result_block *a, uint8_t kind_a, union va
     }
 }
 
-int result_key_compare(const struct result_block *a, uint32_t row_a, const struct result_block *b, uint32_t row_b)
+int result_key_compare(const struct result_block *a, uint32_t row_a, const struct result_block *b,
+                       uint32_t row_b)
 {
     for (uint32_t k = 0; k < a->shape->key_count; k++) {
-        int order = compare_values(a, a->keys[k].kinds[row_a], a->keys[k].values[row_a], b, b->keys[k].kinds[row_b],
-                                   b->keys[k].values[row_b]);
+        int order = compare_values(a, a->keys[k].kinds[row_a], a->keys[k].values[row_a], b,
+                                   b->keys[k].kinds[row_b], b->keys[k].values[row_b]);
         if (order)
             return order;
     }

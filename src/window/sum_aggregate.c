@@ -195,7 +195,8 @@ void sum_save(const char *state, const struct pane *pane, struct buffer *out)
 bool sum_load(char *state, struct pane *pane, struct slice *in)
 {
     (void)pane;
-    return load_bytes(state, sizeof(struct sum_state), in) && ((struct sum_state *)(void *)state)->mode <= SUM_SCALED;
+    return load_bytes(state, sizeof(struct sum_state), in) &&
+           ((struct sum_state *)(void *)state)->mode <= SUM_SCALED;
 }
 
 const struct aggregate_kind sum_aggregate = {

@@ -23,13 +23,14 @@ struct aggregate_kind; /* see window_internal.h: one file per aggregate */
 /* One aggregate of a pipeline. */
 struct window_aggregate {
     const struct aggregate_kind *kind;
-    int32_t input;       /* index of its input among window_rows.inputs, -1 for count() */
-    double parameter;    /* percentile and so on; unused by the kinds of today */
+    int32_t input;    /* index of its input among window_rows.inputs, -1 for count() */
+    double parameter; /* percentile and so on; unused by the kinds of today */
 };
 
 /* Finds "sum", "count", ... ; NULL when there is none (aggregate_kind_names lists them for the message). `argument_count` 0 or 1 must
  * fit the kind, else NULL and `error` says so. */
-const struct aggregate_kind *aggregate_kind_find(struct slice name, uint32_t argument_count, struct error *error);
+const struct aggregate_kind *aggregate_kind_find(struct slice name, uint32_t argument_count,
+                                                 struct error *error);
 
 /* True for sum, mean, min, max, ...: a statically typed input that is no number is a configuration error. */
 bool aggregate_kind_wants_number(const struct aggregate_kind *kind);
@@ -39,14 +40,14 @@ struct window_spec {
     int64_t size_us, offset_us;       /* tumbling */
     int64_t allowed_lateness_us;
     enum window_late late;
-    uint64_t emit_count;              /* early result of a key after every so many of its events; 0 = off */
-    int64_t emit_every_us;            /* early results by wall clock; 0 = off */
-    int64_t close_after_us;           /* 0 = off */
-    uint64_t key_limit;               /* keys in open windows; beyond: the overflow group */
+    uint64_t emit_count;    /* early result of a key after every so many of its events; 0 = off */
+    int64_t emit_every_us;  /* early results by wall clock; 0 = off */
+    int64_t close_after_us; /* 0 = off */
+    uint64_t key_limit;     /* keys in open windows; beyond: the overflow group */
     struct window_aggregate aggregates[RESULT_MAX_AGGREGATES];
     uint32_t aggregate_count;
     uint32_t input_count;
-    uint32_t partition_count;         /* of all sources of the pipeline together */
+    uint32_t partition_count; /* of all sources of the pipeline together */
     uint64_t hash_seed;
 };
 
@@ -74,8 +75,8 @@ void window_operator_destroy(struct window_operator *op);
 
 /* Adds the rows. `too_late` receives the indices of rows that were too late (room for row_count); *too_late_count
  * how many. counts is added to. Thread: the shard. */
-void window_operator_add(struct window_operator *op, const struct window_rows *rows, struct window_counts *counts,
-                         uint32_t *too_late, uint32_t *too_late_count);
+void window_operator_add(struct window_operator *op, const struct window_rows *rows,
+                         struct window_counts *counts, uint32_t *too_late, uint32_t *too_late_count);
 
 /* Hands out what can go to the merger: on-time panes whose end <= watermark_us (the smallest watermark over this shard's
  * partitions; TIME_MAX at the end of input), all late panes, and, with `flush_open`, what open panes have gathered since the last flush
@@ -84,7 +85,8 @@ struct pane *window_operator_take(struct window_operator *op, int64_t watermark_
 
 /* Smallest offset (and the partition's watermark before it) per partition that still sits in a pane of the
  * operator; INT64_MAX when none. For the recovery position B. */
-int64_t window_operator_oldest_offset(const struct window_operator *op, uint32_t partition, int64_t *watermark_us);
+int64_t window_operator_oldest_offset(const struct window_operator *op, uint32_t partition,
+                                      int64_t *watermark_us);
 
 /* During recovery: rows of windows that end (with lateness) at or before this were dealt with in an earlier life and are ignored. */
 void window_operator_set_horizon(struct window_operator *op, int64_t closed_through_us);
@@ -119,7 +121,8 @@ void window_merger_recover(struct window_merger *merger, int64_t closed_through_
 void window_merger_go_live(struct window_merger *merger);
 
 /* As window_operator_oldest_offset, over all windows still held. */
-int64_t window_merger_oldest_offset(const struct window_merger *merger, uint32_t partition, int64_t *watermark_us);
+int64_t window_merger_oldest_offset(const struct window_merger *merger, uint32_t partition,
+                                    int64_t *watermark_us);
 
 /* The last state of every window that is still open or held, as result blocks ordered by window start and key; for replay's
  * --keep-open nothing is closed by it. */
@@ -133,4 +136,5 @@ struct window_merger_stats window_merger_stats(const struct window_merger *merge
 size_t window_key_memory_bound(const struct window_spec *spec);
 
 /* Orders keys: by position; null < bool < number < string < JSON; numbers by value, strings by bytes. */
-int result_key_compare(const struct result_block *a, uint32_t row_a, const struct result_block *b, uint32_t row_b);
+int result_key_compare(const struct result_block *a, uint32_t row_a, const struct result_block *b,
+                       uint32_t row_b);

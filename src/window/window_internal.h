@@ -14,12 +14,14 @@
 #include "window/window.h"
 
 enum {
-    PANE_POOL_MAX_LARGE = 4,        /* emptied panes that keep their memory, per operator and per merger */
-    PANE_POOL_MAX_SMALL = 16,       /* the same for those of at most PANE_SMALL_ROWS */
+    PANE_POOL_MAX_LARGE = 4,  /* emptied panes that keep their memory, per operator and per merger */
+    PANE_POOL_MAX_SMALL = 16, /* the same for those of at most PANE_SMALL_ROWS */
     PANE_SMALL_ROWS = 1024,
-    PANE_TEXT_MAX_SIZE = 1 << 30,   /* text of one pane; then new keys overflow and first(), last() skip long values */
-    WINDOW_MARKS_MAX = 65536,       /* crossing marks kept; then the latest window ends lose theirs */
-    WINDOW_DROPPED_PANES_MAX = 64,  /* windows whose dropped events are noted between two takes; further ones are not */
+    PANE_TEXT_MAX_SIZE =
+        1 << 30, /* text of one pane; then new keys overflow and first(), last() skip long values */
+    WINDOW_MARKS_MAX = 65536, /* crossing marks kept; then the latest window ends lose theirs */
+    WINDOW_DROPPED_PANES_MAX =
+        64, /* windows whose dropped events are noted between two takes; further ones are not */
     KEY_INLINE_SIZE = 8,
 };
 
@@ -75,9 +77,9 @@ struct aggregate_finish {
     uint32_t count;
     size_t state_offset;
     const struct pane *pane;
-    uint8_t *kinds;        /* out, [count] */
-    union value *values;   /* out */
-    struct buffer *bytes;  /* text of values goes here */
+    uint8_t *kinds;       /* out, [count] */
+    union value *values;  /* out */
+    struct buffer *bytes; /* text of values goes here */
 };
 
 /* State of all zeros is the empty state, so making a row makes its states. Kinds with the same `add` share one state when they
@@ -123,7 +125,8 @@ struct pane_layout {
     const struct window_spec *spec;
     size_t row_size;
     size_t state_offsets[RESULT_MAX_AGGREGATES];
-    uint32_t sharers[RESULT_MAX_AGGREGATES]; /* aggregates that use this state; 0 = it uses that of an earlier one */
+    uint32_t sharers
+        [RESULT_MAX_AGGREGATES]; /* aggregates that use this state; 0 = it uses that of an earlier one */
 };
 
 /* Memory of panes that were let go, for those to come. The panes of an operator end at the merger, on another thread, so it has a
@@ -163,7 +166,8 @@ struct pane {
 };
 
 /* An empty pane. expected_rows: how large the table should be at first. */
-struct pane *pane_create(struct pane_pool *pool, enum pane_kind kind, int64_t start_us, uint32_t expected_rows);
+struct pane *pane_create(struct pane_pool *pool, enum pane_kind kind, int64_t start_us,
+                         uint32_t expected_rows);
 
 static inline struct pane_row *pane_row_at(const struct pane *pane, uint32_t index)
 {
@@ -176,7 +180,8 @@ static inline const char *key_cell_text(const struct pane *pane, const struct ke
 }
 
 /* Room for text; false when the pane is full of it. */
-NODISCARD bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset);
+NODISCARD
+bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset);
 void pane_note_origin(struct pane *pane, const struct pane_origin *origin);
 void pane_note_mark(struct pane *pane, int64_t watermark_us);
 
@@ -184,12 +189,13 @@ void pane_note_mark(struct pane *pane, int64_t watermark_us);
 struct key_lookup {
     const struct batch *batch;
     const struct column *keys;
-    uint64_t *hashes;      /* scratch, [count] */
+    uint64_t *hashes;       /* scratch, [count] */
     uint64_t new_row_limit; /* keys that may be added; further ones go to the overflow row */
-    uint64_t overflowed;   /* out: events that did */
+    uint64_t overflowed;    /* out: events that did */
 };
 /* Finds or makes the row of each batch row: entries[i] belongs to rows[i]. */
-void pane_find_rows(struct pane *pane, struct key_lookup *lookup, const uint32_t *rows, uint32_t count, char **entries);
+void pane_find_rows(struct pane *pane, struct key_lookup *lookup, const uint32_t *rows, uint32_t count,
+                    char **entries);
 /* The same for the rows of another pane of the same pipeline: [first, first + count). */
 void pane_find_rows_of(struct pane *pane, const struct pane *from, const uint32_t *indices, uint32_t count,
                        struct key_lookup *lookup, char **entries);
@@ -199,8 +205,8 @@ struct pane_row *pane_find(const struct pane *pane, const struct pane *from, con
 struct pane_row *pane_append_row(struct pane *pane, const struct pane *from, const struct pane_row *row);
 
 /* Adds the states and counts of from's rows to `into` rows. */
-void pane_merge_rows(struct pane *into_pane, char *const *into, const struct pane *from_pane, const char *const *from,
-                     uint32_t count);
+void pane_merge_rows(struct pane *into_pane, char *const *into, const struct pane *from_pane,
+                     const char *const *from, uint32_t count);
 
 static inline int64_t window_start(const struct window_spec *spec, int64_t time_us)
 {

@@ -28,8 +28,8 @@ struct window_merger {
     bool has_updates;       /* some closed window has changes to show */
     bool is_silent;         /* recovering */
     uint64_t open_key_count;
-    int64_t moved_us;       /* monotonic clock when the watermark last moved */
-    int64_t next_early_us;  /* monotonic */
+    int64_t moved_us;                 /* monotonic clock when the watermark last moved */
+    int64_t next_early_us;            /* monotonic */
     struct window_merger_stats stats; /* counters only; the rest is counted when asked */
 
     uint32_t indices[MERGE_ROWS];
@@ -191,7 +191,8 @@ static void merge_rows(struct window_merger *merger, const struct merged_window 
         merger->indices[i] = first + i;
         merger->from[i] = (const char *)pane_row_at(pane, first + i);
     }
-    struct key_lookup lookup = {.hashes = merger->hashes, .new_row_limit = new_key_limit(merger, window, into)};
+    struct key_lookup lookup = {.hashes = merger->hashes,
+                                .new_row_limit = new_key_limit(merger, window, into)};
     uint64_t keys_before = key_count(into);
     pane_find_rows_of(into, pane, merger->indices, count, &lookup, merger->into);
     pane_merge_rows(into, merger->into, pane, merger->from, count);
@@ -245,7 +246,8 @@ static void merge_early(struct window_merger *merger, struct merged_window *wind
     for (uint32_t i = 0; i < pane->row_count; i++) {
         merge_rows(merger, window, window->on_time, pane, i, 1);
         struct pane_row *row = (struct pane_row *)(void *)merger->into[0];
-        uint32_t index = (uint32_t)((size_t)(merger->into[0] - window->on_time->rows) / pane->layout->row_size);
+        uint32_t index =
+            (uint32_t)((size_t)(merger->into[0] - window->on_time->rows) / pane->layout->row_size);
         if (is_shown)
             emission_write_early(&merger->emission, window, &index, 1, merger->finite_us);
         if (is_noted)
@@ -337,7 +339,8 @@ static void forget_marks(struct window_merger *merger)
     memmove(marks->marks, marks->marks + count, marks->mark_count * sizeof *marks->marks);
 }
 
-static void move_watermark(struct window_merger *merger, int64_t watermark_us, enum close_cause cause, int64_t now_us)
+static void move_watermark(struct window_merger *merger, int64_t watermark_us, enum close_cause cause,
+                           int64_t now_us)
 {
     if (watermark_us <= merger->watermark_us)
         return;
@@ -386,8 +389,10 @@ void window_merger_advance(struct window_merger *merger, int64_t watermark_us, e
     if (merger->is_silent)
         return;
     if (watermark_us > merger->watermark_us)
-        move_watermark(merger, watermark_us, cause, merger->spec->close_after_us ? clock_monotonic_us(clock) : 0);
-    if (merger->has_updates || (merger->watermark_us != TIME_NONE && merger->watermark_us >= merger->next_change_us))
+        move_watermark(merger, watermark_us, cause,
+                       merger->spec->close_after_us ? clock_monotonic_us(clock) : 0);
+    if (merger->has_updates ||
+        (merger->watermark_us != TIME_NONE && merger->watermark_us >= merger->next_change_us))
         settle_windows(merger, merger->cause);
 }
 
@@ -434,7 +439,8 @@ static int64_t tick_close_after(struct window_merger *merger, int64_t now_us)
             continue;
         if (!window->first_seen_us)
             window->first_seen_us = now_us;
-        int64_t since_us = window->first_seen_us > merger->moved_us ? window->first_seen_us : merger->moved_us;
+        int64_t since_us =
+            window->first_seen_us > merger->moved_us ? window->first_seen_us : merger->moved_us;
         int64_t due_us = since_us + merger->spec->close_after_us;
         if (due_us <= now_us) {
             close_window(merger, window, CLOSED_BY_WALL_CLOCK);
@@ -484,7 +490,8 @@ static void find_oldest(const struct pane *pane, uint32_t partition, struct pane
     }
 }
 
-int64_t window_merger_oldest_offset(const struct window_merger *merger, uint32_t partition, int64_t *watermark_us)
+int64_t window_merger_oldest_offset(const struct window_merger *merger, uint32_t partition,
+                                    int64_t *watermark_us)
 {
     struct pane_origin oldest = {partition, INT64_MAX, TIME_NONE};
     for (uint32_t i = 0; i < merger->window_count; i++) {

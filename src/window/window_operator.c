@@ -14,16 +14,17 @@
 struct window_operator {
     const struct window_spec *spec;
     struct pane_pool *pool;
-    struct pane_list open, late, dropped, early; /* by start; early ones go before the open one of the same window */
-    struct pane *marks;                          /* crossing marks not yet handed out */
-    int64_t *next_ends_us;                       /* [partition_count] first window end the partition has not reached */
-    uint64_t key_count;                          /* rows of all panes that are here */
-    uint32_t expected_rows;                      /* of the last complete pane */
+    struct pane_list open, late, dropped,
+        early;              /* by start; early ones go before the open one of the same window */
+    struct pane *marks;     /* crossing marks not yet handed out */
+    int64_t *next_ends_us;  /* [partition_count] first window end the partition has not reached */
+    uint64_t key_count;     /* rows of all panes that are here */
+    uint32_t expected_rows; /* of the last complete pane */
     int64_t horizon_us;
 
     /* Scratch for one batch. */
     uint32_t row_capacity, touched_count, touched_capacity;
-    struct pane **touched; /* panes of this batch, in the order of their first row */
+    struct pane **touched;                   /* panes of this batch, in the order of their first row */
     uint32_t *touched_rows, *touched_starts; /* how many rows each has; where they begin */
     uint32_t *targets, *used_rows, *gathered;
     uint64_t *hashes;
@@ -104,7 +105,8 @@ static void note_marks(struct window_operator *op, const struct window_rows *row
     uint32_t row = 0;
     while (rows->watermark_after_us != TIME_NONE && rows->watermark_after_us >= *next_end_us) {
         row = first_reaching(rows, row, *next_end_us == TIME_NONE ? TIME_NONE + 1 : *next_end_us);
-        int64_t reached_us = row < rows->batch->row_count ? rows->watermarks_us[row] : rows->watermark_after_us;
+        int64_t reached_us =
+            row < rows->batch->row_count ? rows->watermarks_us[row] : rows->watermark_after_us;
         if (!op->marks)
             op->marks = pane_create(op->pool, PANE_MARKS, TIME_NONE, 0);
         pane_note_mark(op->marks, reached_us);
@@ -114,7 +116,8 @@ static void note_marks(struct window_operator *op, const struct window_rows *row
 
 /* --- judging rows ----------------------------------------------------------------------------------------------------- */
 
-static struct pane *find_pane(struct window_operator *op, struct pane_list *list, enum pane_kind kind, int64_t start_us)
+static struct pane *find_pane(struct window_operator *op, struct pane_list *list, enum pane_kind kind,
+                              int64_t start_us)
 {
     bool found;
     uint32_t index = pane_list_search(list, start_us, &found);
@@ -126,15 +129,18 @@ static struct pane *find_pane(struct window_operator *op, struct pane_list *list
 }
 
 /* Number of the pane in this batch. */
-static uint32_t touch(struct window_operator *op, struct pane *pane, const struct window_rows *rows, uint32_t row)
+static uint32_t touch(struct window_operator *op, struct pane *pane, const struct window_rows *rows,
+                      uint32_t row)
 {
     if (pane->touch)
         return pane->touch - 1;
     if (op->touched_count == op->touched_capacity) {
         op->touched_capacity = op->touched_capacity ? op->touched_capacity * 2 : 8;
         op->touched = memory_resize_array(op->touched, op->touched_capacity, sizeof(struct pane *));
-        op->touched_rows = memory_resize_array(op->touched_rows, op->touched_capacity, sizeof *op->touched_rows);
-        op->touched_starts = memory_resize_array(op->touched_starts, op->touched_capacity, sizeof *op->touched_starts);
+        op->touched_rows =
+            memory_resize_array(op->touched_rows, op->touched_capacity, sizeof *op->touched_rows);
+        op->touched_starts =
+            memory_resize_array(op->touched_starts, op->touched_capacity, sizeof *op->touched_starts);
     }
     op->touched[op->touched_count] = pane;
     op->touched_rows[op->touched_count] = 0;
@@ -152,7 +158,8 @@ static struct pane *judge(struct window_operator *op, const struct window_rows *
 {
     const struct window_spec *spec = op->spec;
     int64_t watermark_us = rows->watermarks_us[row];
-    int64_t start_us = window_start(spec, rows->batch->event_times_us[row]), end_us = start_us + spec->size_us;
+    int64_t start_us = window_start(spec, rows->batch->event_times_us[row]),
+            end_us = start_us + spec->size_us;
     if (rows->batch->is_replay && end_us + spec->allowed_lateness_us <= op->horizon_us) {
         counts->used++;
         return NULL;
@@ -176,8 +183,8 @@ static struct pane *judge(struct window_operator *op, const struct window_rows *
 }
 
 /* Fills used_rows and targets; returns how many rows have a pane. */
-static uint32_t judge_rows(struct window_operator *op, const struct window_rows *rows, struct window_counts *counts,
-                           uint32_t *too_late, uint32_t *too_late_count)
+static uint32_t judge_rows(struct window_operator *op, const struct window_rows *rows,
+                           struct window_counts *counts, uint32_t *too_late, uint32_t *too_late_count)
 {
     uint32_t count = 0, target = 0, run = 0;
     int64_t start_us = 0, end_us = TIME_NONE; /* of the pane of the row before, when that was on time */
@@ -208,7 +215,8 @@ static uint32_t judge_rows(struct window_operator *op, const struct window_rows 
 /* --- applying rows ------------------------------------------------------------------------------------------------------ */
 
 static void run_kernels(struct window_operator *op, struct pane *pane, const struct window_rows *batch_rows,
-                        const uint32_t *rows, char *const *entries, uint32_t count, struct window_counts *counts)
+                        const uint32_t *rows, char *const *entries, uint32_t count,
+                        struct window_counts *counts)
 {
     const struct window_spec *spec = op->spec;
     for (uint32_t a = 0; a < spec->aggregate_count; a++) {
@@ -266,8 +274,9 @@ static void show_early(struct window_operator *op, struct pane *pane, struct pan
 }
 
 /* As apply, but stops behind every event that completes an early result. */
-static void apply_counting(struct window_operator *op, struct pane *pane, const struct window_rows *batch_rows,
-                           const uint32_t *rows, uint32_t count, struct window_counts *counts)
+static void apply_counting(struct window_operator *op, struct pane *pane,
+                           const struct window_rows *batch_rows, const uint32_t *rows, uint32_t count,
+                           struct window_counts *counts)
 {
     uint32_t start = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -323,8 +332,8 @@ static void apply_gathered(struct window_operator *op, const struct window_rows 
     }
 }
 
-void window_operator_add(struct window_operator *op, const struct window_rows *rows, struct window_counts *counts,
-                         uint32_t *too_late, uint32_t *too_late_count)
+void window_operator_add(struct window_operator *op, const struct window_rows *rows,
+                         struct window_counts *counts, uint32_t *too_late, uint32_t *too_late_count)
 {
     assert(rows->partition < op->spec->partition_count);
     *too_late_count = 0;
@@ -398,7 +407,8 @@ static void find_oldest(const struct pane_list *list, uint32_t partition, struct
     }
 }
 
-int64_t window_operator_oldest_offset(const struct window_operator *op, uint32_t partition, int64_t *watermark_us)
+int64_t window_operator_oldest_offset(const struct window_operator *op, uint32_t partition,
+                                      int64_t *watermark_us)
 {
     struct pane_origin oldest = {partition, INT64_MAX, TIME_NONE};
     find_oldest(&op->open, partition, &oldest);

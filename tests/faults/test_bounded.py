@@ -35,8 +35,12 @@ def stalled_reader(server, subscription):
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect(("127.0.0.1", server.port))
     key = base64.b64encode(os.urandom(16)).decode()
-    connection.sendall((f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n").encode())
+    connection.sendall(
+        (
+            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        ).encode()
+    )
     assert connection.recv(4096).startswith(b"HTTP/1.1 101")
     message = json.dumps({"type": "subscribe", "data": subscription}).encode()
     mask = os.urandom(4)
@@ -46,10 +50,21 @@ def stalled_reader(server, subscription):
 
 
 def test_a_stalled_websocket_reader_is_cut_and_shown_and_memory_stays(make_server):
-    server = make_server({
-        "server": {"client_queue": "256KiB"},
-        "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": "0s"}},
-        "pipelines": {"p": {"from": "s", "key": ["k"], "window": {"tumbling": "1s"}, "aggregates": {"n": "count()"}, "to": ["live"]}}})
+    server = make_server(
+        {
+            "server": {"client_queue": "256KiB"},
+            "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": "0s"}},
+            "pipelines": {
+                "p": {
+                    "from": "s",
+                    "key": ["k"],
+                    "window": {"tumbling": "1s"},
+                    "aggregates": {"n": "count()"},
+                    "to": ["live"],
+                }
+            },
+        }
+    )
     readers = [stalled_reader(server, {"type": "events"}) for _ in range(20)]
     pad = "x" * 400
     second = 0
@@ -58,6 +73,7 @@ def test_a_stalled_websocket_reader_is_cut_and_shown_and_memory_stays(make_serve
         nonlocal second
         second += 1
         server.accept("s", [{"ts": load.T0 + second * 1000 + i % 1000, "k": i, "pad": pad} for i in range(1000)])
+
     feed()
     before = server.rss_bytes()
 
@@ -65,6 +81,7 @@ def test_a_stalled_websocket_reader_is_cut_and_shown_and_memory_stays(make_serve
         feed()
         stats = server.get("/api/v1/stats").json()
         return stats if troubled(server, "slow") else None
+
     weir.eventually(cut, 60, "slow consumers in /health")
     for _ in range(30):
         feed()
@@ -120,11 +137,19 @@ class SmallDisk:
     def __init__(self, server, size_mib, ballast_mib):
         self.server = server
         server.data_dir.mkdir()
-        script = (f"mount -t tmpfs -o size={size_mib}m,mode=700 weir-test {server.data_dir} && "
-                  f"head -c {ballast_mib}M /dev/zero > {server.data_dir}/ballast && exec {weir.BINARY} run {server.config_path}")
+        script = (
+            f"mount -t tmpfs -o size={size_mib}m,mode=700 weir-test {server.data_dir} && "
+            f"head -c {ballast_mib}M /dev/zero > {server.data_dir}/ballast && exec {weir.BINARY} run {server.config_path}"
+        )
         with open(server.stderr_path, "ab") as log:
-            server.process = subprocess.Popen(["unshare", "-rm", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                              cwd=server.directory, env=weir.clean_environment())
+            server.process = subprocess.Popen(
+                ["unshare", "-rm", "sh", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=server.directory,
+                env=weir.clean_environment(),
+            )
         server.wait_ready()
 
     def free(self):
@@ -139,7 +164,9 @@ def test_a_full_disk_is_shown_and_refuses_and_goes_on_when_there_is_room(make_se
     try:
         weir.eventually(lambda: traffic.count() > 20, 30, "accepted requests")
         before = server.rss_bytes()
-        reason = weir.eventually(lambda: troubled(server, "full") or troubled(server, "disk"), 60, "the full disk in /health")["reason"]
+        reason = weir.eventually(
+            lambda: troubled(server, "full") or troubled(server, "disk"), 60, "the full disk in /health"
+        )["reason"]
         assert reason
         refused = threading.Event()
 
@@ -148,6 +175,7 @@ def test_a_full_disk_is_shown_and_refuses_and_goes_on_when_there_is_room(make_se
             if answer.status in (429, 503):
                 refused.set()
             return refused.is_set()
+
         weir.eventually(is_refused, 60, "a refusal while the disk is full", interval_s=0.1)
         assert server.rss_bytes() - before < 96 * MIB
         disk.free()

@@ -3,15 +3,22 @@
 import random
 
 import pytest
-
 from oracle import load, weir
 
 KILLS = 20
-CRASH_POINTS = ["log_before_commit", "log_after_commit", "reply_before_send", "store_before_commit", "store_after_rows",
-                "store_after_commit"]
+CRASH_POINTS = [
+    "log_before_commit",
+    "log_after_commit",
+    "reply_before_send",
+    "store_before_commit",
+    "store_after_rows",
+    "store_after_commit",
+]
 
 
-@pytest.mark.parametrize("source", [{}, {"partitions": 3, "partition_by": "request"}], ids=["one_partition", "three_partitions"])
+@pytest.mark.parametrize(
+    "source", [{}, {"partitions": 3, "partition_by": "request"}], ids=["one_partition", "three_partitions"]
+)
 def test_every_accepted_event_is_counted_once_after_kills_at_random(make_server, seed, source):
     rng = random.Random(seed)
     server = make_server(load.config(**source))
@@ -65,9 +72,21 @@ def test_a_file_is_counted_once_after_kills_at_random(make_server, seed, tmp_pat
     lines = 60_000
     path = tmp_path / "events.ndjson"
     path.write_text("".join(f'{{"ts":{load.T0 + i * 5},"k":{i % 7},"i":{i}}}\n' for i in range(lines)))
-    server = make_server({
-        "sources": {"s": {"file": {"path": str(path), "rate": "40000/s"}, "time": "ts", "max_out_of_orderness": "1s"}},
-        "pipelines": {"p": {"from": "s", "key": ["k"], "window": {"tumbling": "10s"}, "aggregates": {"n": "count()", "sum": "sum(i)"}}}})
+    server = make_server(
+        {
+            "sources": {
+                "s": {"file": {"path": str(path), "rate": "40000/s"}, "time": "ts", "max_out_of_orderness": "1s"}
+            },
+            "pipelines": {
+                "p": {
+                    "from": "s",
+                    "key": ["k"],
+                    "window": {"tumbling": "10s"},
+                    "aggregates": {"n": "count()", "sum": "sum(i)"},
+                }
+            },
+        }
+    )
     for _ in range(5):
         seen = server.source("s")["counters"]["in"]
         weir.eventually(lambda: server.source("s")["counters"]["in"] > seen + rng.randint(1, 5000), 20, "lines")  # noqa: B023
@@ -77,6 +96,7 @@ def test_a_file_is_counted_once_after_kills_at_random(make_server, seed, tmp_pat
     def finished():
         rows = server.results("p", limit=10_000)
         return rows if sum(r["values"]["n"] for r in rows) >= lines else None
+
     rows = weir.eventually(finished, 30, "all lines counted")
     assert sum(r["values"]["n"] for r in rows) == lines
     assert sum(r["values"]["sum"] for r in rows) == lines * (lines - 1) // 2

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from oracle import weir
 from oracle.bad_input import ABSENT, BAD, CASES, GOOD, LINE, REASONS, TIME_MS
 
@@ -12,8 +11,10 @@ REPEATS = 3
 
 
 def config_of(source):
-    return {"sources": {"s": {**source, "time": "ts", "idle_timeout": "1h"}},
-            "pipelines": {"p": {"from": "s", "window": {"tumbling": "1s"}, "aggregates": {"n": "count()", "x": "last(x)"}}}}
+    return {
+        "sources": {"s": {**source, "time": "ts", "idle_timeout": "1h"}},
+        "pipelines": {"p": {"from": "s", "window": {"tumbling": "1s"}, "aggregates": {"n": "count()", "x": "last(x)"}}},
+    }
 
 
 def same(want, got):
@@ -70,7 +71,10 @@ def test_replay_counts_a_mixed_file_exactly(tmp_path, replay_config):
         classes = [f for f in REASONS if REASONS[f] & names]
         want = sum(case.fault in classes for case in BAD)
         reasons = set().union(*(REASONS[f] for f in classes))
-        assert sum(n for r, n in state["bad_by_reason"].items() if r in reasons) == want, (fault, state["bad_by_reason"])
+        assert sum(n for r, n in state["bad_by_reason"].items() if r in reasons) == want, (
+            fault,
+            state["bad_by_reason"],
+        )
 
 
 def test_last_line_without_newline_is_an_event(tmp_path, replay_config):
@@ -118,9 +122,14 @@ def test_http_rejects_exactly_the_bad_line(fed_server, case):
 
 def test_dead_letters_carry_the_original_bytes(fed_server):
     bad = [case for case in CASES if http_fault(case)]
-    letters = sorted(weir.eventually(
-        lambda: (lambda found: found if len(found) >= len(bad) else None)(fed_server.dead_letters()),
-        20, "all dead letters"), key=lambda letter: letter["offset"])
+    letters = sorted(
+        weir.eventually(
+            lambda: (lambda found: found if len(found) >= len(bad) else None)(fed_server.dead_letters()),
+            20,
+            "all dead letters",
+        ),
+        key=lambda letter: letter["offset"],
+    )
     assert len(letters) == len(bad)
     for case, letter in zip(bad, letters, strict=True):
         assert letter["raw"] == case.line, f"{case.name}: {letter['raw'][:80]!r}"

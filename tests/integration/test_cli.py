@@ -12,15 +12,32 @@ import threading
 import pytest
 import yaml
 import zstandard
-
 from oracle import weir
 
 T0 = 1_700_000_000_000
-COMMANDS = [["run"], ["demo"], ["check"], ["replay"], ["config"], ["config", "show"], ["config", "schema"], ["config", "docs"],
-            ["doctor"], ["tap"], ["bench"], ["bench", "decode"], ["bench", "window"], ["bench", "fanout"]]
-CONFIG = {"sources": {"s": {"http": {}, "time": "ts"}},
-          "pipelines": {"p": {"from": "s", "key": ["k"], "window": {"tumbling": "10s"}, "aggregates": {"n": "count()"}},
-                        "other": {"from": "s", "window": {"tumbling": "1m"}, "aggregates": {"n": "count()"}}}}
+COMMANDS = [
+    ["run"],
+    ["demo"],
+    ["check"],
+    ["replay"],
+    ["config"],
+    ["config", "show"],
+    ["config", "schema"],
+    ["config", "docs"],
+    ["doctor"],
+    ["tap"],
+    ["bench"],
+    ["bench", "decode"],
+    ["bench", "window"],
+    ["bench", "fanout"],
+]
+CONFIG = {
+    "sources": {"s": {"http": {}, "time": "ts"}},
+    "pipelines": {
+        "p": {"from": "s", "key": ["k"], "window": {"tumbling": "10s"}, "aggregates": {"n": "count()"}},
+        "other": {"from": "s", "window": {"tumbling": "1m"}, "aggregates": {"n": "count()"}},
+    },
+}
 EVENTS = "".join(json.dumps({"ts": T0 + i * 1000, "k": i % 3}) + "\n" for i in range(30))
 
 
@@ -59,10 +76,23 @@ def test_version_is_printed():
     assert answer.returncode == 0 and re.search(r"\d+\.\d+", answer.stdout)
 
 
-@pytest.mark.parametrize("arguments, named", [
-    ([], ""), (["nosuch"], "nosuch"), (["rnu"], "run"), (["check", "--nosuch"], "--nosuch"), (["check"], "CONFIG"),
-    (["replay"], "CONFIG"), (["config", "nosuch"], "nosuch"), (["tap", "--limit", "x"], "limit"), (["bench", "nosuch"], "nosuch"),
-    (["check", "a", "b"], "b"), (["replay", "weir.yaml", "--input"], "--input"), (["replay", "weir.yaml", "--format", "xml"], "xml")])
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        ([], ""),
+        (["nosuch"], "nosuch"),
+        (["rnu"], "run"),
+        (["check", "--nosuch"], "--nosuch"),
+        (["check"], "CONFIG"),
+        (["replay"], "CONFIG"),
+        (["config", "nosuch"], "nosuch"),
+        (["tap", "--limit", "x"], "limit"),
+        (["bench", "nosuch"], "nosuch"),
+        (["check", "a", "b"], "b"),
+        (["replay", "weir.yaml", "--input"], "--input"),
+        (["replay", "weir.yaml", "--format", "xml"], "xml"),
+    ],
+)
 def test_wrong_usage_is_exit_2_and_names_it_on_stderr(arguments, named):
     answer = weir.run(*arguments)
     assert answer.returncode == 2 and answer.stdout == "", answer
@@ -84,7 +114,9 @@ def test_check_as_json(config):
 
 
 def test_check_shows_all_errors_each_at_its_place(tmp_path):
-    path = weir.write_config(tmp_path, """\
+    path = weir.write_config(
+        tmp_path,
+        """\
 sources:
   s:
     http: {}
@@ -94,11 +126,14 @@ pipelines:
     from: nosuch
     window: { tumbling: 10 parsecs }
     aggregates: { n: cuont() }
-""")
+""",
+    )
     answer = weir.run("check", path)
     assert answer.returncode == 78 and answer.stdout == ""
     places = re.findall(rf"^{re.escape(str(path))}:(\d+):(\d+): error: (.*)$", answer.stderr, re.M)
-    assert [(int(line), int(column)) for line, column, _ in places] == [(4, 5), (7, 11), (8, 25), (9, 22)], answer.stderr
+    assert [(int(line), int(column)) for line, column, _ in places] == [(4, 5), (7, 11), (8, 25), (9, 22)], (
+        answer.stderr
+    )
     for (_, _, text), word in zip(places, ("tiem", "nosuch", "parsecs", "cuont"), strict=True):
         assert word in text
 
@@ -149,8 +184,9 @@ def test_config_show_has_values_with_their_origin(config):
 
 def test_config_show_masks_secrets(tmp_path):
     (tmp_path / "secret.txt").write_text("hunter3-from-file\n")
-    path = weir.write_config(tmp_path, {**CONFIG, "sinks": {
-        "w": {"postgres": {"url": "postgresql://me:hunter2@127.0.0.1/db"}}}})
+    path = weir.write_config(
+        tmp_path, {**CONFIG, "sinks": {"w": {"postgres": {"url": "postgresql://me:hunter2@127.0.0.1/db"}}}}
+    )
     for extra in ([], ["--format", "json"]):
         answer = weir.run("config", "show", path, *extra)
         if answer.returncode == 78:
@@ -161,11 +197,14 @@ def test_config_show_masks_secrets(tmp_path):
 
 
 def test_variables_are_replaced_and_have_defaults(tmp_path):
-    path = weir.write_config(tmp_path, """\
+    path = weir.write_config(
+        tmp_path,
+        """\
 sources: { s: { http: {}, time: "${TIME_FIELD}" } }
 pipelines:
   p: { from: s, window: { tumbling: "${SIZE:-30s}" }, aggregates: { n: count() } }
-""")
+""",
+    )
     (tmp_path / "in").write_text(json.dumps({"when": T0 + 20_000}) + "\n")
     (record,) = weir.replay(path, {"s": tmp_path / "in"}, env={"TIME_FIELD": "when"}).records
     assert record["window_end"] - record["window_start"] == 30_000
@@ -236,8 +275,14 @@ def test_replay_reads_stdin_gzip_and_zstd_alike(config, events, tmp_path):
     assert weir.replay(config, {"s": "-"}, stdin=EVENTS).text == plain
 
 
-@pytest.mark.parametrize("name, content", [("cut.gz", gzip.compress(EVENTS.encode())[:-10]),
-                                           ("cut.zst", zstandard.compress(EVENTS.encode())[:-10]), ("no.gz", b"not gzip")])
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("cut.gz", gzip.compress(EVENTS.encode())[:-10]),
+        ("cut.zst", zstandard.compress(EVENTS.encode())[:-10]),
+        ("no.gz", b"not gzip"),
+    ],
+)
 def test_replay_of_a_damaged_archive_fails_and_names_it(config, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     answer = weir.run("replay", config, "--input", f"s={tmp_path / name}")
@@ -256,9 +301,15 @@ def test_replay_of_one_pipeline_prints_that_one(config, events):
     assert {r["pipeline"] for r in answer.records} == {"other"}
 
 
-@pytest.mark.parametrize("arguments, named", [
-    (["--input", "nosuch=x"], "nosuch"), (["--input", "s=/nosuch/file"], "/nosuch/file"), (["--pipeline", "nosuch"], "nosuch"),
-    (["--input", "s"], "SOURCE=FILE")])
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (["--input", "nosuch=x"], "nosuch"),
+        (["--input", "s=/nosuch/file"], "/nosuch/file"),
+        (["--pipeline", "nosuch"], "nosuch"),
+        (["--input", "s"], "SOURCE=FILE"),
+    ],
+)
 def test_replay_refuses_what_is_not_there(config, events, arguments, named):
     extra = [] if arguments[0] == "--input" else ["--input", f"s={events}"]
     answer = weir.run("replay", config, *extra, *arguments)
@@ -294,8 +345,12 @@ def test_replay_with_on_bad_fail_is_exit_1(tmp_path):
 
 def test_replay_into_a_closed_pipe_ends(config, tmp_path):
     (tmp_path / "in").write_text("".join(json.dumps({"ts": T0 + i * 1000, "k": i}) + "\n" for i in range(20_000)))
-    process = subprocess.Popen([weir.BINARY, "replay", config, "--input", f"s={tmp_path / 'in'}"],
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=weir.clean_environment())
+    process = subprocess.Popen(
+        [weir.BINARY, "replay", config, "--input", f"s={tmp_path / 'in'}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=weir.clean_environment(),
+    )
     process.stdout.readline()
     process.stdout.close()
     assert process.wait(30 * weir.PATIENCE) != 0
@@ -306,6 +361,7 @@ def test_replay_into_a_closed_pipe_ends(config, tmp_path):
 
 def test_run_exits_0_on_sigterm_and_on_sigint(make_server):
     import signal
+
     for number in (signal.SIGTERM, signal.SIGINT):
         server = make_server(CONFIG)
         server.process.send_signal(number)
@@ -328,7 +384,9 @@ def test_run_on_a_taken_port_fails_and_names_it(make_server, tmp_path):
 
 def test_second_process_on_the_same_data_dir_is_refused(make_server, tmp_path):
     server = make_server(CONFIG)
-    second = weir.write_config(tmp_path, {**server.config, "server": {"listen": f"127.0.0.1:{weir.free_port()}"}}, "second.yaml")
+    second = weir.write_config(
+        tmp_path, {**server.config, "server": {"listen": f"127.0.0.1:{weir.free_port()}"}}, "second.yaml"
+    )
     answer = weir.run("run", second, timeout_s=15)
     assert answer.returncode == 1 and str(server.data_dir) in answer.stderr
     assert server.get("/health").status == 200
@@ -339,8 +397,13 @@ def test_run_reads_weir_yaml_by_default(tmp_path):
     weir.write_config(tmp_path, {**CONFIG, "server": {"listen": f"127.0.0.1:{port}"}})
     server = weir.Server(tmp_path / "unused" if (tmp_path / "unused").mkdir() is None else tmp_path, CONFIG)
     server.port = port
-    server.process = subprocess.Popen([weir.BINARY, "run"], cwd=tmp_path, stdin=subprocess.DEVNULL,
-                                      stderr=open(server.stderr_path, "wb"), env=weir.clean_environment())
+    server.process = subprocess.Popen(
+        [weir.BINARY, "run"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stderr=open(server.stderr_path, "wb"),
+        env=weir.clean_environment(),
+    )
     try:
         server.wait_ready()
         assert (tmp_path / "weir-data").is_dir()
@@ -356,12 +419,19 @@ def test_data_dir_is_readable_by_its_owner_alone(make_server):
 
 def test_logs_as_json_are_one_object_a_line(tmp_path):
     port = weir.free_port()
-    path = weir.write_config(tmp_path, {**CONFIG, "server": {"listen": f"127.0.0.1:{port}"}, "data_dir": str(tmp_path / "d")})
+    path = weir.write_config(
+        tmp_path, {**CONFIG, "server": {"listen": f"127.0.0.1:{port}"}, "data_dir": str(tmp_path / "d")}
+    )
     server = weir.Server.__new__(weir.Server)
     server.directory, server.port = tmp_path, port
     with open(tmp_path / "stderr.log", "wb") as log:
-        server.process = subprocess.Popen([weir.BINARY, "run", path, "--log-format", "json"], stdout=subprocess.PIPE,
-                                          stderr=log, stdin=subprocess.DEVNULL, env=weir.clean_environment())
+        server.process = subprocess.Popen(
+            [weir.BINARY, "run", path, "--log-format", "json"],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=weir.clean_environment(),
+        )
     server.config_path = path
     stdout = server.process.stdout
     try:
@@ -383,6 +453,7 @@ def tap(server, *arguments, feed, limit):
         while not stop.wait(0.02):
             server.accept("s", feed(second))
             second += 1
+
     feeder = threading.Thread(target=keep_feeding)
     feeder.start()
     try:
@@ -417,22 +488,36 @@ def test_demo_prints_its_url_and_makes_results(tmp_path):
     server = weir.Server.__new__(weir.Server)
     server.directory, server.port, server.config_path = tmp_path, port, "demo"
     with open(tmp_path / "stderr.log", "wb") as log, open(tmp_path / "stdout.log", "wb") as out:
-        server.process = subprocess.Popen([weir.BINARY, "demo"], cwd=tmp_path, stdout=out, stderr=log, stdin=subprocess.DEVNULL,
-                                          env=weir.clean_environment({"WEIR_SERVER__LISTEN": f"127.0.0.1:{port}"}))
+        server.process = subprocess.Popen(
+            [weir.BINARY, "demo"],
+            cwd=tmp_path,
+            stdout=out,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=weir.clean_environment({"WEIR_SERVER__LISTEN": f"127.0.0.1:{port}"}),
+        )
     try:
         server.wait_ready()
         text = (tmp_path / "stdout.log").read_text() + server.stderr()
         assert f"http://127.0.0.1:{port}" in text
         names = [p.get("name", p.get("pipeline")) for p in server.items("/api/v1/pipelines")]
         assert names
-        weir.eventually(lambda: all(server.results(name, limit=3) for name in names), 30, "results of every demo pipeline")
+        weir.eventually(
+            lambda: all(server.results(name, limit=3) for name in names), 30, "results of every demo pipeline"
+        )
         assert server.terminate() == 0
     finally:
         server.close()
 
 
-@pytest.mark.parametrize("name, size", [("decode", ["--rounds", "1"]), ("window", ["--events", "200000"]),
-                                        ("fanout", ["--clients", "20", "--messages", "500"])])
+@pytest.mark.parametrize(
+    "name, size",
+    [
+        ("decode", ["--rounds", "1"]),
+        ("window", ["--events", "200000"]),
+        ("fanout", ["--clients", "20", "--messages", "500"]),
+    ],
+)
 def test_bench_prints_a_figure_as_json(name, size, tmp_path):
     answer = weir.run("bench", name, "--format", "json", *size, cwd=tmp_path, timeout_s=90)
     assert answer.returncode == 0, answer.stderr

@@ -4,7 +4,6 @@ import json
 import math
 
 import pytest
-
 from oracle import duck, weir
 from oracle.duck import FlightPipeline
 
@@ -13,44 +12,117 @@ NEVER_LATE_MS = 30 * 60_000  # arrival disorder; max_out_of_orderness is the sam
 OUT_OF_ORDERNESS_S = NEVER_LATE_MS // 1000
 
 PIPELINES = [
-    FlightPipeline("by_carrier_a_day", "1d", 86_400, {
-        "n": COUNT, "delayed": ("count(dep_delay)", "count(dep_delay)"), "mean": ("mean(dep_delay)", "avg(dep_delay)"),
-        "least": ("min(dep_delay)", "min(dep_delay)"), "most": ("max(dep_delay)", "max(dep_delay)")}, ["carrier"]),
-    FlightPipeline("by_origin_an_hour", "1h", 3_600, {
-        "n": COUNT, "total": ("sum(arr_delay)", "sum(arr_delay)")}, ["route.origin"]),
-    FlightPipeline("by_route_a_day", "1d", 86_400, {
-        "n": COUNT, "miles": ("sum(distance)", "sum(distance)")}, ["route.origin", "route.dest"]),
+    FlightPipeline(
+        "by_carrier_a_day",
+        "1d",
+        86_400,
+        {
+            "n": COUNT,
+            "delayed": ("count(dep_delay)", "count(dep_delay)"),
+            "mean": ("mean(dep_delay)", "avg(dep_delay)"),
+            "least": ("min(dep_delay)", "min(dep_delay)"),
+            "most": ("max(dep_delay)", "max(dep_delay)"),
+        },
+        ["carrier"],
+    ),
+    FlightPipeline(
+        "by_origin_an_hour", "1h", 3_600, {"n": COUNT, "total": ("sum(arr_delay)", "sum(arr_delay)")}, ["route.origin"]
+    ),
+    FlightPipeline(
+        "by_route_a_day",
+        "1d",
+        86_400,
+        {"n": COUNT, "miles": ("sum(distance)", "sum(distance)")},
+        ["route.origin", "route.dest"],
+    ),
     FlightPipeline("each_minute", "1m", 60, {"n": COUNT, "late": ("max(dep_delay)", "max(dep_delay)")}),
-    FlightPipeline("by_tail_of_kennedy", "6h", 21_600, {
-        "n": COUNT, "first": ("first(flight)", "arg_min(flight, age)"), "last": ("last(route.dest)",
-                                                                               "arg_max(route.dest, age)")},
-        ["tailnum"], ('route.origin == "JFK"', "route.origin = 'JFK'")),
-    FlightPipeline("long_delays", "10m", 600, {
-        "n": COUNT, "mean": ("mean(dep_delay)", "avg(dep_delay)")}, ["carrier"],
-        ('dep_delay > 60 && (route.origin == "JFK" || route.origin == "LGA")',
-         "dep_delay > 60 and route.origin in ('JFK', 'LGA')")),
-    FlightPipeline("cancelled", "3h", 10_800, {
-        "n": COUNT, "none": ("sum(dep_delay)", "sum(dep_delay)")}, ["cancelled"], ("cancelled", "cancelled")),
-    FlightPipeline("speed", "12h", 43_200, {
-        "n": ("count(speed)", "count(speed)"), "sum": ("sum(speed)", "sum(speed)"), "mean": ("mean(speed)", "avg(speed)"),
-        "sd": ("stddev(speed)", "stddev_samp(speed)"), "sd_pop": ("stddev_pop(speed)", "stddev_pop(speed)"),
-        "var": ("variance(speed)", "var_samp(speed)")}, ["carrier"]),
-    FlightPipeline("whole_year_in_weeks", "7d", 604_800, {
-        "n": COUNT, "sum": ("sum(speed)", "sum(speed)")}, ["carrier", "cancelled"]),
+    FlightPipeline(
+        "by_tail_of_kennedy",
+        "6h",
+        21_600,
+        {
+            "n": COUNT,
+            "first": ("first(flight)", "arg_min(flight, age)"),
+            "last": ("last(route.dest)", "arg_max(route.dest, age)"),
+        },
+        ["tailnum"],
+        ('route.origin == "JFK"', "route.origin = 'JFK'"),
+    ),
+    FlightPipeline(
+        "long_delays",
+        "10m",
+        600,
+        {"n": COUNT, "mean": ("mean(dep_delay)", "avg(dep_delay)")},
+        ["carrier"],
+        (
+            'dep_delay > 60 && (route.origin == "JFK" || route.origin == "LGA")',
+            "dep_delay > 60 and route.origin in ('JFK', 'LGA')",
+        ),
+    ),
+    FlightPipeline(
+        "cancelled",
+        "3h",
+        10_800,
+        {"n": COUNT, "none": ("sum(dep_delay)", "sum(dep_delay)")},
+        ["cancelled"],
+        ("cancelled", "cancelled"),
+    ),
+    FlightPipeline(
+        "speed",
+        "12h",
+        43_200,
+        {
+            "n": ("count(speed)", "count(speed)"),
+            "sum": ("sum(speed)", "sum(speed)"),
+            "mean": ("mean(speed)", "avg(speed)"),
+            "sd": ("stddev(speed)", "stddev_samp(speed)"),
+            "sd_pop": ("stddev_pop(speed)", "stddev_pop(speed)"),
+            "var": ("variance(speed)", "var_samp(speed)"),
+        },
+        ["carrier"],
+    ),
+    FlightPipeline(
+        "whole_year_in_weeks",
+        "7d",
+        604_800,
+        {"n": COUNT, "sum": ("sum(speed)", "sum(speed)")},
+        ["carrier", "cancelled"],
+    ),
     FlightPipeline("late_is_dropped", "30m", 1_800, {"n": COUNT}, ["route.origin"], late="drop"),
-    FlightPipeline("an_hour_of_grace", "15m", 900, {
-        "n": COUNT, "last": ("last(flight)", "arg_max(flight, age)"), "sum": ("sum(distance)", "sum(distance)")},
-        ["carrier"], lateness_s=3_600),
+    FlightPipeline(
+        "an_hour_of_grace",
+        "15m",
+        900,
+        {"n": COUNT, "last": ("last(flight)", "arg_max(flight, age)"), "sum": ("sum(distance)", "sum(distance)")},
+        ["carrier"],
+        lateness_s=3_600,
+    ),
     FlightPipeline("no_grace", "5m", 300, {"n": COUNT}, ["route.origin"], lateness_s=0),
 ]
-YEAR = ["by_carrier_a_day", "by_origin_an_hour", "by_route_a_day", "long_delays", "cancelled", "speed",
-        "whole_year_in_weeks", "an_hour_of_grace"]
+YEAR = [
+    "by_carrier_a_day",
+    "by_origin_an_hour",
+    "by_route_a_day",
+    "long_delays",
+    "cancelled",
+    "speed",
+    "whole_year_in_weeks",
+    "an_hour_of_grace",
+]
 
 
 def config_of(pipelines, out_of_orderness_s, source=None):
-    return {"sources": {"flights": {**(source or {"http": {}}), "time": "ts",
-                                    "max_out_of_orderness": f"{out_of_orderness_s}s", "idle_timeout": "1h"}},
-            "pipelines": {p.name: p.config() for p in pipelines}}
+    return {
+        "sources": {
+            "flights": {
+                **(source or {"http": {}}),
+                "time": "ts",
+                "max_out_of_orderness": f"{out_of_orderness_s}s",
+                "idle_timeout": "1h",
+            }
+        },
+        "pipelines": {p.name: p.config() for p in pipelines},
+    }
 
 
 def equal(want, got):
@@ -71,7 +143,9 @@ def compare(pipeline, wanted, records):
         assert list(record["values"]) == list(pipeline.aggregates), record
         assert all(map(equal, values, record["values"].values())), f"want {values}, got {record}"
         receipt = record["receipt"]
-        assert (record["revision"], receipt["late_accepted"], receipt["on_time"]) == (revision, revision, on_time), record
+        assert (record["revision"], receipt["late_accepted"], receipt["on_time"]) == (revision, revision, on_time), (
+            record
+        )
         assert record["emit"] == ("update" if revision else "final"), record
         assert record["window_end"] - record["window_start"] == pipeline.size_s * 1000
     assert len(seen) == len(wanted), f"missing: {sorted(set(wanted) - seen, key=str)[:3]}"
@@ -101,8 +175,11 @@ def test_replay_of_a_month_equals_duckdb_for_any_shards_and_batches(tmp_path, fl
     out_of_orderness_s = 0 if disorder is None else OUT_OF_ORDERNESS_S if disorder == NEVER_LATE_MS else 3_600
     first = check_replay(tmp_path, files, PIPELINES, out_of_orderness_s, 27_004, WEIR_ENGINE__SHARDS="1")
     for shards, batch_size in ((2, 1), (4, 137), (4, 4096), (1, 10)):
-        again = weir.replay(tmp_path / "weir.yaml", {"flights": files}, env={
-            "WEIR_ENGINE__SHARDS": str(shards), "WEIR_ENGINE__BATCH_SIZE": str(batch_size)})
+        again = weir.replay(
+            tmp_path / "weir.yaml",
+            {"flights": files},
+            env={"WEIR_ENGINE__SHARDS": str(shards), "WEIR_ENGINE__BATCH_SIZE": str(batch_size)},
+        )
         assert again.text == first, f"{shards} shards, batches of {batch_size}: other bytes"
 
 
@@ -164,26 +241,37 @@ def test_http_source_of_a_running_server_equals_duckdb(make_server, flight_files
     past the end of the month looked at."""
     files = flight_files([2], 1, NEVER_LATE_MS)
     http = {"http": {"partitions": partitions, "partition_by": "carrier"} if partitions > 1 else {}}
-    pipelines = [p for p in PIPELINES if p.name in ("by_carrier_a_day", "by_origin_an_hour", "long_delays", "speed",
-                                                   "by_tail_of_kennedy", "each_minute")
-                 and not depends_on_partitions(p, partitions)]
+    pipelines = [
+        p
+        for p in PIPELINES
+        if p.name
+        in ("by_carrier_a_day", "by_origin_an_hour", "long_delays", "speed", "by_tail_of_kennedy", "each_minute")
+        and not depends_on_partitions(p, partitions)
+    ]
     server = make_server(config_of(pipelines, OUT_OF_ORDERNESS_S, http))
     lines = files[0].read_text().splitlines()
     for at in range(0, len(lines), 2_500):
-        server.accept("flights", "\n".join(lines[at:at + 2_500]))
+        server.accept("flights", "\n".join(lines[at : at + 2_500]))
     # One event per carrier, and more names than partitions, so that every partition gets one.
     pushes = [{"ts": "2013-04-01T00:00:00Z", "carrier": f"push{i}"} for i in range(64)]
     server.accept("flights", pushes)
     # The window that holds the push stays open, and no window of February ends after it.
-    wait_and_compare(server, pipelines, duck.connect(files), OUT_OF_ORDERNESS_S, len(lines) + len(pushes),
-                     closed_before_ms=1_364_774_400_000)
+    wait_and_compare(
+        server,
+        pipelines,
+        duck.connect(files),
+        OUT_OF_ORDERNESS_S,
+        len(lines) + len(pushes),
+        closed_before_ms=1_364_774_400_000,
+    )
     state = server.source("flights")
     assert len(state["partitions"]) == partitions
     # A reader that asks for small pages sees the same records, each once.
     name = pipelines[0].name
     small = server.results(name, limit=7)
     assert sorted(json.dumps(r, sort_keys=True) for r in small) == sorted(
-        json.dumps(r, sort_keys=True) for r in server.results(name))
+        json.dumps(r, sort_keys=True) for r in server.results(name)
+    )
 
 
 def test_results_of_a_key_and_a_time_range_are_those_of_duckdb(make_server, flight_files):
@@ -193,6 +281,9 @@ def test_results_of_a_key_and_a_time_range_are_those_of_duckdb(make_server, flig
     wait_and_compare(server, [pipeline], duck.connect(files), 0, 24_951)
     everything = server.results(pipeline.name)
     some = server.results(pipeline.name, **{"key.carrier": "UA", "from": 1_360_540_800_000, "to": 1_360_886_400_000})
-    wanted = [r for r in everything if r["key"]["carrier"] == "UA"
-              and 1_360_540_800_000 <= r["window_start"] < 1_360_886_400_000]
+    wanted = [
+        r
+        for r in everything
+        if r["key"]["carrier"] == "UA" and 1_360_540_800_000 <= r["window_start"] < 1_360_886_400_000
+    ]
     assert len(wanted) == 4 and sorted(map(str, some)) == sorted(map(str, wanted))

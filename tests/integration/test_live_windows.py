@@ -4,7 +4,6 @@ import json
 import time
 
 import pytest
-
 from oracle import weir
 from oracle.websocket import Client
 
@@ -12,9 +11,12 @@ T0 = 1_700_000_000_000
 
 
 def config_of(pipeline=None, **source):
-    return {"sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": "0s", "idle_timeout": "1h", **source}},
-            "pipelines": {"p": {"from": "s", "window": {"tumbling": "10s"}, "aggregates": {"n": "count()"},
-                                **(pipeline or {})}}}
+    return {
+        "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": "0s", "idle_timeout": "1h", **source}},
+        "pipelines": {
+            "p": {"from": "s", "window": {"tumbling": "10s"}, "aggregates": {"n": "count()"}, **(pipeline or {})}
+        },
+    }
 
 
 def at(*seconds, **fields):
@@ -27,9 +29,11 @@ def windows(server, pipeline="p"):
 
 def wait_window(server, second, accept=lambda record: True, timeout_s=15):
     """The record of the window that starts at this second, once it is as wanted."""
+
     def found():
         record = windows(server).get(second)
         return record if record is not None and accept(record) else None
+
     return weir.eventually(found, timeout_s, f"window {second}")
 
 
@@ -183,6 +187,7 @@ def test_sinks_file_and_console_get_the_records_and_blackhole_takes_them(make_se
     def written():
         path = tmp_path / "trail.ndjson"
         return weir.records_of(path.read_text()) if path.exists() else None
+
     assert weir.eventually(written, 10, "file sink")[0] == stored
 
 

@@ -7,7 +7,6 @@ import time
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-
 from oracle import model, weir
 from oracle.random_cases import random_pipeline, random_stream
 
@@ -15,9 +14,13 @@ LONG = bool(os.environ.get("WEIR_TEST_LONG") or os.environ.get("WEIR_LONG"))
 EXAMPLES = 2000 if LONG else 40
 PIPELINES_PER_EXAMPLE = 6
 
-profile = settings(max_examples=EXAMPLES, deadline=None, print_blob=True,
-                   suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-                   phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
+profile = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+)
 
 
 class Case:
@@ -36,9 +39,13 @@ class Case:
             name = f"p{i}"
             configs[name], pipeline = random_pipeline(rng, name, "s")
             self.results[name] = model.Result(pipeline, rows, bad, max_out_of_orderness_s * 1_000_000)
-        self.config = weir.write_config(directory, {
-            "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": f"{max_out_of_orderness_s}s"}},
-            "pipelines": configs})
+        self.config = weir.write_config(
+            directory,
+            {
+                "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": f"{max_out_of_orderness_s}s"}},
+                "pipelines": configs,
+            },
+        )
 
     def replay(self, *options, shards=1, batch_size=None):
         env = {"WEIR_ENGINE__SHARDS": str(shards)}
@@ -89,16 +96,22 @@ def check_updates(result, group, chain):
         assert record["emit"] == "update" and record["receipt"]["late_accepted"] == record["revision"], record
         if late_of_one_partition:
             # Only then the order in which late events were taken is known.
-            wrong = model.difference(result.record(group, group.late[:record["revision"]]), record)
+            wrong = model.difference(result.record(group, group.late[: record["revision"]]), record)
             assert wrong is None, f"{record['id']}: {wrong}"
 
 
 @profile
-@given(seed=st.integers(0, 2**32), partition_count=st.integers(1, 4), event_count=st.sampled_from((0, 1, 5, 60, 400)),
-       max_out_of_orderness_s=st.sampled_from((0, 1, 5, 60)), shards=st.sampled_from((2, 3, 4)),
-       batch_size=st.sampled_from((1, 2, 7, 64, 1000)))
-def test_replay_gives_what_the_model_gives(tmp_path_factory, seed, partition_count, event_count,
-                                           max_out_of_orderness_s, shards, batch_size):
+@given(
+    seed=st.integers(0, 2**32),
+    partition_count=st.integers(1, 4),
+    event_count=st.sampled_from((0, 1, 5, 60, 400)),
+    max_out_of_orderness_s=st.sampled_from((0, 1, 5, 60)),
+    shards=st.sampled_from((2, 3, 4)),
+    batch_size=st.sampled_from((1, 2, 7, 64, 1000)),
+)
+def test_replay_gives_what_the_model_gives(
+    tmp_path_factory, seed, partition_count, event_count, max_out_of_orderness_s, shards, batch_size
+):
     case = Case(tmp_path_factory.mktemp("case"), seed, partition_count, event_count, max_out_of_orderness_s)
     plain = case.replay()
     model.compare(case.wanted(), plain.records)
@@ -146,7 +159,7 @@ def test_random_streams_over_http_give_what_the_model_gives(make_server, seed, p
         at = 0
         while at < len(lines):
             step = rng.randrange(1, 120)
-            answer = server.post(source, "\n".join(lines[at:at + step]))
+            answer = server.post(source, "\n".join(lines[at : at + step]))
             assert answer.status == 202, answer
             at += step
         server.accept(source, [{"ts": end_ms}])
@@ -157,8 +170,11 @@ def test_random_streams_over_http_give_what_the_model_gives(make_server, seed, p
         # The counters run ahead of the store: poll until every record is there in its last revision.
         assert not any(r["optional"] for r in want.values())
         revisions = {i: r["revision"] for i, r in want.items()}
-        weir.eventually(lambda n=name, r=revisions: {i["id"]: i["revision"] for i in server.results(n)} == r,
-                        20, f"all results of {name}")
+        weir.eventually(
+            lambda n=name, r=revisions: {i["id"]: i["revision"] for i in server.results(n)} == r,
+            20,
+            f"all results of {name}",
+        )
         model.compare(want, server.results(name))
     dead = server.dead_letters()
     late = sum(len(result.dead) for _, result in results.values())

@@ -50,7 +50,9 @@ def test_an_own_event_sent_with_curl_appears_in_a_window(example_server):
     assert items[0]["key"] == {"country": "FR"}
     assert items[0]["values"] == {"orders": 2, "revenue": 42.5, "largest": 22.5}
     final = weir.eventually(
-        lambda: [i for i in json.loads(shell(ask, address).stdout)["items"] if i["emit"] == "final"], 40, "a final result"
+        lambda: [i for i in json.loads(shell(ask, address).stdout)["items"] if i["emit"] == "final"],
+        40,
+        "a final result",
     )
     assert final[0]["values"] == items[0]["values"]
 

@@ -6,10 +6,9 @@ import time
 import uuid
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-
 from oracle import weir
 from oracle.websocket import Client, RawClient, is_delivery
+from websockets.exceptions import ConnectionClosed
 
 T0 = 1_700_000_000_000
 KINDS = ["events", "metrics", "alerts", "predictions", "aggregations", "system_status"]
@@ -17,12 +16,19 @@ KINDS = ["events", "metrics", "alerts", "predictions", "aggregations", "system_s
 
 def config_of(**server):
     # The limits under test are set by each test; the rest must not get in the way.
-    return {"server": {"rate_limit_per_minute": 0, **server},
-            "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": "0s", "idle_timeout": "1h"}},
-            "pipelines": {
-                "p": {"from": "s", "key": ["country"], "window": {"tumbling": "10s"},
-                      "aggregates": {"n": "count()", "total": "sum(amount)"}},
-                "fast": {"from": "s", "window": {"tumbling": "1s"}, "aggregates": {"n": "count()"}}}}
+    return {
+        "server": {"rate_limit_per_minute": 0, **server},
+        "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": "0s", "idle_timeout": "1h"}},
+        "pipelines": {
+            "p": {
+                "from": "s",
+                "key": ["country"],
+                "window": {"tumbling": "10s"},
+                "aggregates": {"n": "count()", "total": "sum(amount)"},
+            },
+            "fast": {"from": "s", "window": {"tumbling": "1s"}, "aggregates": {"n": "count()"}},
+        },
+    }
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +48,9 @@ def close_windows(server, *events_fields, size=10):
     """Sends events into a fresh window of the shared server, then one event that closes it."""
     start = server.second
     server.second += 100
-    events = [event(start + 20 + i * size / (len(events_fields) + 1), **fields)
-              for i, fields in enumerate(events_fields)]
+    events = [
+        event(start + 20 + i * size / (len(events_fields) + 1), **fields) for i, fields in enumerate(events_fields)
+    ]
     server.accept("s", [*events, event(start + 60, country="closer")])
     return T0 + (start + 20) * 1000
 
@@ -101,15 +108,32 @@ def test_unsubscribe_is_confirmed_and_ends_deliveries(shared):
         assert not any(m.get("subscription_id") == gone and is_delivery(m) for m in client.kept)
 
 
-@pytest.mark.parametrize("message", [
-    "{not json", "", "[]", "5", "null", '"ping"', "{}", '{"type":5}', '{"type":"nosuch"}', '{"type":"subscribe"}',
-    '{"type":"subscribe","data":{}}', '{"type":"subscribe","data":{"type":"nosuch"}}', '{"type":"subscribe","data":[]}',
-    '{"type":"unsubscribe","data":{"subscription_id":"nosuch"}}', '{"type":"unsubscribe"}', '{"type":"ping"} x',
-    '{"type":"subscribe","data":{"type":"events","filters":"x"}}',
-    '{"type":"subscribe","data":{"type":"events","where":"1 +"}}',
-    '{"type":"subscribe","data":{"type":"events","where":5}}',
-    '{"type":"subscribe","data":{"type":"aggregations","conflate":"soon"}}',
-    '{"type":"subscribe","data":{"type":"events","filters":' + "[" * 500 + "]" * 500 + "}}"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "{not json",
+        "",
+        "[]",
+        "5",
+        "null",
+        '"ping"',
+        "{}",
+        '{"type":5}',
+        '{"type":"nosuch"}',
+        '{"type":"subscribe"}',
+        '{"type":"subscribe","data":{}}',
+        '{"type":"subscribe","data":{"type":"nosuch"}}',
+        '{"type":"subscribe","data":[]}',
+        '{"type":"unsubscribe","data":{"subscription_id":"nosuch"}}',
+        '{"type":"unsubscribe"}',
+        '{"type":"ping"} x',
+        '{"type":"subscribe","data":{"type":"events","filters":"x"}}',
+        '{"type":"subscribe","data":{"type":"events","where":"1 +"}}',
+        '{"type":"subscribe","data":{"type":"events","where":5}}',
+        '{"type":"subscribe","data":{"type":"aggregations","conflate":"soon"}}',
+        '{"type":"subscribe","data":{"type":"events","filters":' + "[" * 500 + "]" * 500 + "}}",
+    ],
+)
 def test_anything_else_is_answered_error_and_the_connection_stays_open(shared, message):
     with Client(shared) as client:
         answer = client.call(message, "error")
@@ -152,28 +176,46 @@ def test_metrics_and_system_status_come_each_second(shared, kind, field):
         assert 1.5 < time.monotonic() - begin < 6
 
 
-@pytest.mark.parametrize("filters, wanted", [
-    ({"pipeline": "p"}, {"FR", "DE", "IT", None}), ({"pipeline": "p", "key.country": "DE"}, {"DE"}),
-    ({"pipeline": "p", "key.country": ["DE", "IT"]}, {"DE", "IT"}), ({"pipeline": ["p", "nosuch"], "key.country": "IT"}, {"IT"}),
-    ({"pipeline": "p", "values.total": 7}, {"DE"}), ({"pipeline": "p", "values.n": [2, 3]}, {"IT"}),
-    ({"pipeline": "p", "emit": "final", "revision": 0, "key.country": "FR"}, {"FR"}), ({"pipeline": "p", "key.country": None}, {None})])
+@pytest.mark.parametrize(
+    "filters, wanted",
+    [
+        ({"pipeline": "p"}, {"FR", "DE", "IT", None}),
+        ({"pipeline": "p", "key.country": "DE"}, {"DE"}),
+        ({"pipeline": "p", "key.country": ["DE", "IT"]}, {"DE", "IT"}),
+        ({"pipeline": ["p", "nosuch"], "key.country": "IT"}, {"IT"}),
+        ({"pipeline": "p", "values.total": 7}, {"DE"}),
+        ({"pipeline": "p", "values.n": [2, 3]}, {"IT"}),
+        ({"pipeline": "p", "emit": "final", "revision": 0, "key.country": "FR"}, {"FR"}),
+        ({"pipeline": "p", "key.country": None}, {None}),
+    ],
+)
 def test_filters_are_exact_and_an_array_means_any_of(shared, filters, wanted):
     with Client(shared) as client:
         subscription = client.subscribe("aggregations", filters=filters)["subscription_id"]
         everything = client.subscribe("aggregations", filters={"pipeline": "p"})["subscription_id"]
-        start = close_windows(shared, {"country": "FR"}, {"country": "DE", "amount": 7}, {"country": "IT"},
-                              {"country": "IT"}, {"country": None})
+        start = close_windows(
+            shared,
+            {"country": "FR"},
+            {"country": "DE", "amount": 7},
+            {"country": "IT"},
+            {"country": "IT"},
+            {"country": None},
+        )
         results_of_window(client, everything, start, 4)
         got = results_of_window(client, subscription, start, len(wanted))
         assert {r["key"]["country"] for r in got} == wanted
         client.call({"type": "ping"}, "pong")
-        assert not any(is_delivery(m) and m["subscription_id"] == subscription
-                       and m["data"]["result"]["window_start"] == start for m in client.kept)
+        assert not any(
+            is_delivery(m) and m["subscription_id"] == subscription and m["data"]["result"]["window_start"] == start
+            for m in client.kept
+        )
 
 
 def test_where_is_an_expression_over_what_is_delivered(shared):
     with Client(shared) as client:
-        subscription = client.subscribe("aggregations", where='pipeline == "p" && values.total > 5 && key.country != "IT"')
+        subscription = client.subscribe(
+            "aggregations", where='pipeline == "p" && values.total > 5 && key.country != "IT"'
+        )
         start = close_windows(shared, {"country": "FR"}, {"country": "DE", "amount": 7}, {"country": "IT", "amount": 9})
         (record,) = results(client, subscription["subscription_id"], 1)
         assert (record["window_start"], record["key"]["country"]) == (start, "DE")
@@ -198,8 +240,12 @@ def test_snapshot_comes_after_the_confirmation_and_before_live_rows(shared):
     start = close_windows(shared, {"country": "SNAP", "amount": 4})
     weir.eventually(lambda: shared.results("p", **{"key.country": "SNAP"}), 10, "the record")
     with Client(shared) as client:
-        client.send({"type": "subscribe", "data": {"type": "aggregations", "snapshot": True,
-                                                   "filters": {"pipeline": "p", "key.country": "SNAP"}}})
+        client.send(
+            {
+                "type": "subscribe",
+                "data": {"type": "aggregations", "snapshot": True, "filters": {"pipeline": "p", "key.country": "SNAP"}},
+            }
+        )
         first = client.receive()
         assert first["data"].get("status") == "subscribed"
         (row,) = client.deliveries(first["subscription_id"], 1)
@@ -211,7 +257,9 @@ def test_snapshot_comes_after_the_confirmation_and_before_live_rows(shared):
 def test_conflated_subscription_gets_the_newest_per_key_at_most_that_often(make_server):
     server = make_server(config_of())
     with Client(server) as client:
-        subscription = client.subscribe("aggregations", filters={"pipeline": "fast"}, conflate="300ms")["subscription_id"]
+        subscription = client.subscribe("aggregations", filters={"pipeline": "fast"}, conflate="300ms")[
+            "subscription_id"
+        ]
         begin = time.monotonic()
         for second in range(200):
             server.accept("s", [event(second)])
@@ -259,7 +307,9 @@ def test_since_delivers_what_was_missed(make_server, restart):
         server.kill()
         server.start()
     with Client(server) as client:
-        client.send({"type": "subscribe", "data": {"type": "aggregations", "filters": {"pipeline": "fast"}, "since": position}})
+        client.send(
+            {"type": "subscribe", "data": {"type": "aggregations", "filters": {"pipeline": "fast"}, "since": position}}
+        )
         confirmed = client.receive()
         assert confirmed["data"]["status"] == "subscribed" and confirmed["data"].get("recovered") is not False
         seen = set()
@@ -307,7 +357,9 @@ def test_own_origin_and_no_origin_pass(shared):
             client.call({"type": "ping"}, "pong")
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://127.0.0.1.evil.example"]
+)
 def test_foreign_origin_is_accepted_and_closed_1008(shared, origin):
     with Client(shared, origin=origin) as client:
         assert client.wait_closed() == (1008, "Origin not allowed")
@@ -338,6 +390,7 @@ def test_capacity_counts_websockets_only_and_closes_1013(make_server):
         def fits_again():
             with Client(server) as client:
                 return not closed(client)
+
         weir.eventually(fits_again, 10, "room for one")
     finally:
         for client in clients:
@@ -439,15 +492,35 @@ def test_close_is_answered_with_its_code_and_the_socket_ends(shared):
         assert raw.socket.recv(100) == b""
 
 
-@pytest.mark.parametrize("send, code", [
-    (lambda raw: raw.send_frame(1, b"{}", masked=False), 1002), (lambda raw: raw.send_frame(1, b"{}", rsv=4), 1002),
-    (lambda raw: raw.send_frame(3, b"{}"), 1002), (lambda raw: raw.send_frame(11, b""), 1002),
-    (lambda raw: raw.send_frame(0, b"{}"), 1002), (lambda raw: raw.send_frame(9, b"x" * 126), 1002),
-    (lambda raw: raw.send_frame(9, b"x", fin=False), 1002), (lambda raw: raw.send_frame(8, b"\x03"), 1002),
-    (lambda raw: raw.send_frame(8, b"\x00\x01"), 1002), (lambda raw: raw.send_frame(1, b"\xff\xfe"), 1007),
-    (lambda raw: (raw.send_frame(1, b"{", fin=False), raw.send_frame(1, b"}")), 1002)],
-    ids=["unmasked", "reserved_bit", "reserved_opcode", "reserved_control", "continuation_of_nothing", "long_ping",
-         "fragmented_ping", "one_byte_close", "close_code_1", "bad_utf8", "message_inside_a_message"])
+@pytest.mark.parametrize(
+    "send, code",
+    [
+        (lambda raw: raw.send_frame(1, b"{}", masked=False), 1002),
+        (lambda raw: raw.send_frame(1, b"{}", rsv=4), 1002),
+        (lambda raw: raw.send_frame(3, b"{}"), 1002),
+        (lambda raw: raw.send_frame(11, b""), 1002),
+        (lambda raw: raw.send_frame(0, b"{}"), 1002),
+        (lambda raw: raw.send_frame(9, b"x" * 126), 1002),
+        (lambda raw: raw.send_frame(9, b"x", fin=False), 1002),
+        (lambda raw: raw.send_frame(8, b"\x03"), 1002),
+        (lambda raw: raw.send_frame(8, b"\x00\x01"), 1002),
+        (lambda raw: raw.send_frame(1, b"\xff\xfe"), 1007),
+        (lambda raw: (raw.send_frame(1, b"{", fin=False), raw.send_frame(1, b"}")), 1002),
+    ],
+    ids=[
+        "unmasked",
+        "reserved_bit",
+        "reserved_opcode",
+        "reserved_control",
+        "continuation_of_nothing",
+        "long_ping",
+        "fragmented_ping",
+        "one_byte_close",
+        "close_code_1",
+        "bad_utf8",
+        "message_inside_a_message",
+    ],
+)
 def test_protocol_error_is_closed_with_its_code(shared, send, code):
     with RawClient(shared) as raw:
         send(raw)
@@ -458,8 +531,12 @@ def test_protocol_error_is_closed_with_its_code(shared, send, code):
 @pytest.mark.parametrize("headers", [["Sec-WebSocket-Version: 8"], ["Upgrade: h2c"]])
 def test_bad_handshake_is_refused(shared, headers):
     with socket.create_connection(("127.0.0.1", shared.port), 10) as raw:
-        usual = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
-                 "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        usual = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        }
         usual.update(h.split(": ") for h in headers)
         head = "GET /ws HTTP/1.1\r\nHost: x\r\n" + "".join(f"{k}: {v}\r\n" for k, v in usual.items()) + "\r\n"
         raw.sendall(head.encode())
@@ -468,8 +545,10 @@ def test_bad_handshake_is_refused(shared, headers):
 
 def test_handshake_answers_the_key_of_the_rfc(shared):
     with socket.create_connection(("127.0.0.1", shared.port), 10) as raw:
-        raw.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nupgrade: WebSocket\r\nconnection: keep-alive, Upgrade\r\n"
-                    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        raw.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: x\r\nupgrade: WebSocket\r\nconnection: keep-alive, Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
         assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in raw.recv(4096)
 
 
@@ -477,8 +556,10 @@ def test_message_in_the_packet_of_the_handshake_is_not_lost(shared):
     ping = b'{"type":"ping"}'
     frame = bytes([0x81, 0x80 | len(ping), 0, 0, 0, 0]) + ping
     with socket.create_connection(("127.0.0.1", shared.port), 10) as raw:
-        raw.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n" + frame)
+        raw.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n" + frame
+        )
         data = b""
         while b"pong" not in data:
             more = raw.recv(4096)

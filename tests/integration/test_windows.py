@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from oracle import weir
 
 T0 = 1_700_000_000_000  # a multiple of 10 s
@@ -15,9 +14,15 @@ def replay(tmp_path, pipeline, *partitions, options=(), source=None, name="p", e
     for i, events in enumerate(partitions):
         files.append(tmp_path / f"part{i}.ndjson")
         files[-1].write_text("".join(json.dumps({"ts": T0, **event}) + "\n" for event in events))
-    config = weir.write_config(tmp_path, {
-        "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": "0s", **(source or {})}},
-        "pipelines": {name: {"from": "s", "window": {"tumbling": "10s"}, "aggregates": {"n": "count()"}, **pipeline}}})
+    config = weir.write_config(
+        tmp_path,
+        {
+            "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": "0s", **(source or {})}},
+            "pipelines": {
+                name: {"from": "s", "window": {"tumbling": "10s"}, "aggregates": {"n": "count()"}, **pipeline}
+            },
+        },
+    )
     return weir.replay(config, {"s": files}, *options, env=env)
 
 
@@ -39,10 +44,23 @@ def test_record_has_exactly_the_fields_of_the_contract(tmp_path):
     answer = replay(tmp_path, {"key": ["geo.country"]}, [*at(0, 1, geo={"country": "FR"}), *at(12)], name="revenue")
     first = answer.records[0]
     assert first == {
-        "id": f'revenue|["FR"]|{T0}', "pipeline": "revenue", "window_start": T0, "window_end": T0 + 10_000,
-        "key": {"country": "FR"}, "values": {"n": 2}, "emit": "final", "revision": 0,
-        "receipt": {"on_time": 2, "late_accepted": 0, "late_dropped": 0, "type_errors": 0, "closed_by": "watermark",
-                    "watermark": T0 + 12_000}}
+        "id": f'revenue|["FR"]|{T0}',
+        "pipeline": "revenue",
+        "window_start": T0,
+        "window_end": T0 + 10_000,
+        "key": {"country": "FR"},
+        "values": {"n": 2},
+        "emit": "final",
+        "revision": 0,
+        "receipt": {
+            "on_time": 2,
+            "late_accepted": 0,
+            "late_dropped": 0,
+            "type_errors": 0,
+            "closed_by": "watermark",
+            "watermark": T0 + 12_000,
+        },
+    }
     assert answer.records[1]["receipt"]["closed_by"] == "end_of_input"
     assert answer.records[1]["id"] == f"revenue|[null]|{T0 + 10_000}"
 
@@ -53,7 +71,10 @@ def test_window_is_half_open_and_aligned_to_the_epoch(tmp_path):
 
 def test_window_offset_moves_the_alignment(tmp_path):
     assert counts(replay(tmp_path, {"window": {"tumbling": "10s", "offset": "3s"}}, at(0, 2.999, 3, 12.999, 13))) == {
-        -7: 2, 3: 2, 13: 1}
+        -7: 2,
+        3: 2,
+        13: 1,
+    }
 
 
 def test_window_before_1970_is_aligned_downwards(tmp_path):
@@ -115,10 +136,20 @@ def test_allowed_lateness_is_10_s_by_default(tmp_path):
 def test_default_out_of_orderness_is_5_s(tmp_path):
     path = tmp_path / "in.ndjson"
     path.write_text("".join(json.dumps(event) + "\n" for event in at(0, 14.999, 1, 15, 2)))
-    config = weir.write_config(tmp_path, {
-        "sources": {"s": {"http": {}, "time": "ts"}},
-        "pipelines": {"p": {"from": "s", "window": {"tumbling": "10s"}, "allowed_lateness": "0s",
-                            "aggregates": {"n": "count()"}}}})
+    config = weir.write_config(
+        tmp_path,
+        {
+            "sources": {"s": {"http": {}, "time": "ts"}},
+            "pipelines": {
+                "p": {
+                    "from": "s",
+                    "window": {"tumbling": "10s"},
+                    "allowed_lateness": "0s",
+                    "aggregates": {"n": "count()"},
+                }
+            },
+        },
+    )
     answer = weir.replay(config, {"s": path})
     assert counts(answer)[0] == 2
     assert answer.source("s")["pipelines"]["p"]["too_late"] == 1
@@ -154,7 +185,9 @@ def test_missing_and_null_key_are_one_group_and_types_are_kept(tmp_path):
 
 
 def test_key_may_be_renamed(tmp_path):
-    (record,) = replay(tmp_path, {"key": {"land": "geo.country", "b": "x"}}, [{"geo": {"country": "FR"}, "x": 1}]).records
+    (record,) = replay(
+        tmp_path, {"key": {"land": "geo.country", "b": "x"}}, [{"geo": {"country": "FR"}, "x": 1}]
+    ).records
     assert record["key"] == {"land": "FR", "b": 1} and record["id"] == f'p|["FR",1]|{T0}'
 
 
@@ -165,10 +198,16 @@ def test_path_in_brackets_reaches_a_key_with_a_dot(tmp_path):
 
 def test_order_is_by_pipeline_window_and_key(tmp_path):
     events = [e for s in (25, 5, 15) for k in ("b", "a") for e in at(s, k=k)]
-    config = weir.write_config(tmp_path, {
-        "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": "1m"}},
-        "pipelines": {name: {"from": "s", "window": {"tumbling": "10s"}, "key": ["k"], "aggregates": {"n": "count()"}}
-                      for name in ("zeta", "alpha")}})
+    config = weir.write_config(
+        tmp_path,
+        {
+            "sources": {"s": {"http": {}, "time": "ts", "max_out_of_orderness": "1m"}},
+            "pipelines": {
+                name: {"from": "s", "window": {"tumbling": "10s"}, "key": ["k"], "aggregates": {"n": "count()"}}
+                for name in ("zeta", "alpha")
+            },
+        },
+    )
     path = tmp_path / "in.ndjson"
     path.write_text("".join(json.dumps(e) + "\n" for e in events))
     places = [(r["pipeline"], r["window_start"], r["key"]["k"]) for r in weir.replay(config, {"s": path}).records]
@@ -213,7 +252,9 @@ def test_min_and_max_of_integers_stay_integers(tmp_path):
 
 
 def test_wrong_types_are_skipped_and_counted(tmp_path):
-    answer = replay(tmp_path, {"aggregates": {"v": "sum(x)", "c": "count(x)"}}, [{"x": x} for x in (1, "2", True, None, 4)])
+    answer = replay(
+        tmp_path, {"aggregates": {"v": "sum(x)", "c": "count(x)"}}, [{"x": x} for x in (1, "2", True, None, 4)]
+    )
     (record,) = answer.records
     assert record["values"] == {"v": 5, "c": 4}
     assert record["receipt"]["type_errors"] == 2
@@ -229,22 +270,49 @@ def test_first_and_last_go_by_event_time_then_partition_then_offset(tmp_path):
 
 def test_expressions_may_be_aggregated(tmp_path):
     pipeline = {"aggregates": {"v": "sum(price * quantity)", "hi": "max(abs(x))"}}
-    (record,) = replay(tmp_path, pipeline, [{"price": 2.5, "quantity": 2, "x": -3}, {"price": 1, "quantity": 7, "x": 2}]).records
+    (record,) = replay(
+        tmp_path, pipeline, [{"price": 2.5, "quantity": 2, "x": -3}, {"price": 1, "quantity": 7, "x": 2}]
+    ).records
     assert record["values"] == {"v": 12, "hi": 3}
 
 
-@pytest.mark.parametrize("where, kept", [
-    ('name.startsWith("al")', 1), ('name.endsWith("e")', 1), ('name.contains("o")', 1), ('name.matches("^[a-c].*")', 2),
-    ('name in ["bob", "eve"]', 1), ("size(name) == 3", 1), ("has(name)", 2), ("!has(name)", 1), ("x > 1 ? true : false", 1),
-    ("x + 1 == 3", 1), ("x % 2 == 0", 1), ("-x < -1", 1), ("double(x) / 4.0 == 0.5", 1), ('string(x) == "2"', 1),
-    ("sqrt(4.0) == double(x)", 1), ("floor(x + 0.5) == 2.0", 1), ("min(x, 1) == 1 && max(x, 1) == 2", 1),
-    ('tags[0] == "red"', 1), ("x > 1 || missing > 5", 1), ("missing > 5", 0), ("missing", 0), ("true", 3), ("false", 0),
-    ('timestamp(when) > timestamp("2023-11-14T22:13:20Z")', 2), ("x > 1 && x < 3", 1), ("(x == 1 || x == 2) && !(x == 1)", 1),
-])
+@pytest.mark.parametrize(
+    "where, kept",
+    [
+        ('name.startsWith("al")', 1),
+        ('name.endsWith("e")', 1),
+        ('name.contains("o")', 1),
+        ('name.matches("^[a-c].*")', 2),
+        ('name in ["bob", "eve"]', 1),
+        ("size(name) == 3", 1),
+        ("has(name)", 2),
+        ("!has(name)", 1),
+        ("x > 1 ? true : false", 1),
+        ("x + 1 == 3", 1),
+        ("x % 2 == 0", 1),
+        ("-x < -1", 1),
+        ("double(x) / 4.0 == 0.5", 1),
+        ('string(x) == "2"', 1),
+        ("sqrt(4.0) == double(x)", 1),
+        ("floor(x + 0.5) == 2.0", 1),
+        ("min(x, 1) == 1 && max(x, 1) == 2", 1),
+        ('tags[0] == "red"', 1),
+        ("x > 1 || missing > 5", 1),
+        ("missing > 5", 0),
+        ("missing", 0),
+        ("true", 3),
+        ("false", 0),
+        ('timestamp(when) > timestamp("2023-11-14T22:13:20Z")', 2),
+        ("x > 1 && x < 3", 1),
+        ("(x == 1 || x == 2) && !(x == 1)", 1),
+    ],
+)
 def test_where_understands(tmp_path, where, kept):
-    events = [{"name": "alice", "x": 1, "when": "2023-11-14T22:13:20Z"},
-              {"name": "bob", "x": 2, "tags": ["red", "blue"], "when": "2023-11-14T22:13:21Z"},
-              {"when": "2024-01-01T00:00:00Z"}]
+    events = [
+        {"name": "alice", "x": 1, "when": "2023-11-14T22:13:20Z"},
+        {"name": "bob", "x": 2, "tags": ["red", "blue"], "when": "2023-11-14T22:13:21Z"},
+        {"when": "2024-01-01T00:00:00Z"},
+    ]
     answer = replay(tmp_path, {"where": where}, events)
     assert answer.source("s")["pipelines"]["p"] == {"used": kept, "filtered": 3 - kept, "too_late": 0}
 
@@ -255,7 +323,9 @@ def test_where_understands(tmp_path, where, kept):
 def test_emit_count_shows_early_results_and_leaves_the_final_alone(tmp_path):
     events = [e for s in range(9) for e in at(s, k="a")] + at(3, k="b") + at(30, k="a")
     pipeline = {"key": ["k"], "emit": {"count": 3}}
-    all_of_them = replay(tmp_path, pipeline, events, options=["--revisions"], env={"WEIR_ENGINE__BATCH_SIZE": "1"}).records
+    all_of_them = replay(
+        tmp_path, pipeline, events, options=["--revisions"], env={"WEIR_ENGINE__BATCH_SIZE": "1"}
+    ).records
     of_a = [r for r in all_of_them if r["key"]["k"] == "a" and r["window_start"] == T0]
     assert [r["emit"] for r in of_a[:-1]] == ["early"] * (len(of_a) - 1) and len(of_a) >= 2
     assert of_a[-1]["emit"] == "final" and of_a[-1]["values"]["n"] == 9
@@ -274,9 +344,13 @@ def test_keys_beyond_the_limit_go_to_one_overflow_group(tmp_path):
 
 
 def test_pipeline_from_two_sources_counts_both(tmp_path):
-    config = weir.write_config(tmp_path, {
-        "sources": {s: {"http": {}, "time": "ts"} for s in ("a", "b")},
-        "pipelines": {"p": {"from": ["a", "b"], "window": {"tumbling": "10s"}, "aggregates": {"n": "count()"}}}})
+    config = weir.write_config(
+        tmp_path,
+        {
+            "sources": {s: {"http": {}, "time": "ts"} for s in ("a", "b")},
+            "pipelines": {"p": {"from": ["a", "b"], "window": {"tumbling": "10s"}, "aggregates": {"n": "count()"}}},
+        },
+    )
     for name, seconds in (("a", (0, 1)), ("b", (2, 11))):
         (tmp_path / name).write_text("".join(json.dumps(e) + "\n" for e in at(*seconds)))
     answer = weir.replay(config, {"a": tmp_path / "a", "b": tmp_path / "b"})

@@ -7,9 +7,11 @@ import dataclasses
 
 import duckdb
 
-COLUMNS = ("{ts: 'TIMESTAMP', carrier: 'VARCHAR', flight: 'BIGINT', tailnum: 'VARCHAR', "
-           "route: 'STRUCT(origin VARCHAR, dest VARCHAR)', distance: 'BIGINT', dep_delay: 'BIGINT', "
-           "arr_delay: 'BIGINT', cancelled: 'BOOLEAN', speed: 'DOUBLE', part: 'INTEGER', seq: 'BIGINT'}")
+COLUMNS = (
+    "{ts: 'TIMESTAMP', carrier: 'VARCHAR', flight: 'BIGINT', tailnum: 'VARCHAR', "
+    "route: 'STRUCT(origin VARCHAR, dest VARCHAR)', distance: 'BIGINT', dep_delay: 'BIGINT', "
+    "arr_delay: 'BIGINT', cancelled: 'BOOLEAN', speed: 'DOUBLE', part: 'INTEGER', seq: 'BIGINT'}"
+)
 
 
 @dataclasses.dataclass
@@ -26,9 +28,13 @@ class FlightPipeline:
     late: str = "update"
 
     def config(self):
-        config = {"from": "flights", "window": {"tumbling": self.size},
-                  "aggregates": {name: weir for name, (weir, _) in self.aggregates.items()},
-                  "allowed_lateness": f"{self.lateness_s}s", "late": self.late}
+        config = {
+            "from": "flights",
+            "window": {"tumbling": self.size},
+            "aggregates": {name: weir for name, (weir, _) in self.aggregates.items()},
+            "allowed_lateness": f"{self.lateness_s}s",
+            "late": self.late,
+        }
         if self.key:
             config["key"] = self.key
         if self.where[0]:

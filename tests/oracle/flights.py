@@ -37,12 +37,12 @@ def text_or_none(text):
 @functools.lru_cache(maxsize=10_000)
 def hour_ms(text):
     hour = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
-    return int(hour.replace(tzinfo=datetime.timezone.utc).timestamp()) * 1000
+    return int(hour.replace(tzinfo=datetime.UTC).timestamp()) * 1000
 
 
 @functools.lru_cache(maxsize=100_000)
 def iso(time_ms):
-    whole = datetime.datetime.fromtimestamp(time_ms // 1000, datetime.timezone.utc)
+    whole = datetime.datetime.fromtimestamp(time_ms // 1000, datetime.UTC)
     return whole.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -107,6 +107,6 @@ def write(directory, rows, months, partitions=1, disorder=None, seed=1):
         part = zlib.crc32(carrier.encode()) % partitions
         placed = {**event, "part": part, "seq": len(lines[part])}
         lines[part].append(json.dumps(placed, separators=(",", ":")))
-    for path, content in zip(paths, lines):
+    for path, content in zip(paths, lines, strict=True):
         path.write_text("\n".join(content) + "\n")
     return paths

@@ -21,9 +21,18 @@ DISORDER_MS = 10_000
 def config(**source):
     """A server that counts per request."""
     return {
-        "sources": {"s": {"http": source, "time": "ts", "max_out_of_orderness": f"{DISORDER_MS}ms", "idle_timeout": "1h"}},
-        "pipelines": {"p": {"from": "s", "key": ["request"], "window": {"tumbling": f"{WINDOW_MS}ms"}, "allowed_lateness": "5s",
-                            "aggregates": {"n": "count()", "sum": "sum(i)", "last": "last(i)"}}},
+        "sources": {
+            "s": {"http": source, "time": "ts", "max_out_of_orderness": f"{DISORDER_MS}ms", "idle_timeout": "1h"}
+        },
+        "pipelines": {
+            "p": {
+                "from": "s",
+                "key": ["request"],
+                "window": {"tumbling": f"{WINDOW_MS}ms"},
+                "allowed_lateness": "5s",
+                "aggregates": {"n": "count()", "sum": "sum(i)", "last": "last(i)"},
+            }
+        },
     }
 
 
@@ -49,7 +58,8 @@ class Load:
             window_end = time_ms - time_ms % WINDOW_MS + WINDOW_MS
             body = "".join(
                 json.dumps({"ts": rng.randrange(window_end - WINDOW_MS, window_end), "request": number, "i": i}) + "\n"
-                for i in range(count))
+                for i in range(count)
+            )
             try:
                 connection = connection or self.server.connect(timeout_s=10)
                 connection.request("POST", "/api/v1/sources/s/events", body)
@@ -90,11 +100,19 @@ class Load:
         expected = set(self.accepted)
 
         def found():
-            rows = {r["key"]["request"]: r for r in self.server.results("p", limit=10_000) if isinstance(r["key"]["request"], int)}
+            rows = {
+                r["key"]["request"]: r
+                for r in self.server.results("p", limit=10_000)
+                if isinstance(r["key"]["request"], int)
+            }
             return rows if expected <= set(rows) and all(r["emit"] != "early" for r in rows.values()) else None
+
         rows = weir.eventually(found, 30, f"{len(expected)} accepted requests in the results", interval_s=0.1)
         for number, row in rows.items():
             count = self.accepted.get(number) or self.unknown.get(number)
             assert count, f"request {number} was refused, and is in the results: {row}"
-            assert row["values"] == {"n": count, "sum": count * (count - 1) // 2, "last": row["values"]["last"]}, (count, row)
+            assert row["values"] == {"n": count, "sum": count * (count - 1) // 2, "last": row["values"]["last"]}, (
+                count,
+                row,
+            )
         return len(rows)

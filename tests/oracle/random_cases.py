@@ -10,8 +10,17 @@ FUNCTIONS = ("count", "sum", "mean", "min", "max", "stddev", "stddev_pop", "vari
 NUMBER_PATHS = ("n", "d", "deep.m", "big")
 ANY_PATHS = NUMBER_PATHS + ("tag", "flag", "user")
 KEY_PATHS = ("user", "tag", "flag", "deep.k")
-BAD_LINES = ('{"ts":', '[1]', '{"n":1}', '{"ts":"soon"}', '{"ts":1700000000000,"n":1,"n":2}', '{"ts":null}',
-             '{"ts":1700000000000} x', 'nul', '{"ts":1700000000000,"s":"\\ud800"}')
+BAD_LINES = (
+    '{"ts":',
+    "[1]",
+    '{"n":1}',
+    '{"ts":"soon"}',
+    '{"ts":1700000000000,"n":1,"n":2}',
+    '{"ts":null}',
+    '{"ts":1700000000000} x',
+    "nul",
+    '{"ts":1700000000000,"s":"\\ud800"}',
+)
 
 
 def or3(left, right):
@@ -39,20 +48,24 @@ def random_where(rng):
     """(expression text, the same as a function of the event), or (None, None)."""
     bound = rng.randrange(0, 50)
     w, tag, flag = (lambda e: lookup(e, "w")), (lambda e: lookup(e, "tag")), (lambda e: lookup(e, "flag"))
-    return rng.choice([
-        (None, None),
-        (None, None),
-        (f"w > {bound}", lambda e: compare3(w(e), lambda v: v > bound)),
-        (f"!(w > {bound})", lambda e: not3(compare3(w(e), lambda v: v > bound))),
-        ("flag", flag),
-        ("!flag", lambda e: not3(flag(e))),
-        ("has(w)", lambda e: w(e) is not None),
-        (f'tag == "a" || w <= {bound}', lambda e: or3(
-            compare3(tag(e), lambda v: v == "a"), compare3(w(e), lambda v: v <= bound))),
-        (f"flag && w < {bound}", lambda e: and3(flag(e), compare3(w(e), lambda v: v < bound))),
-        ('tag in ["a", "ü"]', lambda e: compare3(tag(e), lambda v: v in ("a", "ü"))),
-        (f"w * 2 + 1 >= {bound}", lambda e: compare3(w(e), lambda v: v * 2 + 1 >= bound)),
-    ])
+    return rng.choice(
+        [
+            (None, None),
+            (None, None),
+            (f"w > {bound}", lambda e: compare3(w(e), lambda v: v > bound)),
+            (f"!(w > {bound})", lambda e: not3(compare3(w(e), lambda v: v > bound))),
+            ("flag", flag),
+            ("!flag", lambda e: not3(flag(e))),
+            ("has(w)", lambda e: w(e) is not None),
+            (
+                f'tag == "a" || w <= {bound}',
+                lambda e: or3(compare3(tag(e), lambda v: v == "a"), compare3(w(e), lambda v: v <= bound)),
+            ),
+            (f"flag && w < {bound}", lambda e: and3(flag(e), compare3(w(e), lambda v: v < bound))),
+            ('tag in ["a", "ü"]', lambda e: compare3(tag(e), lambda v: v in ("a", "ü"))),
+            (f"w * 2 + 1 >= {bound}", lambda e: compare3(w(e), lambda v: v * 2 + 1 >= bound)),
+        ]
+    )
 
 
 def random_pipeline(rng, name, source):
@@ -69,8 +82,11 @@ def random_pipeline(rng, name, source):
         function = rng.choice(FUNCTIONS)
         paths_of = ANY_PATHS if function in ("count", "first", "last") else NUMBER_PATHS
         aggregates[f"a{i}"] = (function, rng.choice(paths_of))
-    config = {"from": source, "window": {"tumbling": f"{size_s}s"},
-              "aggregates": {n: f"{f}({p or ''})" for n, (f, p) in aggregates.items()}}
+    config = {
+        "from": source,
+        "window": {"tumbling": f"{size_s}s"},
+        "aggregates": {n: f"{f}({p or ''})" for n, (f, p) in aggregates.items()},
+    }
     if key:
         config["key"] = dict(key) if renamed else [path for _, path in key]
     if where:
@@ -79,13 +95,20 @@ def random_pipeline(rng, name, source):
         config["allowed_lateness"] = f"{lateness_s}s"
     if late != "update" or rng.random() < 0.5:
         config["late"] = late
-    return config, Pipeline(name, size_s * 1_000_000, aggregates, key, predicate,
-                            (10 if lateness_s is None else lateness_s) * 1_000_000, late)
+    return config, Pipeline(
+        name,
+        size_s * 1_000_000,
+        aggregates,
+        key,
+        predicate,
+        (10 if lateness_s is None else lateness_s) * 1_000_000,
+        late,
+    )
 
 
 def random_event(rng, time_ms):
     event = {"ts": time_ms}
-    user = rng.choice(["u1", "u2", "", "ü\n\"x\"", 7, 7.0, -3, 2.5, True, None, "missing"])
+    user = rng.choice(["u1", "u2", "", 'ü\n"x"', 7, 7.0, -3, 2.5, True, None, "missing"])
     if user != "missing":
         event["user"] = user
     for name, values in (("tag", ("a", "b", "ü", None)), ("flag", (True, False, None))):
@@ -116,8 +139,9 @@ def random_partition(rng, partition, count, base_ms, span_ms, disorder_ms):
             rng.shuffle(items)
             event = dict(items)
         rows.append(Row(time_ms * 1000, partition, len(lines), event))
-        lines.append(json.dumps(event, ensure_ascii=rng.random() < 0.5,
-                                separators=rng.choice(((",", ":"), (", ", ": ")))))
+        lines.append(
+            json.dumps(event, ensure_ascii=rng.random() < 0.5, separators=rng.choice(((",", ":"), (", ", ": "))))
+        )
     return lines, rows, bad
 
 
@@ -125,6 +149,8 @@ def random_stream(rng, partition_count, count, base_ms=BASE_MS):
     """One source's partitions: (lines, rows, bad counts), each a list by partition."""
     span_ms = rng.choice((1_000, 30_000, 600_000, 7_200_000))
     disorder_ms = rng.choice((0, 2_000, 20_000, span_ms))
-    made = [random_partition(rng, p, rng.randrange(count + 1), base_ms + rng.randrange(1000), span_ms, disorder_ms)
-            for p in range(partition_count)]
+    made = [
+        random_partition(rng, p, rng.randrange(count + 1), base_ms + rng.randrange(1000), span_ms, disorder_ms)
+        for p in range(partition_count)
+    ]
     return [m[0] for m in made], [m[1] for m in made], [m[2] for m in made]

@@ -21,8 +21,9 @@ class Client:
         options.setdefault("compression", None)
         options.setdefault("max_size", 64 * 1024 * 1024)
         options.setdefault("ping_interval", None)
-        self.socket = connect(f"ws://127.0.0.1:{server.port}{path}", origin=origin,
-                              open_timeout=10 * PATIENCE, close_timeout=2, **options)
+        self.socket = connect(
+            f"ws://127.0.0.1:{server.port}{path}", origin=origin, open_timeout=10 * PATIENCE, close_timeout=2, **options
+        )
         self.kept = []
 
     def __enter__(self):
@@ -67,7 +68,9 @@ class Client:
         self.send({"type": "subscribe", "data": {"type": kind, **data}})
         answer = self.wait(
             lambda m: m["type"] == "error" or (m.get("data") or {}).get("status") == "subscribed",
-            timeout_s, "confirmation")
+            timeout_s,
+            "confirmation",
+        )
         assert answer["type"] == "data", answer
         assert answer["data"]["subscription_type"] == kind, answer
         assert answer["subscription_id"], answer
@@ -75,8 +78,14 @@ class Client:
 
     def deliveries(self, subscription, count, timeout_s=15):
         """The next `count` deliveries of one subscription."""
-        return [self.wait(lambda m: is_delivery(m) and m["subscription_id"] == subscription,
-                          timeout_s, f"delivery {i + 1} of {count}") for i in range(count)]
+        return [
+            self.wait(
+                lambda m: is_delivery(m) and m["subscription_id"] == subscription,
+                timeout_s,
+                f"delivery {i + 1} of {count}",
+            )
+            for i in range(count)
+        ]
 
     def wait_closed(self, timeout_s=10):
         """Reads to the end of the connection; returns (code, reason) of the close frame."""
@@ -106,8 +115,15 @@ class RawClient:
         self.socket.settimeout(10 * PATIENCE)
         self.socket.connect(("127.0.0.1", server.port))
         key = base64.b64encode(os.urandom(16)).decode()
-        lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{server.port}", "Upgrade: websocket",
-                 "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", *headers]
+        lines = [
+            f"GET {path} HTTP/1.1",
+            f"Host: 127.0.0.1:{server.port}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {key}",
+            "Sec-WebSocket-Version: 13",
+            *headers,
+        ]
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.buffer = b""
         head = self._until(b"\r\n\r\n")

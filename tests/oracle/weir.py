@@ -35,7 +35,7 @@ def eventually(probe, timeout_s=15.0, what="condition", interval_s=0.02):
             last = probe()
             if last:
                 return last
-        except (ConnectionError, http.client.HTTPException, socket.timeout, KeyError) as error:
+        except (TimeoutError, ConnectionError, http.client.HTTPException, KeyError) as error:
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {timeout_s} s; last seen: {last!r}")
@@ -59,8 +59,13 @@ def run(*arguments, stdin=None, env=None, cwd=None, timeout_s=COMMAND_TIMEOUT_S,
         stdin = stdin.encode()
     # An inherited stdin would let `-` inputs hang on a terminal.
     completed = subprocess.run(
-        [str(BINARY), *map(str, arguments)], input=stdin if stdin is not None else b"",
-        capture_output=True, env=clean_environment(env), cwd=cwd, timeout=timeout_s * PATIENCE)
+        [str(BINARY), *map(str, arguments)],
+        input=stdin if stdin is not None else b"",
+        capture_output=True,
+        env=clean_environment(env),
+        cwd=cwd,
+        timeout=timeout_s * PATIENCE,
+    )
     if not binary_output:
         completed.stdout = completed.stdout.decode("utf-8")
         completed.stderr = completed.stderr.decode("utf-8", "replace")
@@ -190,9 +195,13 @@ class Server:
         self.starts += 1
         with open(self.stderr_path, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARY), "run", str(self.config_path)], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, cwd=self.directory,
-                env=clean_environment({**self.env, **(env or {})}))
+                [str(BINARY), "run", str(self.config_path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=clean_environment({**self.env, **(env or {})}),
+            )
         if wait:
             self.wait_ready()
         return self
@@ -209,6 +218,7 @@ class Server:
             code = self.process.poll()
             assert code is None, f"weir run exited {code} before it was ready:\n{self.stderr()[-4000:]}"
             return self.get("/ready").status == 200
+
         eventually(ready, timeout_s, f"/ready of {self.config_path}")
 
     def running(self):
@@ -273,8 +283,7 @@ class Server:
             body = "".join(json.dumps(e, separators=(",", ":")) + "\n" for e in body)
         if isinstance(body, str):
             body = body.encode("utf-8")
-        return self.request("POST", f"/api/v1/sources/{source}/events", body,
-                            {"Content-Type": content_type})
+        return self.request("POST", f"/api/v1/sources/{source}/events", body, {"Content-Type": content_type})
 
     def accept(self, source, body):
         """Posts events that must all be accepted."""
@@ -317,10 +326,12 @@ class Server:
     def wait_counted(self, source, pipeline, count, timeout_s=20):
         """Waits until the pipeline has given a verdict on `count` events of the source, and
         returns the source's state; conservation must hold whenever it is looked at."""
+
         def counted():
             state = self.source(source)
             check_conservation(state)
             return state if state["counters"]["in"] >= count else None
+
         return eventually(counted, timeout_s, f"{count} events of {source} in {pipeline}")
 
 
@@ -329,5 +340,7 @@ def check_conservation(state):
     counters = state["counters"]
     assert sum(state["bad_by_reason"].values()) == counters["bad"], state
     for name, verdicts in state["pipelines"].items():
-        assert counters["in"] == counters["bad"] + sum(
-            verdicts[v] for v in ("used", "filtered", "too_late")), (name, state)
+        assert counters["in"] == counters["bad"] + sum(verdicts[v] for v in ("used", "filtered", "too_late")), (
+            name,
+            state,
+        )

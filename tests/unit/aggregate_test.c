@@ -3,8 +3,8 @@
 #include "window_fixture.h"
 
 /* The one record of a window over the values; the caller frees its text by fixture_close. */
-static const struct record_copy *aggregate(struct fixture *fixture, const char *name, const struct cell *values,
-                                           uint32_t count, uint32_t parts)
+static const struct record_copy *aggregate(struct fixture *fixture, const char *name,
+                                           const struct cell *values, uint32_t count, uint32_t parts)
 {
     fixture_init(fixture, &name, 1);
     fixture_open(fixture, parts, parts);
@@ -31,15 +31,15 @@ static void expect_text(const char *name, const char *want, const struct cell *v
         fixture_close(&fixture);
     }
 }
-#define EXPECT(name, want, ...)                                                                                        \
-    expect_text(name, want, (const struct cell[]){__VA_ARGS__},                                                        \
+#define EXPECT(name, want, ...)                                 \
+    expect_text(name, want, (const struct cell[]){__VA_ARGS__}, \
                 sizeof((const struct cell[]){__VA_ARGS__}) / sizeof(struct cell))
 
 static void sum_of_integers_is_exact_in_128_bits(void **state)
 {
     (void)state;
-    EXPECT("sum", "46116860184273879035", INTEGER(INT64_MAX), INTEGER(INT64_MAX), INTEGER(INT64_MAX), INTEGER(INT64_MAX),
-           INTEGER(INT64_MAX));
+    EXPECT("sum", "46116860184273879035", INTEGER(INT64_MAX), INTEGER(INT64_MAX), INTEGER(INT64_MAX),
+           INTEGER(INT64_MAX), INTEGER(INT64_MAX));
     EXPECT("sum", "-27670116110564327424", INTEGER(INT64_MIN), INTEGER(INT64_MIN), INTEGER(INT64_MIN));
     EXPECT("sum", "-9223372036854775808", INTEGER(INT64_MIN), INTEGER(0));
     EXPECT("sum", "9007199254740993", INTEGER(INT64_C(9007199254740992)), INTEGER(1));
@@ -51,8 +51,8 @@ static void sum_of_doubles_is_compensated(void **state)
     (void)state;
     EXPECT("sum", "3", NUMBER(1.5), NUMBER(1e100), NUMBER(1.5), NUMBER(-1e100));
     EXPECT("sum", "1.5", INTEGER(INT64_MAX), NUMBER(1.5), INTEGER(-INT64_MAX));
-    EXPECT("sum", "1", NUMBER(0.1), NUMBER(0.1), NUMBER(0.1), NUMBER(0.1), NUMBER(0.1), NUMBER(0.1), NUMBER(0.1),
-           NUMBER(0.1), NUMBER(0.1), NUMBER(0.1));
+    EXPECT("sum", "1", NUMBER(0.1), NUMBER(0.1), NUMBER(0.1), NUMBER(0.1), NUMBER(0.1), NUMBER(0.1),
+           NUMBER(0.1), NUMBER(0.1), NUMBER(0.1), NUMBER(0.1));
 }
 
 static void sum_that_overflows_on_the_way_is_right_in_the_end(void **state)
@@ -67,7 +67,8 @@ static void sum_that_overflows_on_the_way_is_right_in_the_end(void **state)
 static void aggregates_over_no_value_are_null(void **state)
 {
     (void)state;
-    const char *const names[] = {"sum", "mean", "min", "max", "stddev", "stddev_pop", "variance", "first", "last"};
+    const char *const names[] = {"sum",        "mean",     "min",   "max", "stddev",
+                                 "stddev_pop", "variance", "first", "last"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         EXPECT(names[i], "null", NOTHING, NUMBER((double)NAN));
     EXPECT("count_value", "0", NOTHING, NUMBER((double)NAN));
@@ -81,7 +82,8 @@ static void spread_needs_enough_values(void **state)
     EXPECT("variance", "null", INTEGER(5));
     EXPECT("stddev_pop", "0", INTEGER(5));
     EXPECT("variance", "30", NUMBER(1e9 + 4), NUMBER(1e9 + 7), NUMBER(1e9 + 13), NUMBER(1e9 + 16));
-    EXPECT("stddev_pop", "2", INTEGER(2), INTEGER(4), INTEGER(4), INTEGER(4), INTEGER(5), INTEGER(5), INTEGER(7), INTEGER(9));
+    EXPECT("stddev_pop", "2", INTEGER(2), INTEGER(4), INTEGER(4), INTEGER(4), INTEGER(5), INTEGER(5),
+           INTEGER(7), INTEGER(9));
 }
 
 static void extremes_compare_integers_and_doubles_exactly(void **state)
@@ -124,9 +126,13 @@ static void first_and_last_go_by_time_then_partition_then_offset(void **state)
         struct fixture fixture;
         fixture_init(&fixture, names, 2);
         fixture_open(&fixture, 2, operators);
-        const struct event one[] = {{5, NOTHING, TEXT("later")},          {1, NOTHING, TEXT("partition 0, first")},
-                                    {1, NOTHING, TEXT("partition 0, next")}, {9, NOTHING, TEXT("z0")}};
-        const struct event two[] = {{1, NOTHING, TEXT("partition 1")}, {9, NOTHING, INTEGER(7)}, {0, NOTHING, NOTHING},
+        const struct event one[] = {{5, NOTHING, TEXT("later")},
+                                    {1, NOTHING, TEXT("partition 0, first")},
+                                    {1, NOTHING, TEXT("partition 0, next")},
+                                    {9, NOTHING, TEXT("z0")}};
+        const struct event two[] = {{1, NOTHING, TEXT("partition 1")},
+                                    {9, NOTHING, INTEGER(7)},
+                                    {0, NOTHING, NOTHING},
                                     {9, NOTHING, TEXT("the last of all, and a long one")}};
         fixture_add(&fixture, 1, two, 4);
         fixture_add(&fixture, 0, one, 4);
@@ -155,7 +161,8 @@ static void merging_in_any_order_is_within_1e_12(void **state)
         struct fixture fixture;
         assert_true(fabsl(aggregate(&fixture, "sum", values, COUNT, parts)->values[0] - sum) <= 1e-12L * sum);
         fixture_close(&fixture);
-        assert_true(fabsl(aggregate(&fixture, "variance", values, COUNT, parts)->values[0] - variance) <= 1e-12L * variance);
+        assert_true(fabsl(aggregate(&fixture, "variance", values, COUNT, parts)->values[0] - variance) <=
+                    1e-12L * variance);
         fixture_close(&fixture);
     }
 }

@@ -279,8 +279,9 @@ static void description_names_each_route(void **state)
     (void)state;
     assert_int_equal(get("/openapi.json"), 200);
     assert_has("{\"openapi\":\"3.1.0\",");
-    assert_has("\"ComponentHealth\":{\"type\":\"object\",\"properties\":{"
-               "\"status\":{\"enum\":[\"ok\",\"degraded\",\"down\"]},\"reason\":{\"type\":\"string\"}}}}}}\n");
+    assert_has(
+        "\"ComponentHealth\":{\"type\":\"object\",\"properties\":{"
+        "\"status\":{\"enum\":[\"ok\",\"degraded\",\"down\"]},\"reason\":{\"type\":\"string\"}}}}}}\n");
     assert_int_equal(count_of("\"operationId\""), sizeof routes / sizeof *routes);
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         char part[100];

@@ -16,7 +16,8 @@ struct values {
     struct argument_list list;
 };
 
-static int parse(struct values *values, char **argv) {
+static int parse(struct values *values, char **argv)
+{
     const struct argument arguments[] = {
         {"FILE", NULL, "a file", ARGUMENT_REQUIRED, &values->file, NULL},
         {"--flag", NULL, "a flag", ARGUMENT_FLAG, &values->flag, NULL},
@@ -27,17 +28,20 @@ static int parse(struct values *values, char **argv) {
     };
     const struct usage usage = {"weir test", "Tests.", NULL, arguments, sizeof arguments / sizeof *arguments};
     int argc = 0, exit_code = -1;
-    while (argv[argc]) argc++;
+    while (argv[argc])
+        argc++;
     return arguments_parse(&usage, argc, argv, &exit_code) ? -1 : exit_code;
 }
 
 #define PARSE(values, ...) parse(values, (char *[]){(char *)"test", __VA_ARGS__, NULL})
 
-static void values_are_stored_in_both_spellings(void **state) {
+static void values_are_stored_in_both_spellings(void **state)
+{
     (void)state;
     static struct values values;
-    assert_int_equal(PARSE(&values, (char *)"--number=7", (char *)"f", (char *)"--flag", (char *)"--duration", (char *)"1.5s",
-                           (char *)"--input", (char *)"a", (char *)"--input=b"), -1);
+    assert_int_equal(PARSE(&values, (char *)"--number=7", (char *)"f", (char *)"--flag", (char *)"--duration",
+                           (char *)"1.5s", (char *)"--input", (char *)"a", (char *)"--input=b"),
+                     -1);
     assert_string_equal(values.file, "f");
     assert_true(values.flag);
     assert_int_equal(values.number, 7);
@@ -46,13 +50,19 @@ static void values_are_stored_in_both_spellings(void **state) {
     assert_string_equal(values.list.items[1], "b");
 }
 
-static void wrong_usage_is_exit_2(void **state) {
+static void wrong_usage_is_exit_2(void **state)
+{
     (void)state;
     static char *const wrong[][4] = {
-        {(char *)"f", (char *)"--nosuch"}, {(char *)"f", (char *)"g"},
-        {(char *)"f", (char *)"--number", (char *)"x"}, {(char *)"f", (char *)"--number", (char *)"-1"},
-        {(char *)"f", (char *)"--duration", (char *)"5"}, {(char *)"f", (char *)"--format", (char *)"tex"},
-        {(char *)"f", (char *)"--input"}, {(char *)"f", (char *)"--flag=1"}, {(char *)"--flag"},
+        {(char *)"f", (char *)"--nosuch"},
+        {(char *)"f", (char *)"g"},
+        {(char *)"f", (char *)"--number", (char *)"x"},
+        {(char *)"f", (char *)"--number", (char *)"-1"},
+        {(char *)"f", (char *)"--duration", (char *)"5"},
+        {(char *)"f", (char *)"--format", (char *)"tex"},
+        {(char *)"f", (char *)"--input"},
+        {(char *)"f", (char *)"--flag=1"},
+        {(char *)"--flag"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         static struct values values;
@@ -61,14 +71,16 @@ static void wrong_usage_is_exit_2(void **state) {
     }
 }
 
-static void what_follows_two_dashes_is_no_option(void **state) {
+static void what_follows_two_dashes_is_no_option(void **state)
+{
     (void)state;
     static struct values values;
     assert_int_equal(PARSE(&values, (char *)"--", (char *)"--flag"), -1);
     assert_string_equal(values.file, "--flag");
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_stored_in_both_spellings),
         cmocka_unit_test(wrong_usage_is_exit_2),

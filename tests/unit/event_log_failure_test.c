@@ -58,9 +58,9 @@ enum { SHIM_METHODS = 4 };
 static struct {
     sqlite3_vfs vfs;
     sqlite3_vfs *real;
-    sqlite3_io_methods methods[SHIM_METHODS]; /* of each kind of file, with our sync ... */
+    sqlite3_io_methods methods[SHIM_METHODS];             /* of each kind of file, with our sync ... */
     const sqlite3_io_methods *real_methods[SHIM_METHODS]; /* ... and as they were */
-    int failing_syncs; /* so many of the next ones fail */
+    int failing_syncs;                                    /* so many of the next ones fail */
     int sync_count;
 } shim;
 

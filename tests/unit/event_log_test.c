@@ -252,8 +252,8 @@ struct scan {
 static bool note(void *context, const struct event_log_entry *entry)
 {
     struct scan *scan = context;
-    buffer_format(&scan->text, "%u/%u/%lld=%.*s ", entry->source_index, entry->partition, (long long)entry->offset,
-                  SLICE_ARG(entry->record));
+    buffer_format(&scan->text, "%u/%u/%lld=%.*s ", entry->source_index, entry->partition,
+                  (long long)entry->offset, SLICE_ARG(entry->record));
     return --scan->left > 0;
 }
 

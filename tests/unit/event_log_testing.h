@@ -70,7 +70,8 @@ static inline void assert_holds(struct event_log *log, uint32_t partition, int64
         assert_string_equal(got.data, want);
         buffer_deinit(&got);
         reader->operations->close(reader);
-        reader = open_reader(log, partition, from); /* the second time from the database: the tail was used up */
+        reader =
+            open_reader(log, partition, from); /* the second time from the database: the tail was used up */
     }
     reader->operations->close(reader);
 }
@@ -96,4 +97,3 @@ static inline int tear_down(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-

@@ -67,7 +67,8 @@ static void read_all(struct source_reader *reader, uint32_t max_records, struct 
     batch_destroy(batch);
 }
 
-static void assert_reads(const char *path, struct file_reader_options options, uint32_t max_records, const char *want)
+static void assert_reads(const char *path, struct file_reader_options options, uint32_t max_records,
+                         const char *want)
 {
     struct source_reader *reader = open_reader(path, options);
     struct buffer got = {0};
@@ -139,7 +140,8 @@ static void missing_file_and_folder_are_errors(void **state)
     struct source_reader *reader = NULL;
     struct error error = {{0}};
     struct file_reader_options options = {.clock = &clock_system};
-    assert_int_equal(file_reader_open(temporary_path(&folder, "none"), &options, &reader, &error), STATUS_NOT_FOUND);
+    assert_int_equal(file_reader_open(temporary_path(&folder, "none"), &options, &reader, &error),
+                     STATUS_NOT_FOUND);
     assert_non_null(strstr(error.text, "none"));
     assert_int_equal(file_reader_open(folder.path, &options, &reader, &error), STATUS_IO);
 }
@@ -147,7 +149,8 @@ static void missing_file_and_folder_are_errors(void **state)
 static void no_record_reaches_the_end_offset(void **state)
 {
     (void)state;
-    struct source_reader *reader = open_reader(write_file("a", TEXT("0\n1\n2\n3\n")), (struct file_reader_options){0});
+    struct source_reader *reader =
+        open_reader(write_file("a", TEXT("0\n1\n2\n3\n")), (struct file_reader_options){0});
     struct batch *batch = batch_create();
     struct error error;
     int64_t next_us;
@@ -169,7 +172,8 @@ static void random_lines_are_split_as_they_were_joined(void **state)
     struct random random = random_seeded(seed);
     struct buffer text = {0}, want = {0}, got = {0};
     for (int line = 0; line < 300; line++) {
-        size_t size = random_below(&random, 8) ? random_below(&random, 3000) : random_below(&random, 3 * FILE_CHUNK_SIZE);
+        size_t size = random_below(&random, 8) ? random_below(&random, 3000)
+                                               : random_below(&random, 3 * FILE_CHUNK_SIZE);
         if (line % 50 == 7)
             size = FILE_CHUNK_SIZE - 1 + random_below(&random, 3);
         if (size)
@@ -325,10 +329,9 @@ static void rate_follows_the_clock(void **state)
     for (int i = 0; i < 10000; i++)
         buffer_format(&text, "%d\n", i);
     struct clock clock = clock_manual(1000000);
-    struct source_reader *reader =
-        open_reader(write_file("a", text.data, text.size), (struct file_reader_options){.rate = FILE_READ_PER_SECOND,
-                                                                                       .rate_per_second = 100,
-                                                                                       .clock = &clock});
+    struct source_reader *reader = open_reader(
+        write_file("a", text.data, text.size),
+        (struct file_reader_options){.rate = FILE_READ_PER_SECOND, .rate_per_second = 100, .clock = &clock});
     struct batch *batch = batch_create();
     struct error error;
     int64_t next_us = 0;
@@ -350,7 +353,8 @@ static void rate_follows_the_clock(void **state)
     batch_reset(batch);
     assert_int_equal(source_read(reader, 1000, INT64_MAX, batch, &next_us, &error), STATUS_AGAIN);
     batch_reset(batch);
-    assert_int_equal(source_read(reader, 1000, 5000, batch, &next_us, &error), STATUS_OK); /* a replay is not slowed */
+    assert_int_equal(source_read(reader, 1000, 5000, batch, &next_us, &error),
+                     STATUS_OK); /* a replay is not slowed */
     assert_int_equal(batch->record_count, 1000);
     batch_destroy(batch);
     close_reader(reader);
@@ -360,8 +364,8 @@ static void rate_follows_the_clock(void **state)
 static void realtime_gives_one_record_at_a_time(void **state)
 {
     (void)state;
-    struct source_reader *reader =
-        open_reader(write_file("a", TEXT("0\n1\n")), (struct file_reader_options){.rate = FILE_READ_REALTIME});
+    struct source_reader *reader = open_reader(write_file("a", TEXT("0\n1\n")),
+                                               (struct file_reader_options){.rate = FILE_READ_REALTIME});
     struct batch *batch = batch_create();
     struct error error;
     int64_t next_us;

@@ -23,7 +23,8 @@ static struct config_generator_source traffic(uint64_t count)
 static struct source_reader *open_reader(const struct config_generator_source *config, uint32_t partition,
                                          uint32_t partitions, int64_t offset)
 {
-    return generator_reader_open(config, partition, partitions, (struct source_position){offset}, &clock_system);
+    return generator_reader_open(config, partition, partitions, (struct source_position){offset},
+                                 &clock_system);
 }
 
 /* All records as text, until the end. */
@@ -35,7 +36,8 @@ static uint64_t read_all(struct source_reader *reader, uint32_t max_records, str
     enum status status;
     while ((status = source_read(reader, max_records, INT64_MAX, batch, &next_us, NULL)) == STATUS_OK) {
         for (uint32_t i = 0; i < batch->record_count; i++) {
-            buffer_format(out, "%lld %lld ", (long long)batch->records[i].offset, (long long)batch->records[i].time_us);
+            buffer_format(out, "%lld %lld ", (long long)batch->records[i].offset,
+                          (long long)batch->records[i].time_us);
             buffer_append_slice(out, batch_record_text(batch, i));
             buffer_append_char(out, '\n');
         }
@@ -103,7 +105,8 @@ static void add_batch(struct tally *tally, const struct batch *batch, uint32_t t
         tally->disordered += behind_us > 1000 && behind_us <= 2 * SECOND_US + 1000;
         tally->late += behind_us > 2 * SECOND_US + 1000;
         assert_int_equal(batch->columns[type].kinds[row], VALUE_STRING);
-        bool is_purchase = slice_equal_text(batch_text(batch, batch->columns[type].values[row].s), "purchase");
+        bool is_purchase =
+            slice_equal_text(batch_text(batch, batch->columns[type].values[row].s), "purchase");
         tally->purchases += is_purchase;
         tally->amounts += is_purchase && batch->columns[amount].kinds[row] == VALUE_DOUBLE;
     }
@@ -123,8 +126,11 @@ static void shares_are_what_was_asked_for(void **state)
     assert_int_equal(schema_add_text(&schema, SLICE("timestamp"), &time, NULL), STATUS_OK);
     assert_int_equal(schema_add_text(&schema, SLICE("event_type"), &type, NULL), STATUS_OK);
     assert_int_equal(schema_add_text(&schema, SLICE("properties.amount"), &amount, NULL), STATUS_OK);
-    struct decoder *decoder = decoder_create(&(struct decoder_options){
-        .schema = &schema, .time_column = time, .max_future_skew_us = 300 * INT64_C(1000000), .use_shapes = true});
+    struct decoder *decoder =
+        decoder_create(&(struct decoder_options){.schema = &schema,
+                                                 .time_column = time,
+                                                 .max_future_skew_us = 300 * INT64_C(1000000),
+                                                 .use_shapes = true});
     struct source_reader *reader = open_reader(&config, 0, 1, 0);
     struct batch *batch = batch_create();
     struct tally tally = {0};
@@ -185,7 +191,8 @@ static void replayed_offsets_are_made_at_once(void **state)
     struct config_generator_source config = traffic(0);
     config.rate_per_second = 1;
     struct clock clock = clock_manual(5);
-    struct source_reader *reader = generator_reader_open(&config, 0, 1, (struct source_position){100}, &clock);
+    struct source_reader *reader =
+        generator_reader_open(&config, 0, 1, (struct source_position){100}, &clock);
     struct batch *batch = batch_create();
     int64_t next_us;
     assert_int_equal(source_read(reader, 1000, 150, batch, &next_us, NULL), STATUS_OK);
@@ -205,7 +212,8 @@ static void start_now_never_repeats_an_offset(void **state)
     struct batch *batch = batch_create();
     int64_t next_us, last_offset = 0;
     for (int run = 0; run < 2; run++) {
-        struct source_reader *reader = generator_reader_open(&config, 0, 1, (struct source_position){0}, &clock);
+        struct source_reader *reader =
+            generator_reader_open(&config, 0, 1, (struct source_position){0}, &clock);
         assert_int_equal(source_read(reader, 1000, INT64_MAX, batch, &next_us, NULL), STATUS_OK);
         assert_true(batch->records[0].offset > last_offset);
         assert_int_equal(batch->records[0].time_us, clock.fixed_us);

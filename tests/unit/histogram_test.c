@@ -14,12 +14,14 @@
 
 enum { VALUE_COUNT = 20000 };
 
-static int compare(const void *a, const void *b) {
+static int compare(const void *a, const void *b)
+{
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
 }
 
-static void percentiles_are_at_most_a_bucket_above_the_exact_ones(void **state) {
+static void percentiles_are_at_most_a_bucket_above_the_exact_ones(void **state)
+{
     (void)state;
     uint64_t seed = random_seed_from_system();
     print_message("seed %llu\n", (unsigned long long)seed);
@@ -44,7 +46,8 @@ static void percentiles_are_at_most_a_bucket_above_the_exact_ones(void **state) 
     assert_int_equal(summary.max_us, values[VALUE_COUNT - 1]);
 }
 
-static void difference_holds_only_what_came_after_the_copy(void **state) {
+static void difference_holds_only_what_came_after_the_copy(void **state)
+{
     (void)state;
     static struct histogram before, now, difference;
     histogram_init(&before);
@@ -60,7 +63,8 @@ static void difference_holds_only_what_came_after_the_copy(void **state) {
     assert_true(fabs(summary.mean_us - 10) < 1e-9);
 }
 
-static void empty_histogram_has_zeros(void **state) {
+static void empty_histogram_has_zeros(void **state)
+{
     (void)state;
     static struct histogram histogram;
     histogram_init(&histogram);
@@ -68,7 +72,8 @@ static void empty_histogram_has_zeros(void **state) {
     assert_int_equal(histogram_summarize(&histogram).count, 0);
 }
 
-static void values_beyond_the_range_are_kept_at_its_ends(void **state) {
+static void values_beyond_the_range_are_kept_at_its_ends(void **state)
+{
     (void)state;
     static struct histogram histogram;
     histogram_init(&histogram);
@@ -78,7 +83,8 @@ static void values_beyond_the_range_are_kept_at_its_ends(void **state) {
     assert_int_equal(histogram_summarize(&histogram).count, 2);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(percentiles_are_at_most_a_bucket_above_the_exact_ones),
         cmocka_unit_test(difference_holds_only_what_came_after_the_copy),

@@ -19,17 +19,27 @@ enum { MS = 1000, SECOND = 1000 * 1000, WALL_OFFSET = 1000 * SECOND, FAKE_QUEUE 
 static const char *const fixture_pipelines[] = {"revenue", "visits"};
 static const char *const fixture_sources[] = {"clicks", "orders"};
 static const struct result_shape fixture_shapes[] = {
-    {.pipeline = "revenue", .pipeline_index = 0, .key_count = 1, .key_names = {"country"}, .value_count = 1, .value_names = {"n"}},
-    {.pipeline = "visits", .pipeline_index = 1, .key_count = 1, .key_names = {"country"}, .value_count = 1, .value_names = {"n"}},
+    {.pipeline = "revenue",
+     .pipeline_index = 0,
+     .key_count = 1,
+     .key_names = {"country"},
+     .value_count = 1,
+     .value_names = {"n"}},
+    {.pipeline = "visits",
+     .pipeline_index = 1,
+     .key_count = 1,
+     .key_names = {"country"},
+     .value_count = 1,
+     .value_names = {"n"}},
 };
 
 struct fake_connection {
     struct hub_client *client;
-    struct buffer bytes;   /* all that was sent */
-    size_t read_at;        /* of the bytes, by fake_next */
-    size_t written;        /* of the bytes, to the imagined socket */
+    struct buffer bytes; /* all that was sent */
+    size_t read_at;      /* of the bytes, by fake_next */
+    size_t written;      /* of the bytes, to the imagined socket */
     size_t most_queued;
-    bool is_stalled;       /* its socket takes nothing */
+    bool is_stalled; /* its socket takes nothing */
     uint32_t frame_count;
     const struct frame *last_frame;
     uint16_t close_code;
@@ -71,7 +81,8 @@ static inline void fixture_status(void *context, struct buffer *out)
     buffer_append_text(out, "{\"status\":\"ok\"}");
 }
 
-static inline bool fixture_history(void *context, uint64_t ticket, uint64_t boot_id, uint64_t sequence, uint32_t limit)
+static inline bool fixture_history(void *context, uint64_t ticket, uint64_t boot_id, uint64_t sequence,
+                                   uint32_t limit)
 {
     struct hub_fixture *fixture = context;
     assert_true(fixture->asked_count < 256);
@@ -94,7 +105,8 @@ static const struct hub_server_operations fixture_server = {.want_events = fixtu
 
 static inline void fixture_open(struct hub_fixture *fixture, uint64_t boot_id, uint32_t rate_limit)
 {
-    *fixture = (struct hub_fixture){.now_us = 5 * SECOND, .boot_id = boot_id, .is_stored = {true, true}, .has_store = true};
+    *fixture = (struct hub_fixture){
+        .now_us = 5 * SECOND, .boot_id = boot_id, .is_stored = {true, true}, .has_store = true};
     hub_input_init(&fixture->input, NULL, NULL);
     fixture->hub = hub_create(&(struct hub_options){.boot_id = boot_id,
                                                     .seed = 7,
@@ -124,8 +136,7 @@ static inline void fixture_close(struct hub_fixture *fixture)
 /* Turns until the hub is content, then moves the clock. */
 static inline void fixture_turn(struct hub_fixture *fixture, int64_t step_us)
 {
-    while (hub_turn(fixture->hub, fixture->now_us, fixture->now_us + WALL_OFFSET) <= fixture->now_us) {
-    }
+    while (hub_turn(fixture->hub, fixture->now_us, fixture->now_us + WALL_OFFSET) <= fixture->now_us) {}
     fixture->now_us += step_us;
 }
 
@@ -190,7 +201,8 @@ static inline void fake_say(struct hub_fixture *fixture, struct fake_connection 
     char *copy = malloc(size + 1);
     memcpy(copy, text, size);
     char *exact = realloc(copy, size ? size : 1);
-    hub_client_message(fake->client, (struct slice){exact, size}, fixture->now_us, fixture->now_us + WALL_OFFSET);
+    hub_client_message(fake->client, (struct slice){exact, size}, fixture->now_us,
+                       fixture->now_us + WALL_OFFSET);
     free(exact);
 }
 
@@ -300,14 +312,16 @@ static inline void fixture_fill_row(struct result_block *block, const struct fix
     block->watermarks_us[i] = TIME_NONE;
     block->keys[0].kinds[i] = row->key ? VALUE_STRING : VALUE_NULL;
     if (row->key) {
-        block->keys[0].values[i].s = (struct text_reference){(uint32_t)block->bytes.size, (uint32_t)strlen(row->key)};
+        block->keys[0].values[i].s =
+            (struct text_reference){(uint32_t)block->bytes.size, (uint32_t)strlen(row->key)};
         buffer_append_text(&block->bytes, row->key);
     }
     block->values[0].kinds[i] = VALUE_INT;
     block->values[0].values[i].i = row->n;
 }
 
-static inline void fixture_emit_rows(struct hub_fixture *fixture, const struct fixture_row *rows, uint32_t count)
+static inline void fixture_emit_rows(struct hub_fixture *fixture, const struct fixture_row *rows,
+                                     uint32_t count)
 {
     struct result_block *block = result_block_create(&fixture_shapes[rows[0].pipeline], count);
     block->first_sequence = fixture->next_sequence;
@@ -340,4 +354,22 @@ static inline void fixture_event(struct hub_fixture *fixture, uint32_t source, c
     uint32_t row = 0;
     hub_input_push_events(&fixture->input, event_block_create(fixture_sources[source], batch, &row, 1));
     batch_destroy(batch);
+}
+
+/* Answers the oldest history question of the hub. */
+static inline void answer(struct hub_fixture *fixture, enum status status, const struct store_result *rows,
+                          uint32_t count)
+{
+    assert_true(fixture->asked_count > 0);
+    struct asked_history asked = fixture->asked[0];
+    fixture->asked_count--;
+    memmove(fixture->asked, fixture->asked + 1, fixture->asked_count * sizeof asked);
+    hub_history_answer(fixture->hub, asked.ticket, status, rows, count);
+}
+
+static inline struct store_result stored(const char *json, const char *pipeline, const char *key,
+                                         int64_t window, uint64_t boot_id, uint64_t sequence)
+{
+    return (struct store_result){slice_of(json), slice_of(pipeline), slice_of(key), window * SECOND, boot_id,
+                                 sequence};
 }

@@ -1,13 +1,13 @@
 /* Clients that cannot keep up: the newest row per key where there is one, else 1013; never more than their queue. */
 #include "hub_fixture.h"
 
-#define FIXTURE                                                                                                       \
-    struct hub_fixture fixture;                                                                                       \
-    struct fake_connection one;                                                                                       \
-    fixture_open(&fixture, 3, 0);                                                                                     \
+#define FIXTURE                   \
+    struct hub_fixture fixture;   \
+    struct fake_connection one;   \
+    fixture_open(&fixture, 3, 0); \
     fake_open(&fixture, &one)
-#define CLOSE_FIXTURE                                                                                                 \
-    fake_leave(&one);                                                                                                 \
+#define CLOSE_FIXTURE \
+    fake_leave(&one); \
     fixture_close(&fixture)
 
 static void a_slow_client_gets_the_newest_row_per_key_and_is_live_again(void **state)
@@ -165,7 +165,9 @@ static void a_slow_client_of_events_is_closed_1013(void **state)
     fake_subscribe(&fixture, &one, "events", "");
     one.is_stalled = true;
     for (int i = 0; i < 4000 && !one.close_code; i++) {
-        fixture_event(&fixture, 0, "{\"text\":\"one hundred bytes or so of an event that nobody takes, again and again and again\"}");
+        fixture_event(
+            &fixture, 0,
+            "{\"text\":\"one hundred bytes or so of an event that nobody takes, again and again and again\"}");
         fixture_turn(&fixture, 0);
     }
     assert_int_equal(one.close_code, 1013);

@@ -1,9 +1,9 @@
 /* What clients of the hub say and get: messages, filters, deliveries, options, limits. */
 #include "hub_fixture.h"
 
-#define FIXTURE                                                                                                       \
-    struct hub_fixture fixture;                                                                                       \
-    struct fake_connection one, two;                                                                                  \
+#define FIXTURE                      \
+    struct hub_fixture fixture;      \
+    struct fake_connection one, two; \
     open_both(&fixture, &one, &two)
 #define CLOSE_FIXTURE close_both(&fixture, &one, &two)
 
@@ -26,7 +26,8 @@ static void ping_is_answered_pong_in_the_envelope(void **state)
     (void)state;
     FIXTURE;
     fake_say(&fixture, &one, "{\"type\":\"ping\"}");
-    assert_string_equal(fake_next(&one), "{\"type\":\"pong\",\"timestamp\":1005000,\"data\":{},\"metadata\":{}}");
+    assert_string_equal(fake_next(&one),
+                        "{\"type\":\"pong\",\"timestamp\":1005000,\"data\":{},\"metadata\":{}}");
     CLOSE_FIXTURE;
 }
 
@@ -48,9 +49,21 @@ static void anything_else_is_answered_error_and_the_connection_stays_open(void *
 {
     (void)state;
     static const char *const messages[] = {
-        "", "{not json", "[]", "5", "null", "\"ping\"", "{}", "{\"type\":5}", "{\"type\":\"nosuch\"}", "{\"type\":\"ping\"} x",
-        "{\"type\":\"subscribe\"}", "{\"type\":\"subscribe\",\"data\":{}}", "{\"type\":\"subscribe\",\"data\":[]}",
-        "{\"type\":\"subscribe\",\"data\":{\"type\":\"nosuch\"}}", "{\"type\":\"unsubscribe\"}",
+        "",
+        "{not json",
+        "[]",
+        "5",
+        "null",
+        "\"ping\"",
+        "{}",
+        "{\"type\":5}",
+        "{\"type\":\"nosuch\"}",
+        "{\"type\":\"ping\"} x",
+        "{\"type\":\"subscribe\"}",
+        "{\"type\":\"subscribe\",\"data\":{}}",
+        "{\"type\":\"subscribe\",\"data\":[]}",
+        "{\"type\":\"subscribe\",\"data\":{\"type\":\"nosuch\"}}",
+        "{\"type\":\"unsubscribe\"}",
         "{\"type\":\"unsubscribe\",\"data\":{\"subscription_id\":\"nosuch\"}}",
         "{\"type\":\"unsubscribe\",\"data\":{\"subscription_id\":7}}",
         "{\"type\":\"subscribe\",\"data\":{\"type\":\"events\",\"filters\":\"x\"}}",
@@ -93,7 +106,8 @@ static void a_bad_expression_is_shown_with_its_place(void **state)
 {
     (void)state;
     FIXTURE;
-    fake_say(&fixture, &one, "{\"type\":\"subscribe\",\"data\":{\"type\":\"events\",\"where\":\"amount > > 1\"}}");
+    fake_say(&fixture, &one,
+             "{\"type\":\"subscribe\",\"data\":{\"type\":\"events\",\"where\":\"amount > > 1\"}}");
     fake_expect(&one, "at character 10");
     CLOSE_FIXTURE;
 }
@@ -103,7 +117,8 @@ static void an_aggregation_is_delivered_as_the_record(void **state)
     (void)state;
     FIXTURE;
     fake_say(&fixture, &one, "{\"type\":\"subscribe\",\"data\":{\"type\":\"aggregations\",\"filters\":{}}}");
-    fake_expect(&one, "\"data\":{\"status\":\"subscribed\",\"subscription_type\":\"aggregations\"},\"metadata\":{}}");
+    fake_expect(
+        &one, "\"data\":{\"status\":\"subscribed\",\"subscription_type\":\"aggregations\"},\"metadata\":{}}");
     char id[64], expected[2000];
     fake_member(&one, "subscription_id", id, sizeof id);
     fixture.next_sequence = 17;
@@ -111,10 +126,11 @@ static void an_aggregation_is_delivered_as_the_record(void **state)
     struct result_block *block = result_block_create(&fixture_shapes[0], 1);
     fixture_fill_row(block, &row);
     result_block_encode(block);
-    snprintf(expected, sizeof expected,
-             "{\"type\":\"data\",\"subscription_id\":\"%s\",\"timestamp\":1005000,\"data\":{\"subscription_type\":"
-             "\"aggregations\",\"result\":%.*s},\"metadata\":{\"position\":\"3-17\"}}",
-             id, SLICE_ARG(result_block_json(block, 0)));
+    snprintf(
+        expected, sizeof expected,
+        "{\"type\":\"data\",\"subscription_id\":\"%s\",\"timestamp\":1005000,\"data\":{\"subscription_type\":"
+        "\"aggregations\",\"result\":%.*s},\"metadata\":{\"position\":\"3-17\"}}",
+        id, SLICE_ARG(result_block_json(block, 0)));
     result_block_release(block);
     fixture_emit_rows(&fixture, &row, 1);
     fixture_turn(&fixture, 0);
@@ -129,10 +145,12 @@ static void equal_subscriptions_share_id_and_frame(void **state)
     (void)state;
     FIXTURE;
     char first[64], second[64];
-    fake_subscribe(&fixture, &one, "aggregations", ",\"filters\":{\"pipeline\":\"revenue\",\"key.country\":[\"FR\",\"DE\"]}");
+    fake_subscribe(&fixture, &one, "aggregations",
+                   ",\"filters\":{\"pipeline\":\"revenue\",\"key.country\":[\"FR\",\"DE\"]}");
     fake_member(&one, "subscription_id", first, sizeof first);
-    fake_subscribe(&fixture, &two, "aggregations",
-                   ",\"filters\":{\"key.country\":[\"DE\",\"FR\",\"DE\"],\"pipeline\":[\"revenue\"]},\"snapshot\":false");
+    fake_subscribe(
+        &fixture, &two, "aggregations",
+        ",\"filters\":{\"key.country\":[\"DE\",\"FR\",\"DE\"],\"pipeline\":[\"revenue\"]},\"snapshot\":false");
     fake_member(&two, "subscription_id", second, sizeof second);
     assert_string_equal(first, second);
     assert_int_equal(hub_statistics(fixture.hub).groups, 1);
@@ -198,7 +216,8 @@ static void the_same_again_by_one_client_has_an_id_of_its_own(void **state)
 static void every_type_is_confirmed_and_the_129th_is_refused(void **state)
 {
     (void)state;
-    static const char *const types[] = {"events", "metrics", "alerts", "predictions", "aggregations", "system_status"};
+    static const char *const types[] = {"events",      "metrics",      "alerts",
+                                        "predictions", "aggregations", "system_status"};
     FIXTURE;
     for (int i = 0; i < HUB_CLIENT_SUBSCRIPTIONS_MAX; i++)
         fake_subscribe(&fixture, &one, types[i % 6], ",\"filters\":{}");
@@ -285,8 +304,10 @@ static void events_go_to_subscribers_of_their_source(void **state)
     fixture_event(&fixture, 1, "{\"user\":{\"name\":\"b\"},\"amount\":4}");
     fixture_event(&fixture, 1, "{\"amount\":3}");
     fixture_turn(&fixture, 0);
-    fake_expect(&one, "\"data\":{\"subscription_type\":\"events\",\"event\":{\"user\":{\"name\":\"a\\u00fc\"},\"amount\":9}},"
-                      "\"metadata\":{\"position\":\"3-e0\",\"source\":\"clicks\",\"partition\":3,\"offset\":41}}");
+    fake_expect(
+        &one,
+        "\"data\":{\"subscription_type\":\"events\",\"event\":{\"user\":{\"name\":\"a\\u00fc\"},\"amount\":9}},"
+        "\"metadata\":{\"position\":\"3-e0\",\"source\":\"clicks\",\"partition\":3,\"offset\":41}}");
     fake_expect_none(&one);
     fake_expect(&two, "\"amount\":4}}");
     fake_expect_none(&two);
@@ -365,8 +386,10 @@ static void conflation_keeps_the_final_row_beside_the_next_early_one(void **stat
     fixture_emit(&fixture, "FR", 1, 1);
     fixture_turn(&fixture, 10 * MS);
     fake_expect(&one, "\"window_start\":1000");
-    struct fixture_row rows[] = {{0, "FR", 2, 1, EMIT_EARLY, 0}, {0, "FR", 2, 2, EMIT_FINAL, 0},
-                                 {0, "FR", 3, 1, EMIT_EARLY, 0}, {0, "FR", 3, 2, EMIT_EARLY, 0},
+    struct fixture_row rows[] = {{0, "FR", 2, 1, EMIT_EARLY, 0},
+                                 {0, "FR", 2, 2, EMIT_FINAL, 0},
+                                 {0, "FR", 3, 1, EMIT_EARLY, 0},
+                                 {0, "FR", 3, 2, EMIT_EARLY, 0},
                                  {0, "FR", 1, 3, EMIT_UPDATE, 1}};
     fixture_emit_rows(&fixture, rows, 5);
     fixture_turn(&fixture, 2 * SECOND);

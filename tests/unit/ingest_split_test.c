@@ -50,12 +50,8 @@ static void lines_are_numbered_with_the_blank_ones(void **state)
 {
     (void)state;
     static const struct split_case cases[] = {
-        {"{}", "0:{}|"},
-        {"{}\n", "0:{}|"},
-        {"{}\n{\"a\":1}\r\n\n \t\nx", "0:{}|1:{\"a\":1}|4:x|"},
-        {"\n\n{}", "2:{}|"},
-        {" {} ", "0: {} |"},
-        {"{\n[1]\n", "0:{|1:[1]|"},
+        {"{}", "0:{}|"},     {"{}\n", "0:{}|"},   {"{}\n{\"a\":1}\r\n\n \t\nx", "0:{}|1:{\"a\":1}|4:x|"},
+        {"\n\n{}", "2:{}|"}, {" {} ", "0: {} |"}, {"{\n[1]\n", "0:{|1:[1]|"},
     };
     assert_all(cases, sizeof cases / sizeof *cases);
 }
@@ -80,8 +76,8 @@ static void empty_body_and_broken_array_are_refused(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
-        "",       " \r\n\t", "[",        "[1",         "[1,",    "[1,]",    "[,1]",  "[1,,2]", "[1]x",   "[] []",
-        "[1}",    "[{]",     "[{\"a\":1}", "[\"a]",     "[\"a\\\"]", "[\"\\", "[[]",   "[\"",    "[1]\n{}"};
+        "",    " \r\n\t", "[",          "[1",    "[1,",       "[1,]",  "[,1]", "[1,,2]", "[1]x",   "[] []",
+        "[1}", "[{]",     "[{\"a\":1}", "[\"a]", "[\"a\\\"]", "[\"\\", "[[]",  "[\"",    "[1]\n{}"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
         assert_splits(slice_of(bodies[i]), "refused");
 }
@@ -89,7 +85,8 @@ static void empty_body_and_broken_array_are_refused(void **state)
 static void nul_bytes_end_nothing(void **state)
 {
     (void)state;
-    assert_splits(SLICE("a\0b\nc"), (const char[]){"0:a"}); /* compared as text: the record goes on behind the NUL */
+    assert_splits(SLICE("a\0b\nc"),
+                  (const char[]){"0:a"}); /* compared as text: the record goes on behind the NUL */
     assert_splits(SLICE("[1,\0]"), (const char[]){"0:1|1:"});
 }
 

@@ -170,15 +170,17 @@ static void too_big_event_is_rejected_alone(void **state)
 static void equal_keys_go_to_one_partition(void **state)
 {
     (void)state;
-    struct ingest_request *request = send_body(
-        1, "{" T ",\"u\":\"a\"}\n{" T ",\"u\":\"b\"}\n{" T ",\"u\":\"c\"}\n{" T ",\"u\":\"d\"}\n{" T ",\"u\":\"e\"}\nbad");
+    struct ingest_request *request =
+        send_body(1, "{" T ",\"u\":\"a\"}\n{" T ",\"u\":\"b\"}\n{" T ",\"u\":\"c\"}\n{" T ",\"u\":\"d\"}\n{" T
+                     ",\"u\":\"e\"}\nbad");
     assert_int_equal(request->accepted, 5);
     free_request(request);
     request = send_body(1, "{" T ",\"u\":\"e\"}\n{" T ",\"u\":\"c\"}");
     free_request(request);
     uint32_t homes[5] = {0}, found = 0;
     for (uint32_t p = 0; p < 4; p++) {
-        struct source_reader *reader = event_log_reader_open(event_log, 1, p, (struct source_position){0}, NULL);
+        struct source_reader *reader =
+            event_log_reader_open(event_log, 1, p, (struct source_position){0}, NULL);
         struct batch *batch = batch_create();
         struct error error;
         int64_t next_us;

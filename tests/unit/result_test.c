@@ -1,8 +1,11 @@
 /* Result records as text, and the order of keys. */
 #include "window_fixture.h"
 
-static const struct result_shape shape = {
-    .pipeline = "revenue", .key_count = 2, .key_names = {"country", "n"}, .value_count = 2, .value_names = {"orders", "p\"q"}};
+static const struct result_shape shape = {.pipeline = "revenue",
+                                          .key_count = 2,
+                                          .key_names = {"country", "n"},
+                                          .value_count = 2,
+                                          .value_names = {"orders", "p\"q"}};
 
 static struct text_reference put(struct result_block *block, const char *text)
 {
@@ -45,10 +48,11 @@ static void record_has_the_fields_of_the_contract(void **state)
     struct result_block *block = make_block();
     result_block_encode(block);
     struct slice json = result_block_json(block, 0);
-    const char *want = "{\"id\":\"revenue|[\\\"FR\\\",7]|1700000000000\",\"pipeline\":\"revenue\",\"window_start\":1700000000000,"
-                       "\"window_end\":1700000010000,\"key\":{\"country\":\"FR\",\"n\":7},\"values\":{\"orders\":12,\"p\\\"q\":345.5},"
-                       "\"emit\":\"final\",\"revision\":0,\"receipt\":{\"on_time\":12,\"late_accepted\":0,\"late_dropped\":0,"
-                       "\"type_errors\":3,\"closed_by\":\"watermark\",\"watermark\":1700000010004}}";
+    const char *want =
+        "{\"id\":\"revenue|[\\\"FR\\\",7]|1700000000000\",\"pipeline\":\"revenue\",\"window_start\":1700000000000,"
+        "\"window_end\":1700000010000,\"key\":{\"country\":\"FR\",\"n\":7},\"values\":{\"orders\":12,\"p\\\"q\":345.5},"
+        "\"emit\":\"final\",\"revision\":0,\"receipt\":{\"on_time\":12,\"late_accepted\":0,\"late_dropped\":0,"
+        "\"type_errors\":3,\"closed_by\":\"watermark\",\"watermark\":1700000010004}}";
     assert_int_equal(json.size, strlen(want));
     assert_memory_equal(json.data, want, json.size);
     result_block_release(block);
@@ -116,9 +120,15 @@ static void keys_are_ordered_by_type_then_value(void **state)
         uint8_t kind;
         union value value;
         const char *text;
-    } keys[] = {{VALUE_NULL, {0}, NULL},          {VALUE_BOOL, {.i = 0}, NULL},  {VALUE_BOOL, {.i = 1}, NULL},
-                {VALUE_DOUBLE, {.d = -1.5}, NULL}, {VALUE_INT, {.i = -1}, NULL},  {VALUE_INT, {.i = INT64_MAX}, NULL},
-                {VALUE_DOUBLE, {.d = 0x1p63}, NULL}, {VALUE_STRING, {0}, "1"},     {VALUE_STRING, {0}, "a"}};
+    } keys[] = {{VALUE_NULL, {0}, NULL},
+                {VALUE_BOOL, {.i = 0}, NULL},
+                {VALUE_BOOL, {.i = 1}, NULL},
+                {VALUE_DOUBLE, {.d = -1.5}, NULL},
+                {VALUE_INT, {.i = -1}, NULL},
+                {VALUE_INT, {.i = INT64_MAX}, NULL},
+                {VALUE_DOUBLE, {.d = 0x1p63}, NULL},
+                {VALUE_STRING, {0}, "1"},
+                {VALUE_STRING, {0}, "a"}};
     for (uint32_t i = 0; i < 9; i++) {
         block->keys[0].kinds[i] = keys[i].kind;
         block->keys[0].values[i] = keys[i].value;

@@ -11,7 +11,8 @@
 
 enum { ITEM_COUNT = 200000 };
 
-static void full_ring_refuses_and_takes_again_after_a_pop(void **state) {
+static void full_ring_refuses_and_takes_again_after_a_pop(void **state)
+{
     (void)state;
     struct ring ring;
     int items[3];
@@ -33,13 +34,16 @@ struct two_threads {
     struct waker producer, consumer;
 };
 
-static void *produce(void *argument) {
+static void *produce(void *argument)
+{
     struct two_threads *both = argument;
-    for (uintptr_t i = 1; i <= ITEM_COUNT; i++) ring_push_wait(&both->ring, (void *)i);
+    for (uintptr_t i = 1; i <= ITEM_COUNT; i++)
+        ring_push_wait(&both->ring, (void *)i);
     return NULL;
 }
 
-static void items_cross_threads_in_order_and_none_is_lost(void **state) {
+static void items_cross_threads_in_order_and_none_is_lost(void **state)
+{
     (void)state;
     struct two_threads both;
     waker_open(&both.producer);
@@ -48,7 +52,8 @@ static void items_cross_threads_in_order_and_none_is_lost(void **state) {
     pthread_t thread = thread_start("producer", produce, &both);
     for (uintptr_t want = 1; want <= ITEM_COUNT; want++) {
         void *item = NULL;
-        while (!item) item = ring_pop_wait(&both.ring, -1);
+        while (!item)
+            item = ring_pop_wait(&both.ring, -1);
         assert_int_equal((uintptr_t)item, want);
     }
     thread_join(thread);
@@ -57,7 +62,8 @@ static void items_cross_threads_in_order_and_none_is_lost(void **state) {
     waker_close(&both.consumer);
 }
 
-static void wake_before_the_wait_is_not_lost(void **state) {
+static void wake_before_the_wait_is_not_lost(void **state)
+{
     (void)state;
     struct waker waker;
     waker_open(&waker);
@@ -67,7 +73,8 @@ static void wake_before_the_wait_is_not_lost(void **state) {
     waker_close(&waker);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_ring_refuses_and_takes_again_after_a_pop),
         cmocka_unit_test(items_cross_threads_in_order_and_none_is_lost),

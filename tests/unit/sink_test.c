@@ -128,7 +128,8 @@ static void write_that_fails_leaves_no_half_line(void **state)
 static void file_that_cannot_be_opened_is_an_error_that_names_it(void **state)
 {
     (void)state;
-    struct config_sink config = {.name = "trail", .kind = SINK_FILE, .path = temporary_path(&folder, "no/such/out")};
+    struct config_sink config = {
+        .name = "trail", .kind = SINK_FILE, .path = temporary_path(&folder, "no/such/out")};
     struct sink *sink;
     struct error error = {{0}};
     assert_int_not_equal(sink_open(&config, &sink, &error), STATUS_OK);

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static inline int temporary_remove_entry(const char *path, const struct stat *info, int kind, struct FTW *walk)
+static inline int temporary_remove_entry(const char *path, const struct stat *info, int kind,
+                                         struct FTW *walk)
 {
     (void)info;
     (void)kind;

@@ -26,10 +26,10 @@ struct cell {
     double d;
     const char *text;
 };
-#define NOTHING ((struct cell){.kind = VALUE_NULL})
+#define NOTHING    ((struct cell){.kind = VALUE_NULL})
 #define INTEGER(x) ((struct cell){.kind = VALUE_INT, .i = (x)})
-#define NUMBER(x) ((struct cell){.kind = VALUE_DOUBLE, .d = (x)})
-#define TEXT(x) ((struct cell){.kind = VALUE_STRING, .text = (x)})
+#define NUMBER(x)  ((struct cell){.kind = VALUE_DOUBLE, .d = (x)})
+#define TEXT(x)    ((struct cell){.kind = VALUE_STRING, .text = (x)})
 #define BOOLEAN(x) ((struct cell){.kind = VALUE_BOOL, .i = (x)})
 
 struct event {
@@ -97,7 +97,8 @@ static void fixture_keep(void *context, struct result_block *block)
 }
 
 /* `aggregates`: names such as "count" or "sum"; "count" alone is count(), all others take the value column. */
-static inline void fixture_init(struct fixture *fixture, const char *const *aggregates, uint32_t aggregate_count)
+static inline void fixture_init(struct fixture *fixture, const char *const *aggregates,
+                                uint32_t aggregate_count)
 {
     *fixture = (struct fixture){.clock = clock_manual(1000)};
     fixture->shape = (struct result_shape){
@@ -170,7 +171,8 @@ static inline void fixture_set(struct batch *batch, uint32_t column, uint32_t ro
 }
 
 /* One batch of one partition. */
-static inline void fixture_add(struct fixture *fixture, uint32_t partition, const struct event *events, uint32_t count)
+static inline void fixture_add(struct fixture *fixture, uint32_t partition, const struct event *events,
+                               uint32_t count)
 {
     struct batch *batch = batch_create();
     for (uint32_t i = 0; i < count; i++)
@@ -178,7 +180,8 @@ static inline void fixture_add(struct fixture *fixture, uint32_t partition, cons
     batch_prepare_columns(batch, 2);
     batch->row_count = count;
     batch->is_replay = fixture->is_replay;
-    uint32_t *rows = memory_allocate_array(count, sizeof *rows), *too_late = memory_allocate_array(count, sizeof *rows);
+    uint32_t *rows = memory_allocate_array(count, sizeof *rows),
+             *too_late = memory_allocate_array(count, sizeof *rows);
     int64_t *before_us = memory_allocate_array(count, sizeof *before_us);
     for (uint32_t i = 0; i < count; i++) {
         rows[i] = i;
@@ -200,8 +203,8 @@ static inline void fixture_add(struct fixture *fixture, uint32_t partition, cons
     };
     uint32_t too_late_count = 0;
     uint64_t too_late_before = fixture->counts.too_late;
-    window_operator_add(fixture->operators[partition % fixture->operator_count], &input, &fixture->counts, too_late,
-                        &too_late_count);
+    window_operator_add(fixture->operators[partition % fixture->operator_count], &input, &fixture->counts,
+                        too_late, &too_late_count);
     assert_int_equal(too_late_count, fixture->counts.too_late - too_late_before);
     free(rows);
     free(too_late);
@@ -214,7 +217,8 @@ static inline int64_t fixture_watermark(const struct fixture *fixture, uint32_t 
     int64_t smallest_us = TIME_MAX;
     for (uint32_t p = 0; p < fixture->spec.partition_count; p++) {
         int64_t now_us = watermark_us(&fixture->watermarks[p]);
-        if ((operator_index == UINT32_MAX || p % fixture->operator_count == operator_index) && now_us < smallest_us)
+        if ((operator_index == UINT32_MAX || p % fixture->operator_count == operator_index) &&
+            now_us < smallest_us)
             smallest_us = now_us;
     }
     return smallest_us;

@@ -5,8 +5,8 @@
 #include "window_fixture.h"
 
 enum { EVENTS_MAX = 400, GROUPS_MAX = 400, AGGREGATE_COUNT = 10 };
-static const char *const aggregates[AGGREGATE_COUNT] = {"count", "count_value", "sum", "mean", "min", "max",
-                                                        "stddev", "variance", "first", "last"};
+static const char *const aggregates[AGGREGATE_COUNT] = {"count", "count_value", "sum",      "mean",  "min",
+                                                        "max",   "stddev",      "variance", "first", "last"};
 
 struct stream {
     struct event events[FIXTURE_PARTITIONS][EVENTS_MAX];
@@ -99,10 +99,12 @@ static void run_model(struct model *model, const struct stream *stream, const st
             int64_t watermark = largest_us == TIME_NONE ? TIME_NONE : largest_us - stream->delay_us;
             if (event->time_us > largest_us)
                 largest_us = event->time_us;
-            int64_t start_us = event->time_us - ((event->time_us % spec->size_us) + spec->size_us) % spec->size_us;
+            int64_t start_us =
+                event->time_us - ((event->time_us % spec->size_us) + spec->size_us) % spec->size_us;
             int64_t end_us = start_us + spec->size_us;
             bool is_late = watermark >= end_us;
-            if (is_late && (spec->late != WINDOW_LATE_UPDATE || watermark >= end_us + spec->allowed_lateness_us)) {
+            if (is_late &&
+                (spec->late != WINDOW_LATE_UPDATE || watermark >= end_us + spec->allowed_lateness_us)) {
                 model->too_late++;
                 continue;
             }
@@ -116,7 +118,8 @@ static void run_model(struct model *model, const struct stream *stream, const st
 }
 
 /* Batches of random size, partitions in random order, now and then a turn of the merger. */
-static void run_windows(struct fixture *fixture, const struct stream *stream, struct random *random, bool is_ordered)
+static void run_windows(struct fixture *fixture, const struct stream *stream, struct random *random,
+                        bool is_ordered)
 {
     uint32_t next[FIXTURE_PARTITIONS] = {0};
     for (uint32_t p = 0; p < stream->partition_count; p++)
@@ -176,7 +179,8 @@ static void expect_part(const struct record_copy *record, const struct part *par
     expect_near(record->values[7], variance, "variance", record);
 }
 
-static const struct record_copy *last_record(const struct fixture *fixture, const struct group *group, bool final)
+static const struct record_copy *last_record(const struct fixture *fixture, const struct group *group,
+                                             bool final)
 {
     char key[32];
     snprintf(key, sizeof key, "[%lld]", (long long)group->key);
@@ -199,7 +203,8 @@ static void expect_model(const struct fixture *fixture, const struct model *mode
     assert_int_equal(window_merger_stats(fixture->merger).gone_events, 0);
     for (uint32_t i = 0; i < model->group_count; i++) {
         const struct group *group = &model->groups[i];
-        const struct record_copy *final = last_record(fixture, group, true), *last = last_record(fixture, group, false);
+        const struct record_copy *final = last_record(fixture, group, true),
+                                 *last = last_record(fixture, group, false);
         assert_int_equal(final != NULL, group->on_time.events > 0);
         if (final)
             expect_part(final, &group->on_time);

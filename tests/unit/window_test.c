@@ -25,8 +25,8 @@ static void add_each(struct fixture *fixture, uint32_t partition, const struct e
         fixture_turn(fixture, false);
     }
 }
-#define ADD(fixture, partition, ...)                                                                                   \
-    add_each(fixture, partition, (const struct event[]){__VA_ARGS__},                                                  \
+#define ADD(fixture, partition, ...)                                  \
+    add_each(fixture, partition, (const struct event[]){__VA_ARGS__}, \
              sizeof((const struct event[]){__VA_ARGS__}) / sizeof(struct event))
 
 static void window_is_half_open_and_closes_when_the_watermark_reaches_its_end(void **state)
@@ -197,10 +197,12 @@ static void keys_keep_their_json_type_and_integral_doubles_are_integers(void **s
     start(&f);
     fixture_open(&f, 1, 1);
     ADD(&f, 0, of(0, INTEGER(1)), of(0, NUMBER(1.0)), of(0, TEXT("1")), of(0, BOOLEAN(1)), of(0, NOTHING),
-        of(0, NUMBER(-0.0)), of(0, INTEGER(0)), of(0, TEXT("")), of(0, NUMBER(1.5)), of(0, TEXT("longer than eight")),
-        of(0, NUMBER((double)NAN)), of(0, NUMBER((double)INFINITY)), of(0, TEXT("longer than eight")));
+        of(0, NUMBER(-0.0)), of(0, INTEGER(0)), of(0, TEXT("")), of(0, NUMBER(1.5)),
+        of(0, TEXT("longer than eight")), of(0, NUMBER((double)NAN)), of(0, NUMBER((double)INFINITY)),
+        of(0, TEXT("longer than eight")));
     fixture_end(&f);
-    const char *keys[] = {"[1]", "[\"1\"]", "[true]", "[null]", "[0]", "[\"\"]", "[1.5]", "[\"longer than eight\"]"};
+    const char *keys[] = {"[1]", "[\"1\"]", "[true]", "[null]",
+                          "[0]", "[\"\"]",  "[1.5]",  "[\"longer than eight\"]"};
     const uint64_t counts[] = {2, 1, 1, 3, 2, 1, 1, 2};
     assert_int_equal(f.record_count, 8);
     for (size_t i = 0; i < 8; i++) {
