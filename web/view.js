@@ -43,6 +43,11 @@ function spanOf(windows) {
   return [first, Math.max(last.start, first + 1)];
 }
 
+/** Characters that the labels need, in steps, so that the plot does not change its width with every value. */
+function roomFor(lines) {
+  return Math.ceil(Math.max(8, ...lines.map(({ label }) => label.length)) / 4) * 4;
+}
+
 function totalLines(results, windows, aggregate, combine, filter) {
   const values = windows.map((window) => results.total(window, aggregate, combine, filter));
   const { closed, open } = splitOpen(windows, values);
@@ -84,7 +89,7 @@ export function chartView({ results, aggregate, expression, filter, picked }) {
     lines,
     revised: combine || single ? windows.flatMap(({ revised, closed }, index) => (revised && closed ? [index] : [])) : [],
     span: spanOf(windows),
-    labelCharacters: combine || single ? 10 : 20,
+    labelCharacters: combine || single ? 10 : roomFor(lines),
     windows,
   };
 }

@@ -2,6 +2,9 @@
 
 import { durationText } from "./format.js";
 
+/* A unit does not wander to the next line without its number. */
+const lasting = (ms) => durationText(ms).replace(" ", "\u00a0");
+
 const PATH = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$/;
 
 /** "properties.amount" → "amount"; an expression stays as it is. */
@@ -42,10 +45,10 @@ export function aggregateWords(expression) {
 
 export function windowWords(window) {
   if (!window) return "event by event";
-  if (window.kind === "session") return `per session (gap ${durationText(window.gap_ms)})`;
+  if (window.kind === "session") return `per session (gap ${lasting(window.gap_ms)})`;
   if (window.kind === "global") return "since the start";
-  if (window.kind === "sliding") return `over ${durationText(window.size_ms)}, every ${durationText(window.slide_ms)}`;
-  return `every ${durationText(window.size_ms)}`;
+  if (window.kind === "sliding") return `over ${lasting(window.size_ms)}, every ${lasting(window.slide_ms)}`;
+  return `every ${lasting(window.size_ms)}`;
 }
 
 /** The whole pipeline, told by one of its aggregates. */

@@ -73,7 +73,7 @@ test("it asks for the current rows first", async () => {
 test("a card tells its pipeline in words", async () => {
   const { page, context } = await open(browser, weir.url);
   await drawn(page);
-  assert.equal(await textOf(page, ".card .words"), 'sum of amount by country, every 1 s, where event_type == "purchase"');
+  assert.equal(await textOf(page, ".card .words"), 'sum of amount by country, every 1\u00a0s, where event_type == "purchase"');
   await page.getByRole("button", { name: "orders" }).click();
   await until(() => textOf(page, ".card .words"), (words) => words.startsWith("number of events by country"));
   await context.close();
@@ -111,11 +111,13 @@ for (const width of [360, 1280, 2560]) {
         const luminance = (element) => getComputedStyle(element).backgroundColor.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
         const outside = [...document.querySelectorAll("main *")].filter((element) => !element.closest(".scroll, pre, .unseen, svg, .keys, .tile, .uplot")
           && element.getBoundingClientRect().right > innerWidth + 1);
-        return { overflow: document.documentElement.scrollWidth - innerWidth, background: luminance(document.body), outside: outside.map(({ className, tagName }) => `${tagName} ${className}`) };
+        const cut = [...document.querySelectorAll(".figures, .figures > *")].filter((element) => element.scrollWidth > element.clientWidth + 1);
+        return { cut: cut.map(({ textContent }) => textContent), overflow: document.documentElement.scrollWidth - innerWidth, background: luminance(document.body), outside: outside.map(({ className, tagName }) => `${tagName} ${className}`) };
       });
       const first = await measure();
       assert.equal(first.overflow, 0);
       assert.deepEqual(first.outside, []);
+      assert.deepEqual(first.cut, []);
       assert.equal(first.background < 200, colorScheme === "dark");
       await page.locator("#card-revenue").click();
       await until(() => page.locator("table.records tbody tr").count(), (count) => count > 3, { what: "the table" });

@@ -92,7 +92,7 @@ test("expressions read as words", () => {
   };
   for (const [expression, expected] of Object.entries(words)) assert.equal(aggregateWords(expression), expected);
   const info = { key: ["country", "city"], window: { kind: "tumbling", size_ms: 10_000 }, where: "amount > 0" };
-  assert.equal(pipelineWords(info, { expression: "sum(amount)" }), "sum of amount by country and city, every 10 s, where amount > 0");
+  assert.equal(pipelineWords(info, { expression: "sum(amount)" }), "sum of amount by country and city, every 10\u00a0s, where amount > 0");
   assert.equal(mainAggregate([{ name: "n", expression: "count()" }, { name: "s", expression: "sum(x)" }]), "s");
 });
 
