@@ -20,7 +20,7 @@ void buffer_deinit(struct buffer *buffer)
 
 char *buffer_reserve(struct buffer *buffer, size_t size)
 {
-    if (buffer->capacity - buffer->size < size) {
+    if (!buffer->data || buffer->capacity - buffer->size < size) {
         size_t capacity = buffer->capacity ? buffer->capacity : BUFFER_FIRST_CAPACITY;
         while (capacity - buffer->size < size)
             capacity *= 2;

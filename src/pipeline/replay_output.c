@@ -192,7 +192,8 @@ static void print_entry(struct replay_output *output, FILE *file, const struct e
 
 static void print_last_states(struct replay_output *output, FILE *file, struct entry_list *list)
 {
-    qsort(list->entries, list->count, sizeof *list->entries, compare_by_key);
+    if (list->count)
+        qsort(list->entries, list->count, sizeof *list->entries, compare_by_key);
     for (size_t i = 0; i < list->count; i++) {
         const struct entry *entry = &list->entries[i], *next = entry + 1;
         bool is_last =
@@ -206,8 +207,9 @@ void replay_output_step(struct replay_output *output, uint32_t pipeline_index, i
 {
     struct pipeline_output *pipeline = &output->pipelines[pipeline_index];
     if (output->shows_revisions) {
-        qsort(pipeline->step.entries, pipeline->step.count, sizeof *pipeline->step.entries,
-              compare_by_window);
+        if (pipeline->step.count)
+            qsort(pipeline->step.entries, pipeline->step.count, sizeof *pipeline->step.entries,
+                  compare_by_window);
         for (size_t i = 0; i < pipeline->step.count; i++) {
             print_entry(output, pipeline->file, &pipeline->step.entries[i]);
         }

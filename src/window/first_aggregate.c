@@ -6,6 +6,12 @@ static bool is_text(uint8_t kind)
     return kind == VALUE_STRING || kind == VALUE_JSON;
 }
 
+/* A pane of empty texts has no bytes to point into. */
+static const char *text_of(const struct pick_state *state, const struct pane *pane)
+{
+    return state->value.s.size ? pane->text.data + state->value.s.offset : "";
+}
+
 /* Puts the text where the state's old one was, or at the end of the pane. False when the pane is full of text. */
 static bool place_text(struct pick_state *state, struct pane *pane, const char *text, uint32_t size)
 {
@@ -73,8 +79,7 @@ void pick_merge(const struct aggregate_merge *merge, int sign)
         struct pick_state *into = merge_into(merge, i);
         if (from->kind == VALUE_NULL || (into->kind != VALUE_NULL && sign * pick_compare(from, into) > 0))
             continue;
-        const char *text =
-            is_text((uint8_t)from->kind) ? merge->from_pane->text.data + from->value.s.offset : NULL;
+        const char *text = is_text((uint8_t)from->kind) ? text_of(from, merge->from_pane) : NULL;
         take(into, merge->into_pane, from, text);
     }
 }
@@ -100,7 +105,7 @@ void pick_finish(const struct aggregate_finish *finish)
         if (!is_text((uint8_t)state->kind))
             continue;
         finish->values[i].s.offset = (uint32_t)finish->bytes->size;
-        buffer_append(finish->bytes, finish->pane->text.data + state->value.s.offset, state->value.s.size);
+        buffer_append(finish->bytes, text_of(state, finish->pane), state->value.s.size);
     }
 }
 
@@ -110,7 +115,7 @@ void pick_save(const char *state, const struct pane *pane, struct buffer *out)
     copy.text_room = 0;
     buffer_append(out, &copy, sizeof copy);
     if (is_text((uint8_t)copy.kind))
-        buffer_append(out, pane->text.data + copy.value.s.offset, copy.value.s.size);
+        buffer_append(out, text_of(&copy, pane), copy.value.s.size);
 }
 
 bool pick_load(char *state, struct pane *pane, struct slice *in)
