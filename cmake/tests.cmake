@@ -57,6 +57,6 @@ foreach(source ${weir_browser_tests})
   get_filename_component(name ${source} NAME_WE)
   add_test(NAME browser/${name} COMMAND node --test ${source} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/tests/browser)
   # One at a time: a page drawn by a browser that waits for a core says nothing about the page.
-  set_tests_properties(browser/${name} PROPERTIES LABELS browser TIMEOUT 300 RESOURCE_LOCK browser
+  set_tests_properties(browser/${name} PROPERTIES LABELS browser TIMEOUT 300 RUN_SERIAL ON
                        ENVIRONMENT "${weir_test_environment}")
 endforeach()
