@@ -22,6 +22,7 @@ test("after kill -9 and restart the page goes on from its last position", async 
   const { page, context, noise, frames } = await open(browser, weir.url);
   await until(() => newestWindow(page), Boolean, { what: "a result" });
   await until(() => textOf(page, ".health"), (text) => text === "everything is fine");
+  await until(() => page.locator(".keys tbody tr:not(.blank)").count(), (count) => count > 3, { what: "rows of keys" });
   await weir.kill();
 
   await until(() => textOf(page, ".health"), (text) => text === "disconnected", { what: "the state disconnected" });
