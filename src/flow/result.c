@@ -117,19 +117,13 @@ static void append_duration(struct buffer *out, int64_t duration_us)
     buffer_append_text(out, "s\"");
 }
 
-/* A block of empty texts has no bytes to point into. */
-static struct slice text_of(const char *bytes, union value value)
-{
-    return value.s.size ? (struct slice){bytes + value.s.offset, value.s.size} : (struct slice){"", 0};
-}
-
 void value_json(struct buffer *out, enum value_kind kind, union value value, const char *bytes)
 {
     switch (kind) {
     case VALUE_BOOL: buffer_json_bool(out, value.i != 0); return;
     case VALUE_INT: buffer_json_int(out, value.i); return;
     case VALUE_DOUBLE: buffer_json_double(out, value.d); return;
-    case VALUE_STRING: buffer_json_string(out, text_of(bytes, value)); return;
+    case VALUE_STRING: buffer_json_string(out, value_text(bytes, value)); return;
     case VALUE_JSON: append_raw_json(out, bytes + value.s.offset, value.s.size); return;
     case VALUE_TIMESTAMP:
         buffer_append_char(out, '"');

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "base/slice.h"
+
 enum value_kind {
     VALUE_NULL = 0,      /* JSON null and a missing field are the same */
     VALUE_BOOL = 1,      /* .i is 0 or 1 */
@@ -34,6 +36,12 @@ struct column {
     union value *values; /* undefined where the kind is VALUE_NULL */
     uint32_t kind_mask;  /* OR of 1u << kind over all rows: kernels choose their loop by it */
 };
+
+/* A string or JSON value whose text lies in `bytes`, which is NULL where all texts so far are empty. */
+static inline struct slice value_text(const char *bytes, union value value)
+{
+    return value.s.size ? (struct slice){bytes + value.s.offset, value.s.size} : (struct slice){"", 0};
+}
 
 static inline uint32_t value_kind_bit(enum value_kind kind)
 {
