@@ -123,7 +123,7 @@ void value_json(struct buffer *out, enum value_kind kind, union value value, con
     case VALUE_BOOL: buffer_json_bool(out, value.i != 0); return;
     case VALUE_INT: buffer_json_int(out, value.i); return;
     case VALUE_DOUBLE: buffer_json_double(out, value.d); return;
-    case VALUE_STRING: buffer_json_string(out, value_text(bytes, value)); return;
+    case VALUE_STRING: buffer_json_string(out, value_slice(bytes, value)); return;
     case VALUE_JSON: append_raw_json(out, bytes + value.s.offset, value.s.size); return;
     case VALUE_TIMESTAMP:
         buffer_append_char(out, '"');

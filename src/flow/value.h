@@ -38,7 +38,7 @@ struct column {
 };
 
 /* A string or JSON value whose text lies in `bytes`, which is NULL where all texts so far are empty. */
-static inline struct slice value_text(const char *bytes, union value value)
+static inline struct slice value_slice(const char *bytes, union value value)
 {
     return value.s.size ? (struct slice){bytes + value.s.offset, value.s.size} : (struct slice){"", 0};
 }

@@ -40,7 +40,7 @@ static int compare_values(const struct result_block *a, uint8_t kind_a, union va
     case VALUE_DOUBLE: return compare_numbers(kind_a, value_a, kind_b, value_b);
     case VALUE_STRING:
     case VALUE_JSON:
-        return slice_compare(value_text(a->bytes.data, value_a), value_text(b->bytes.data, value_b));
+        return slice_compare(value_slice(a->bytes.data, value_a), value_slice(b->bytes.data, value_b));
     default: return (value_a.i > value_b.i) - (value_a.i < value_b.i);
     }
 }
