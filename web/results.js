@@ -135,7 +135,7 @@ export class Results {
   /** All records, newest window first. */
   records() {
     if (this.loose.size > 0) return [...this.loose.values()].reverse();
-    return this.starts.toReversed().flatMap((start) => [...this.windows.get(start).rows.values()]);
+    return [...this.starts].reverse().flatMap((start) => [...this.windows.get(start).rows.values()]);
   }
 
   /** One value of all keys of `window` that `filter` lets through; null when there is none. */

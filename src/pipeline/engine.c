@@ -167,8 +167,6 @@ struct engine *engine_create(const struct engine_options *options, struct config
         engine_destroy(engine);
         return NULL;
     }
-    health_report(engine->health, "engine", HEALTH_DEGRADED,
-                  "recovering: events of open windows are read again");
     if (engine->log) {
         engine->ingest = ingest_create(engine->config, engine->log, engine->health, &engine->accept_latency,
                                        engine->io_waker);

@@ -84,8 +84,8 @@ enum status recovery_load(struct engine *engine, struct error *error)
         }
     }
     if (replayed)
-        log_write(LOG_INFO, "engine", "recovering: reading %" PRId64 " events of open windows again",
-                  replayed);
+        health_report(engine->health, "engine", HEALTH_DEGRADED,
+                      "recovering: %" PRId64 " events of open windows are read again", replayed);
     arena_deinit(&arena);
     return status;
 }
