@@ -6,7 +6,7 @@
  *
  * A row has all that an event of its key touches, so an event costs one or two cache lines of it whatever the number of
  * aggregates; the kernels still run over a whole batch, one aggregate at a time. (A column of its own per aggregate was
- * measured: at 100k keys every aggregate then misses the cache for itself.) */
+ * the expectation, not measured here: with many keys every aggregate then misses the cache for itself.) */
 #pragma once
 
 #include <stdatomic.h>
