@@ -5,8 +5,8 @@
  *   pane->text:   key text of more than 8 bytes, values of first() and last()
  *
  * A row has all that an event of its key touches, so an event costs one or two cache lines of it whatever the number of
- * aggregates; the kernels still run over a whole batch, one aggregate at a time. (A column of its own per aggregate was
- * the expectation, not measured here: with many keys every aggregate then misses the cache for itself.) */
+ * aggregates; the kernels still run over a whole batch, one aggregate at a time. A column of its own per aggregate
+ * would be expected to miss the cache once for each when there are many keys. */
 #pragma once
 
 #include <stdatomic.h>
