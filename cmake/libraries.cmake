@@ -30,6 +30,7 @@ weir_need_library(openssl/evp.h  crypto      libssl-dev         weir_libraries)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 target_link_libraries(weir_libraries INTERFACE Threads::Threads m)
+include(cmake/librdkafka.cmake)
 
 if(WEIR_TESTS)
   add_library(weir_test_libraries INTERFACE)
