@@ -44,10 +44,57 @@ enum on_bad { ON_BAD_DLQ, ON_BAD_SKIP, ON_BAD_FAIL };
 enum file_rate { FILE_RATE_MAX, FILE_RATE_REALTIME, FILE_RATE_PER_SECOND };
 enum config_time_unit { CONFIG_TIME_AUTO, CONFIG_TIME_S, CONFIG_TIME_MS, CONFIG_TIME_US, CONFIG_TIME_NS };
 
+enum kafka_profile { KAFKA_HIGH_THROUGHPUT, KAFKA_LOW_LATENCY };
+enum kafka_sasl { KAFKA_SASL_NONE, KAFKA_SASL_PLAIN, KAFKA_SASL_SCRAM_SHA_256, KAFKA_SASL_SCRAM_SHA_512, KAFKA_SASL_OAUTHBEARER };
+enum kafka_group_protocol { KAFKA_CLASSIC, KAFKA_CONSUMER };
+enum kafka_start { KAFKA_START_EARLIEST, KAFKA_START_LATEST };
+enum kafka_compression {
+    KAFKA_COMPRESSION_PROFILE, /* absent: as the profile says */
+    KAFKA_COMPRESSION_NONE,
+    KAFKA_COMPRESSION_GZIP,
+    KAFKA_COMPRESSION_SNAPPY,
+    KAFKA_COMPRESSION_LZ4,
+    KAFKA_COMPRESSION_ZSTD
+};
+
+/* How to reach a cluster: the same rows for sources and sinks. Secrets are resolved (`*_file` read); "" = absent is NULL. */
+struct config_kafka_connection {
+    const char **brokers;
+    uint32_t broker_count;
+    bool tls;                                    /* `tls: true`, or any member of `tls:` given */
+    const char *tls_ca, *tls_certificate, *tls_key; /* paths */
+    const char *tls_key_password;
+    bool tls_insecure_skip_verify;
+    enum kafka_sasl sasl;
+    const char *sasl_username, *sasl_password;
+    const char *oauth_token_url, *oauth_client_id, *oauth_client_secret, *oauth_scope;
+    struct config_named_text *properties; /* any librdkafka setting; wins over all else */
+    uint32_t property_count;
+};
+
 struct config_kafka_source {
-    const char **brokers, **topics;
-    uint32_t broker_count, topic_count;
-    const char *group, *profile;
+    struct config_kafka_connection connection;
+    const char **topics; /* a name, or a pattern that begins with ^ */
+    uint32_t topic_count;
+    const char *group;
+    enum kafka_profile profile;
+    enum kafka_group_protocol group_protocol;
+    const char *group_instance_id; /* static membership; NULL = none */
+    enum kafka_start start;        /* of a new group */
+    int64_t session_timeout_us;    /* 0 = as the profile says; classic only */
+    uint64_t buffer_size;          /* bytes fetched ahead, all partitions of the source together */
+    const char *partials_topic;    /* through which several processes of the group share windows; NULL = weir.GROUP.partials */
+    const char *dead_letter_topic; /* NULL = TOPIC.dlq of the record's topic; "" = none, the store alone */
+};
+
+/* What of a pipeline goes to a topic is decided by the pipeline: results of windows. */
+struct config_kafka_sink {
+    struct config_kafka_connection connection;
+    const char *topic;
+    enum kafka_profile profile;
+    enum kafka_compression compression;
+    bool transactional; /* results and offsets in one transaction */
+    const char *transactional_id; /* prefix; NULL = weir.SINK */
 };
 
 struct config_file_source {
@@ -113,13 +160,14 @@ struct config_pipeline {
     uint32_t sink_count;
 };
 
-enum sink_kind { SINK_FILE, SINK_CONSOLE, SINK_BLACKHOLE };
+enum sink_kind { SINK_FILE, SINK_CONSOLE, SINK_BLACKHOLE, SINK_KAFKA };
 
 struct config_sink {
     const char *name;
     struct config_place place;
     enum sink_kind kind;
     const char *path; /* file */
+    struct config_kafka_sink kafka;
 };
 
 struct config_server {

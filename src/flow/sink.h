@@ -7,6 +7,22 @@
 
 struct sink;
 
+/* A position of the source that a transactional sink commits together with what it was given. */
+struct sink_offset {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    const char *metadata; /* text; what recovery needs beside the offset */
+};
+
+/* What came of a commit. */
+enum sink_commit {
+    SINK_COMMITTED,
+    SINK_COMMIT_AGAIN,   /* nothing is decided yet; the same call again after a pause */
+    SINK_COMMIT_ABORTED, /* what was written since the last commit is gone, and may be written again */
+    SINK_COMMIT_FENCED,  /* the same, and another member owns the positions now: do not write it again */
+};
+
 struct sink_operations {
     const char *kind; /* "file", "console", "blackhole" */
     bool needs_json;  /* blocks must be encoded before write() */
@@ -15,6 +31,12 @@ struct sink_operations {
     enum status (*write)(struct sink *sink, const struct result_block *block, struct error *error);
     /* What was written is durable (as far as the kind can promise) when this returns STATUS_OK. Retried likewise. */
     enum status (*flush)(struct sink *sink, struct error *error);
+    /* Transactional kinds, else NULL: what was written since the last commit becomes visible together with the offsets, all or
+     * nothing. `group`: the consumer's rd_kafka_consumer_group_metadata_t. `error` says why when it is not committed. */
+    enum sink_commit (*commit)(struct sink *sink, const struct sink_offset *offsets, uint32_t offset_count,
+                               const void *group, struct error *error);
+    /* Transactional kinds, else NULL: what was written since the last commit is undone. */
+    void (*abort)(struct sink *sink);
     void (*close)(struct sink *sink);
 };
 
