@@ -36,5 +36,8 @@ bool kafka_client_trouble(struct kafka_client *client, struct error *error);
 /* The client's error callback has told of a fatal error: the handle must be made anew. */
 bool kafka_client_is_fatal(const struct kafka_client *client);
 
+/* For errors that come another way (a message's, a call's): kept and logged like those of the callback. Any thread. */
+void kafka_client_note(struct kafka_client *client, rd_kafka_resp_err_t code, const char *reason);
+
 /* Words for an error of librdkafka with what to do about it: "the broker refuses the password (SASL authentication ...)". */
 void kafka_error_text(rd_kafka_resp_err_t code, const char *reason, struct error *error);

@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "flow/sink.h"
 #include "flow/source.h"
+#include "source/kafka_consumer.h"
 #include "pipeline/engine.h"
 #include "pipeline/ingest.h"
 #include "pipeline/processor.h"
@@ -37,7 +38,10 @@ enum {
 /* One partition of one source. Owned by its shard, but for the atomics. */
 struct engine_partition {
     struct partition_state state;
-    struct source_reader *reader;
+    struct kafka_partition kafka; /* topic NULL: not of a kafka source */
+    struct source_reader *reader; /* NULL: a slot of a kafka source that holds no partition at present */
+    bool is_kafka;
+    uint32_t shard_index; /* of a kafka partition */
     struct batch *held;           /* realtime files: the batch that is read ahead; else NULL */
     bool holds_batch;             /* it is decoded and not yet due */
     int64_t realtime_origin_us;   /* monotonic clock minus event time of the first record */
@@ -64,6 +68,8 @@ struct pipeline_clock {
 
 struct partition_position {
     uint32_t source_index, partition;
+    const char *topic; /* NULL: not of a kafka source */
+    int32_t topic_partition;
     int64_t position; /* P */
     int64_t position_max_time_us;
     int64_t base; /* B, as far as the operators know; INT64_MAX = they hold nothing */
@@ -96,6 +102,7 @@ struct shard_published {
     struct source_counts *sources;
     struct pipeline_counts *pipelines;
     struct partition_stats *partitions; /* in the order of shard->partitions */
+    uint32_t partition_count;
 };
 
 struct shard {
@@ -117,11 +124,13 @@ struct shard {
     struct histogram decode_latency, window_latency;
     struct shard_published published;
     struct hub_input hub_input; /* events only */
+    bool is_resting;            /* under engine->rest.lock */
 };
 
 /* A point in the stream of blocks at which everything caused by the offsets before each position has been sent. */
 struct progress_mark {
     uint64_t epoch;
+    uint64_t run; /* of the memberships together: positions of kafka sources are those of this run */
     struct partition_position *positions; /* of all resumable partitions */
     uint32_t position_count;
     int64_t *closed_through_us; /* [pipeline_count] */
@@ -131,6 +140,7 @@ enum outlet_item_kind { OUTLET_RESULTS, OUTLET_DEAD_LETTERS, OUTLET_MARK, OUTLET
 
 struct outlet_item {
     enum outlet_item_kind kind;
+    uint64_t run; /* 0: nothing that came from a kafka source is in it */
     union {
         struct result_block *results;
         struct dead_letter_block *dead_letters;
@@ -166,6 +176,7 @@ struct merger {
     pthread_t thread;
     struct waker waker;
     struct window_merger **windows; /* [pipeline_count] */
+    bool is_resting;                /* under engine->rest.lock */
     struct shard_update **latest; /* [shard_count] without panes: clocks and positions of the newest update */
     uint64_t next_sequence, epoch;
     int64_t next_mark_us, next_publish_us;
@@ -178,6 +189,17 @@ struct merger {
     struct window_merger_stats *published; /* [pipeline_count] */
     struct hub_input hub_input;
 };
+
+/* Shards, then the merger, lay down their work for a moment, so that another thread may change what they own: which partitions
+ * there are, and what the windows hold. */
+struct engine_rest {
+    pthread_mutex_t lock; /* guards the flags of rest, is_resting of shards and merger */
+    pthread_cond_t changed;
+    pthread_mutex_t owner; /* one at a time asks for rest */
+    atomic_bool shards_should_rest, merger_should_rest; /* release by the asker, acquire by those who rest */
+};
+
+struct membership;
 
 struct engine {
     const struct config *config;
@@ -208,6 +230,9 @@ struct engine {
     atomic_bool *wants_events; /* [source_count] relaxed: a turn more or less does not matter */
     atomic_bool
         is_live; /* everything durable has been rebuilt; release by the merger, acquire by whoever asks */
+    /* Partitions that have reached what was durable wait there until all have: then windows hold exactly what they held, and
+     * nothing that was shown is shown again. Release by the merger and who sets it, acquire by the shards. */
+    atomic_bool is_replaying;
     atomic_bool should_stop;    /* release by engine_stop, acquire by shards */
     atomic_bool should_abandon; /* the deadline has passed: nobody waits for room any more */
 
@@ -216,10 +241,25 @@ struct engine {
     _Atomic uint64_t dead_letter_count, store_row_count, store_commit_count; /* relaxed statistics */
 
     struct ledger *ledger;
+
+    struct engine_rest rest;
+    bool has_transactional_sink; /* which commits the offsets with its results */
+    pthread_mutex_t failure_lock;
+    struct error failure; /* why the engine cannot go on; empty while it can */
+    struct membership **memberships; /* one for each consumer group that this process is a member of */
+    uint32_t membership_count;
+    struct membership **pipeline_memberships; /* [pipeline_count] whose partitions feed it; NULL = none's */
+    _Atomic uint64_t run;         /* counts the times that partitions of kafka sources were taken up; relaxed */
+    _Atomic uint64_t dropped_run; /* what came of this run and earlier ones is not to be written any more: another process
+                                   * has taken over. Release by the membership, acquire by the outlets. */
+    pthread_mutex_t durable_lock;
+    struct progress_mark *durable; /* the newest recorded mark, also of an earlier life; NULL = none */
 };
 
 /* shard.c */
 void shard_init(struct shard *shard, struct engine *engine, uint32_t index);
+/* Shares out the partitions that there are. While the shards rest, or before they run. */
+void shard_take_partitions(struct shard *shard);
 void shard_deinit(struct shard *shard);
 void *shard_main(void *shard);
 
@@ -240,12 +280,32 @@ void merger_init(struct merger *merger, struct engine *engine);
 void merger_deinit(struct merger *merger);
 void *merger_main(void *merger);
 
+/* engine_rest.c */
+/* Asks all shards and then the merger to rest, and waits until they do: what the shards had has been merged, and the blocks and a mark
+ * have been sent. False: the engine stops; nothing rests and nothing is to be ended. */
+bool engine_rest_begin(struct engine *engine);
+/* Forgets what the merger knows of the shards: they tell it anew. Only while all rest. */
+void engine_rest_end(struct engine *engine);
+/* A shard or the merger: lies down until it is over. */
+void engine_rest_here(struct engine *engine, bool *is_resting, const atomic_bool *should_rest);
+/* Empties a pipeline's windows and those of its operators. Only while all rest. */
+void engine_reset_pipeline(struct engine *engine, uint32_t pipeline_index);
+/* The engine stops: nobody rests any longer. */
+void engine_rest_stop(struct engine *engine);
+void engine_rest_init(struct engine *engine);
+void engine_rest_deinit(struct engine *engine);
+
 /* progress.c */
 /* The mark for what the merger has done so far. */
 struct progress_mark *progress_mark_create(const struct merger *merger);
 bool progress_mark_equal(const struct progress_mark *a, const struct progress_mark *b,
                          uint32_t pipeline_count);
 void progress_mark_destroy(struct progress_mark *mark);
+struct progress_mark *progress_mark_copy(const struct progress_mark *mark, uint32_t pipeline_count);
+/* Notes the mark as recorded; takes it. Any thread. */
+void engine_set_durable(struct engine *engine, struct progress_mark *mark);
+/* A copy, or NULL. Any thread. */
+struct progress_mark *engine_durable(struct engine *engine);
 
 /* outlet.c */
 /* `sink` NULL: the store's. Takes the sink. */
@@ -257,6 +317,8 @@ void outlet_push(struct outlet *outlet, struct outlet_item *item);
 struct outlet_item *outlet_item_create(enum outlet_item_kind kind);
 void outlet_item_destroy(struct outlet_item *item);
 size_t outlet_item_size(const struct outlet_item *item);
+/* It came of partitions that another process has taken over: not to be written. */
+bool outlet_item_is_dropped(const struct engine *engine, const struct outlet_item *item);
 
 /* store_outlet.c */
 void *store_outlet_main(void *outlet);

@@ -17,6 +17,7 @@ static void init_partition(struct engine *engine, uint32_t source_index, uint32_
     const struct config_source *source = &engine->config->sources[source_index];
     partition->state.source_index = source_index;
     partition->state.partition = number;
+    partition->is_kafka = source->kind == SOURCE_KAFKA;
     partition->state.filters_rows =
         source->kind == SOURCE_FILE && source->partition_by.text && source->partitions > 1;
     partition->state.watermark = (struct watermark){source->max_out_of_orderness_us, TIME_NONE};
@@ -53,6 +54,8 @@ enum status engine_open_readers(struct engine *engine, struct error *error)
 {
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
+        if (partition->is_kafka)
+            continue; /* the group decides which, and when */
         const struct source_reader_request request = {
             .source = &engine->config->sources[partition->state.source_index],
             .source_index = partition->state.source_index,

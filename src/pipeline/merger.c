@@ -53,6 +53,8 @@ static void emit_block(void *context, struct result_block *block)
             continue;
         struct outlet_item *item = outlet_item_create(OUTLET_RESULTS);
         item->results = result_block_acquire(block);
+        if (engine->pipeline_memberships[pipeline_index])
+            item->run = atomic_load_explicit(&engine->run, memory_order_relaxed);
         outlet_push(&engine->outlets[i], item);
     }
     if (engine->io_waker && engine->config->pipelines[pipeline_index].to_live)
@@ -142,6 +144,8 @@ static struct pipeline_clock pipeline_clock(const struct merger *merger, uint32_
 {
     struct pipeline_clock clock = {.active_us = TIME_MAX, .all_us = TIME_MAX, .ahead_us = TIME_NONE};
     for (uint32_t i = 0; i < merger->engine->shard_count; i++) {
+        if (!merger->latest[i])
+            continue;
         const struct pipeline_clock *part = &merger->latest[i]->clocks[pipeline_index];
         if (!part->has_partitions)
             continue;
@@ -214,9 +218,11 @@ static void send_mark(struct merger *merger, struct progress_mark *mark)
         struct outlet_item *item = outlet_item_create(OUTLET_MARK);
         item->mark = memory_allocate(sizeof *item->mark);
         item->mark->epoch = mark->epoch;
+        item->run = item->mark->run = mark->run;
         outlet_push(&engine->outlets[i], item);
     }
     struct outlet_item *item = outlet_item_create(OUTLET_MARK);
+    item->run = mark->run;
     item->mark = mark;
     outlet_push(&engine->outlets[0], item);
 }
@@ -266,14 +272,24 @@ static void try_to_go_live(struct merger *merger)
     if (merger->is_live || !all_shards(merger, offsetof(struct shard_update, is_live)))
         return;
     merger->is_live = true;
+    atomic_store_explicit(&merger->engine->is_replaying, false, memory_order_release);
+    for (uint32_t i = 0; i < merger->engine->shard_count; i++)
+        waker_wake(&merger->engine->shards[i].waker);
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++)
         window_merger_go_live(merger->windows[i]);
     health_report(merger->engine->health, "engine", HEALTH_OK, NULL);
     atomic_store_explicit(&merger->engine->is_live, true, memory_order_release);
 }
 
+static bool should_rest(const struct merger *merger)
+{
+    return atomic_load_explicit(&merger->engine->rest.merger_should_rest, memory_order_acquire);
+}
+
 static bool has_updates(const struct merger *merger)
 {
+    if (should_rest(merger))
+        return true;
     for (uint32_t i = 0; i < merger->engine->shard_count; i++) {
         if (ring_count(&merger->engine->shards[i].updates))
             return true;
@@ -312,6 +328,21 @@ static void run_turn(struct merger *merger)
         sleep_until(merger, next_us);
 }
 
+/* All that the shards had is merged, and what came of it sent, with a mark behind it. */
+static void rest(struct merger *merger)
+{
+    while (merge_updates(merger))
+        ;
+    merger->now_us = clock_monotonic_us(merger->engine->clock);
+    try_to_go_live(merger);
+    if (merger->is_live) {
+        advance_all(merger);
+        mark_progress(merger, true);
+    }
+    publish(merger, true);
+    engine_rest_here(merger->engine, &merger->is_resting, &merger->engine->rest.merger_should_rest);
+}
+
 /* Windows of sources that do not come back would be lost: they close as they are. */
 static void close_for_shutdown(struct merger *merger)
 {
@@ -332,7 +363,10 @@ void *merger_main(void *argument)
     struct merger *merger = argument;
     while (!all_shards(merger, offsetof(struct shard_update, is_last)) &&
            !engine_has_abandoned(merger->engine)) {
-        run_turn(merger);
+        if (should_rest(merger))
+            rest(merger);
+        else
+            run_turn(merger);
     }
     close_for_shutdown(merger);
     publish(merger, true);

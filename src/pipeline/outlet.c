@@ -50,6 +50,11 @@ size_t outlet_item_size(const struct outlet_item *item)
     return 0;
 }
 
+bool outlet_item_is_dropped(const struct engine *engine, const struct outlet_item *item)
+{
+    return item->run && item->run <= atomic_load_explicit(&engine->dropped_run, memory_order_acquire);
+}
+
 void outlet_init(struct outlet *outlet, struct engine *engine, const char *name, struct sink *sink)
 {
     outlet->engine = engine;
@@ -153,7 +158,8 @@ void *outlet_main(void *argument)
             continue;
         }
         atomic_fetch_sub_explicit(&outlet->queued_size, outlet_item_size(item), memory_order_relaxed);
-        goes_on = handle(outlet, item, &was_well);
+        if (!outlet_item_is_dropped(outlet->engine, item))
+            goes_on = handle(outlet, item, &was_well);
         outlet_item_destroy(item);
     }
     /* The store must not wait for a sink that has ended. */

@@ -204,6 +204,8 @@ static void plan_source(struct planner *planner, uint32_t source_index, const ui
     struct plan_source *source = &plan->sources[source_index];
     source->config = &plan->config->sources[source_index];
     source->partition_count = partition_counts ? partition_counts[source_index] : source->config->partitions;
+    if (!partition_counts && source->config->kind == SOURCE_KAFKA)
+        source->partition_count = CONFIG_MAX_PARTITIONS; /* slots: the brokers know how many there are */
     schema_init(&source->schema);
     source->time_column = path_column(planner, &source->schema, &source->config->time);
     source->partition_column = path_column(planner, &source->schema, &source->config->partition_by);

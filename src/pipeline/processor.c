@@ -47,6 +47,12 @@ struct window_operator *processor_operator(struct processor *processor, uint32_t
     return processor->operators[pipeline_index];
 }
 
+void processor_reset_pipeline(struct processor *processor, uint32_t pipeline_index)
+{
+    window_operator_destroy(processor->operators[pipeline_index]);
+    processor->operators[pipeline_index] = NULL;
+}
+
 static struct decoder *source_decoder(struct processor *processor, uint32_t source_index)
 {
     if (!processor->decoders[source_index]) {

@@ -53,6 +53,9 @@ void processor_deinit(struct processor *processor);
 /* The operator of a pipeline in this processor. */
 struct window_operator *processor_operator(struct processor *processor, uint32_t pipeline_index);
 
+/* Forgets what the pipeline's operator holds. */
+void processor_reset_pipeline(struct processor *processor, uint32_t pipeline_index);
+
 /* Decodes the batch, keeps the partition's own rows and judges the bad records. On a bad record of a source with
  * `on_bad: fail`: STATUS_INVALID, `error` says which, and nothing was counted. */
 NODISCARD

@@ -115,6 +115,11 @@ static enum status read_batch(struct shard *shard, struct engine_partition *part
         end_partition(engine, partition);
     if (status == STATUS_AGAIN && is_replay && partition->next_read_us == INT64_MAX)
         report_lost_log(engine, partition);
+    if (status == STATUS_NOT_FOUND && is_replay) {
+        partition->state.next_offset = partition->replay_until;
+        partition->next_read_us = now_us;
+        status = STATUS_AGAIN;
+    }
     bool is_error = status != STATUS_OK && status != STATUS_AGAIN && status != STATUS_END;
     if (is_error)
         partition->next_read_us = now_us + SOURCE_RETRY_US;
@@ -156,6 +161,12 @@ bool shard_read_partition(struct shard *shard, struct engine_partition *partitio
     }
     if (partition->has_error && now_us < partition->next_read_us)
         return false;
+    if (partition->state.next_offset >= partition->replay_until &&
+        atomic_load_explicit(&shard->engine->is_replaying, memory_order_acquire)) {
+        partition->next_read_us = INT64_MAX;
+        partition->state.last_record_us = now_us; /* it is we who wait */
+        return false;
+    }
     if (is_realtime(shard->engine, partition))
         return read_realtime(shard, partition, now_us);
     if (read_batch(shard, partition, shard->batch, now_us) != STATUS_OK)

@@ -77,9 +77,10 @@ static enum status put_progress(const struct engine *engine, const struct progre
         arena_allocate_zeroed(&arena, sizeof *progress.pipelines * (progress.pipeline_count + 1));
     for (uint32_t i = 0; i < mark->position_count; i++) {
         const struct partition_position *from = &mark->positions[i];
+        const char *source = engine->source_names[from->source_index];
         progress.positions[i] = (struct store_position){
-            .source = engine->source_names[from->source_index],
-            .partition = from->partition,
+            .source = from->topic ? arena_format(&arena, "%s:%s", source, from->topic) : source,
+            .partition = from->topic ? (uint32_t)from->topic_partition : from->partition,
             .position = from->position,
             .position_max_time_us = from->position_max_time_us,
             .base = from->base,
@@ -146,7 +147,11 @@ static void note_commit(struct store_outlet *self, const struct progress_mark *m
         atomic_fetch_add_explicit(&engine->store_row_count, block->row_count, memory_order_relaxed);
     }
     atomic_fetch_add_explicit(&engine->store_commit_count, 1, memory_order_relaxed);
+    if (mark)
+        engine_set_durable(engine, progress_mark_copy(mark, engine->plan->pipeline_count));
     for (uint32_t i = 0; mark && i < mark->position_count; i++) {
+        if (mark->positions[i].topic)
+            continue; /* the broker keeps what it keeps */
         struct engine_partition *partition =
             engine_find_partition(engine, mark->positions[i].source_index, mark->positions[i].partition);
         assert(partition);
@@ -191,6 +196,10 @@ static void release_items(struct store_outlet *self)
 static void take_item(struct store_outlet *self, struct outlet_item *item)
 {
     atomic_fetch_sub_explicit(&self->outlet->queued_size, outlet_item_size(item), memory_order_relaxed);
+    if (outlet_item_is_dropped(self->engine, item)) {
+        outlet_item_destroy(item);
+        return;
+    }
     switch (item->kind) {
     case OUTLET_RESULTS:
     case OUTLET_DEAD_LETTERS: self->items[self->item_count++] = item; return;

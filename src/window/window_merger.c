@@ -468,6 +468,21 @@ int64_t window_merger_tick(struct window_merger *merger, const struct clock *clo
     return next_us;
 }
 
+void window_merger_reset(struct window_merger *merger)
+{
+    for (uint32_t i = 0; i < merger->window_count; i++)
+        merged_window_destroy(merger->windows[i]);
+    merger->window_count = 0;
+    merger->marks->mark_count = 0;
+    merger->watermark_us = merger->finite_us = TIME_NONE;
+    merger->cause = CLOSED_BY_WATERMARK;
+    merger->next_change_us = TIME_MAX;
+    merger->has_updates = merger->is_silent = false;
+    merger->open_key_count = 0;
+    merger->moved_us = merger->next_early_us = 0;
+    merger->stats.closed_through_us = TIME_NONE;
+}
+
 /* --- recovery and statistics -------------------------------------------------------------------------------------------- */
 
 void window_merger_recover(struct window_merger *merger, int64_t closed_through_us)
