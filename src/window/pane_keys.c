@@ -398,6 +398,61 @@ void pane_find_rows_of(struct pane *pane, const struct pane *from, const uint32_
     indices_to_entries(pane, lookup->hashes, count, entries);
 }
 
+/* --- keys that were read ------------------------------------------------------------------------------------------------ */
+
+struct pane_row *pane_add_row(struct pane *pane)
+{
+    return append_empty_row(pane, 0);
+}
+
+bool pane_set_key_text(struct pane *pane, struct key_cell *cell, const char *text, uint32_t size)
+{
+    return cell_set_text(pane, cell, text, size);
+}
+
+uint8_t pane_key_canonical(uint8_t kind, union value *value)
+{
+    return canonical(kind, value);
+}
+
+/* The same as hash_rows makes of the key in a batch. */
+static uint32_t hash_row(const struct pane *pane, const struct pane_row *row)
+{
+    const struct window_spec *spec = pane->layout->spec;
+    uint64_t hash = spec->hash_seed;
+    for (uint32_t k = 0; k < spec->shape->key_count; k++) {
+        const struct key_cell *cell = &row->keys[k];
+        hash += cell->kind;
+        hash = is_text(cell->kind) ? hash_bytes(key_cell_text(pane, cell), cell->size, hash)
+                                   : hash_bytes(&cell->bits, sizeof cell->bits, hash);
+    }
+    return short_hash(hash);
+}
+
+/* False when the table has the key. */
+static bool enter_row(struct pane *pane, uint32_t index)
+{
+    struct pane_row *row = pane_row_at(pane, index);
+    uint32_t place = row->hash & pane->slot_mask;
+    for (uint64_t slot; (slot = pane->slots[place]) != 0; place = (place + 1) & pane->slot_mask) {
+        if (slot >> 32 == row->hash && rows_equal(pane, pane_row_at(pane, (uint32_t)slot - 1), pane, row))
+            return false;
+    }
+    pane->slots[place] = (uint64_t)row->hash << 32 | (index + 1);
+    return true;
+}
+
+bool pane_enter_rows(struct pane *pane)
+{
+    for (uint32_t i = 0; i < pane->row_count; i++) {
+        struct pane_row *row = pane_row_at(pane, i);
+        row->hash = hash_row(pane, row);
+        if (pane->kind != PANE_EARLY && !enter_row(pane, i))
+            return false;
+    }
+    return !pane->overflow_row || is_overflow_key(pane, pane_row_at(pane, pane->overflow_row - 1));
+}
+
 void pane_merge_rows(struct pane *into_pane, char *const *into, const struct pane *from_pane,
                      const char *const *from, uint32_t count)
 {
