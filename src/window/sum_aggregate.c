@@ -211,14 +211,15 @@ void sum_save(const char *state, const struct aggregate_save *save)
 bool sum_load(char *state, struct aggregate_load *load)
 {
     struct sum_state *sum = (struct sum_state *)(void *)state;
-    uint64_t header, high;
+    uint64_t header, count, high;
     if (!wire_get_varint(&load->in, &header))
         return false;
     if (!header)
         return true;
-    sum->count = header >> 2 & INT64_MAX >> 1;
-    if (!sum->count)
+    count = header >> 2;
+    if (!count)
         return false;
+    sum->count = count & ((UINT64_C(1) << 62) - 1);
     if ((header & 3) == SUM_INT) {
         int64_t value;
         if (!wire_get_signed(&load->in, &value))
