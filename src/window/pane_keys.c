@@ -167,7 +167,7 @@ static bool is_overflow_key(const struct pane *pane, const struct pane_row *row)
 }
 
 /* Index of the group for keys beyond the limit. Its text always fits: PANE_TEXT_MAX_SIZE leaves 3 GiB of offsets. */
-static uint32_t overflow_row(struct pane *pane)
+static uint32_t overflow_row(struct pane *pane, struct key_lookup *lookup)
 {
     if (pane->overflow_row)
         return pane->overflow_row - 1;
@@ -176,6 +176,7 @@ static uint32_t overflow_row(struct pane *pane)
         uint32_t index = (uint32_t)pane->slots[place] - 1;
         if (pane->slots[place] >> 32 == hash && is_overflow_key(pane, pane_row_at(pane, index))) {
             pane->overflow_row = index + 1;
+            lookup->new_row_limit++; /* it was counted as a key so far */
             return index;
         }
     }
@@ -202,7 +203,7 @@ static uint32_t drop_last_row(struct pane *pane, struct key_lookup *lookup)
 {
     pane->row_count--;
     lookup->overflowed++;
-    return overflow_row(pane);
+    return overflow_row(pane, lookup);
 }
 
 static uint32_t insert_batch_key(struct pane *pane, struct key_lookup *lookup, uint32_t batch_row,
@@ -210,7 +211,7 @@ static uint32_t insert_batch_key(struct pane *pane, struct key_lookup *lookup, u
 {
     if (must_overflow(pane, lookup)) {
         lookup->overflowed++;
-        return overflow_row(pane);
+        return overflow_row(pane, lookup);
     }
     struct pane_row *row = append_empty_row(pane, hash);
     for (uint32_t k = 0; k < pane->layout->spec->shape->key_count; k++) {
@@ -371,7 +372,7 @@ static uint32_t find_or_copy(struct pane *pane, const struct pane *from, uint32_
     bool is_overflow = from->overflow_row == index + 1;
     if (is_overflow || must_overflow(pane, lookup)) {
         lookup->overflowed += is_overflow ? 0 : row->event_count;
-        return overflow_row(pane);
+        return overflow_row(pane, lookup);
     }
     struct pane_row *into = append_empty_row(pane, row->hash);
     if (!copy_keys(pane, into, from, row))
