@@ -306,6 +306,12 @@ void window_merger_add(struct window_merger *merger, struct pane *pane, int64_t 
     merge_pane(merger, window, is_late ? &window->late : &window->on_time, is_noted ? changes : NULL, pane);
 }
 
+enum status window_merger_decode(struct window_merger *merger, const struct pane_codec *codec,
+                                 struct slice message, struct pane **pane, struct error *error)
+{
+    return pane_decode(merger->pool, codec, message, pane, error);
+}
+
 /* --- closing ------------------------------------------------------------------------------------------------------------ */
 
 static void write_updates(struct window_merger *merger, struct merged_window *window)
