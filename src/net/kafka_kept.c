@@ -42,7 +42,8 @@ static void append(struct kafka_kept *kept, struct kafka_kept_message *message)
 void kafka_kept_add(struct kafka_kept *kept, const struct kafka_message *message, rd_kafka_resp_err_t code)
 {
     size_t bytes_size = message_size(message);
-    size_t head_size = sizeof(struct kafka_kept_message) + (message->header_count + 1) * sizeof(struct kafka_header);
+    size_t head_size =
+        sizeof(struct kafka_kept_message) + (message->header_count + 1) * sizeof(struct kafka_header);
     struct kafka_kept_message *copy = memory_allocate(head_size + bytes_size);
     char *next = (char *)copy + head_size;
     copy->message = *message;
@@ -116,7 +117,8 @@ void kafka_kept_cut(struct kafka_kept_message *kept, const char *name)
         is_marked = is_marked || slice_equal_text(kept->headers[i].name, name);
     if (!is_marked) {
         snprintf(kept->cut_text, sizeof kept->cut_text, "%zu", message->value.size);
-        kept->headers[message->header_count++] = (struct kafka_header){slice_of(name), slice_of(kept->cut_text)};
+        kept->headers[message->header_count++] =
+            (struct kafka_header){slice_of(name), slice_of(kept->cut_text)};
     }
     message->value.size /= 2;
     message->key.size /= 2;

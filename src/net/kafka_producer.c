@@ -17,7 +17,8 @@ enum { PURGE_WAIT_MS = 1000 }; /* for the reports of what a broken handle held *
 
 static int milliseconds(int64_t time_us)
 {
-    return time_us <= 0 ? 0 : (int)((time_us + MICROSECONDS_PER_MILLISECOND - 1) / MICROSECONDS_PER_MILLISECOND);
+    return time_us <= 0 ? 0
+                        : (int)((time_us + MICROSECONDS_PER_MILLISECOND - 1) / MICROSECONDS_PER_MILLISECOND);
 }
 
 static bool is_too_large(rd_kafka_resp_err_t code)
@@ -95,9 +96,11 @@ static void delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, voi
         return;
     bool is_purged =
         message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
-    if (!is_purged)
-        producer_note_refusal(producer, message->err, rd_kafka_message_errstr(message),
+    if (!is_purged) {
+        const char *reason = rd_kafka_message_produce_errstr(message);
+        producer_note_refusal(producer, message->err, reason ? reason : rd_kafka_err2str(message->err),
                               rd_kafka_topic_name(message->rkt));
+    }
     if (producer->transactional_id) {
         producer->must_abort = producer->must_abort || !is_purged;
     } else {
@@ -107,10 +110,8 @@ static void delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, voi
 
 enum status producer_open_handle(struct kafka_producer *producer, struct error *error)
 {
-    struct kafka_client_options options = {.settings = &producer->settings,
-                                           .name = producer->name,
-                                           .context = producer,
-                                           .delivered = delivered};
+    struct kafka_client_options options = {
+        .settings = &producer->settings, .name = producer->name, .context = producer, .delivered = delivered};
     struct kafka_client *client = NULL;
     enum status status = kafka_client_create(&options, &client, error);
     if (status != STATUS_OK)

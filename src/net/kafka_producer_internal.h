@@ -7,8 +7,9 @@
 #include "net/kafka_kept.h"
 
 enum {
-    KAFKA_TOPIC_HANDLES_MAX = 64, /* topics whose handles a producer remembers; further ones are looked up per message */
-    KAFKA_INIT_WAIT_MS = 500      /* that a send waits for a transaction to be started */
+    KAFKA_TOPIC_HANDLES_MAX =
+        64, /* topics whose handles a producer remembers; further ones are looked up per message */
+    KAFKA_INIT_WAIT_MS = 500 /* that a send waits for a transaction to be started */
 };
 
 enum transaction_phase {
@@ -24,7 +25,8 @@ struct kafka_producer {
     struct kafka_settings settings;
     const char *name, *transactional_id, *cut_header;
 
-    pthread_mutex_t lock; /* client (the pointer), refusal*: written by the producer's thread, read by kafka_producer_trouble() */
+    pthread_mutex_t
+        lock; /* client (the pointer), refusal*: written by the producer's thread, read by kafka_producer_trouble() */
     struct kafka_client *client;
     rd_kafka_resp_err_t refusal_code; /* of the newest refused message; 0 when all that was sent went well */
     struct error refusal;

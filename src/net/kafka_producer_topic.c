@@ -18,7 +18,7 @@ static rd_kafka_event_t *ask(rd_kafka_t *handle, rd_kafka_NewTopic_t *topic, int
     return answer;
 }
 
-static rd_kafka_resp_err_t outcome(const rd_kafka_event_t *answer, char *reason, size_t reason_size)
+static rd_kafka_resp_err_t outcome(rd_kafka_event_t *answer, char *reason, size_t reason_size)
 {
     rd_kafka_resp_err_t code = answer ? rd_kafka_event_error(answer) : RD_KAFKA_RESP_ERR__TIMED_OUT;
     snprintf(reason, reason_size, "%s", code && answer ? rd_kafka_event_error_string(answer) : "no answer");
@@ -26,7 +26,7 @@ static rd_kafka_resp_err_t outcome(const rd_kafka_event_t *answer, char *reason,
         return code;
     size_t count = 0;
     const rd_kafka_topic_result_t **results =
-        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)answer), &count);
+        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(answer), &count);
     if (!count)
         return RD_KAFKA_RESP_ERR_NO_ERROR;
     const char *text = rd_kafka_topic_result_error_string(results[0]);

@@ -12,20 +12,23 @@
 #include "base/crash.h"
 #include "base/log.h"
 
-enum { ABORT_WAIT_MS = 2000 }; /* readers need not wait for the transaction's timeout then; initialising aborts it anyway */
+enum {
+    ABORT_WAIT_MS = 2000
+}; /* readers need not wait for the transaction's timeout then; initialising aborts it anyway */
 
 /* Takes the error: its text goes to `error`. */
-static rd_kafka_resp_err_t explain(struct kafka_producer *producer, const char *doing, rd_kafka_error_t *problem,
-                                   struct error *error)
+static rd_kafka_resp_err_t explain(struct kafka_producer *producer, const char *doing,
+                                   rd_kafka_error_t *problem, struct error *error)
 {
     rd_kafka_resp_err_t code = rd_kafka_error_code(problem);
     kafka_error_text(code, rd_kafka_error_string(problem), error);
     if (code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
         code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH)
-        error_set(error,
-                  "another producer has taken over the transactional id \"%s\", or the transaction took longer "
-                  "than transaction.timeout.ms",
-                  producer->transactional_id);
+        error_set(
+            error,
+            "another producer has taken over the transactional id \"%s\", or the transaction took longer "
+            "than transaction.timeout.ms",
+            producer->transactional_id);
     error_prefix(error, "%s: cannot %s", producer->name, doing);
     rd_kafka_error_destroy(problem);
     return code;
@@ -204,7 +207,9 @@ static enum sink_commit wait_acknowledged(struct kafka_producer *producer, struc
     struct error reason;
     switch (kafka_producer_flush(producer, (int64_t)KAFKA_COMMIT_WAIT_MS * 1000, &reason)) {
     case STATUS_OK: return SINK_COMMITTED;
-    case STATUS_IO: return fail(producer, SINK_COMMIT_ABORTED, &reason, error);
+    case STATUS_IO:
+        error_set(&reason, "%s: %s", producer->name, producer->refusal.text);
+        return fail(producer, SINK_COMMIT_ABORTED, &reason, error);
     default:
         if (producer_is_fatal(producer, &reason)) {
             error_prefix(&reason, "%s", producer->name);

@@ -143,6 +143,11 @@ enum status kafka_dead_letters_write(struct kafka_dead_letters *letters, const s
                                    number_text(time, letter->time_us / MICROSECONDS_PER_MILLISECOND)};
     message.header_count = (uint32_t)(own - letters->headers);
     status = kafka_producer_send(letters->producer, &message, error);
+    if (status == STATUS_FULL) {
+        status = kafka_producer_flush(letters->producer, FLUSH_WAIT_US, error);
+        if (status == STATUS_OK)
+            status = kafka_producer_send(letters->producer, &message, error);
+    }
     if (status == STATUS_AGAIN)
         kafka_producer_poll(letters->producer, 0);
     return status;

@@ -88,8 +88,8 @@ static enum status kafka_flush(struct sink *sink, struct error *error)
     return kafka_producer_flush(((struct kafka_sink *)sink)->producer, FLUSH_WAIT_US, error);
 }
 
-static enum sink_commit kafka_commit(struct sink *sink, const struct sink_offset *offsets, uint32_t offset_count,
-                                     const void *group, struct error *error)
+static enum sink_commit kafka_commit(struct sink *sink, const struct sink_offset *offsets,
+                                     uint32_t offset_count, const void *group, struct error *error)
 {
     return kafka_producer_commit(((struct kafka_sink *)sink)->producer, offsets, offset_count, group, error);
 }
@@ -128,7 +128,8 @@ static const struct sink_operations transactional_operations = {.kind = "kafka",
                                                                 .transaction = kafka_transaction,
                                                                 .close = kafka_close};
 
-static enum status open_plain(const struct config_sink *config, struct kafka_producer **out, struct error *error)
+static enum status open_plain(const struct config_sink *config, struct kafka_producer **out,
+                              struct error *error)
 {
     struct arena arena;
     arena_init(&arena, 0);
@@ -141,12 +142,14 @@ static enum status open_plain(const struct config_sink *config, struct kafka_pro
     return status;
 }
 
-static enum status open_transactional(const struct config_sink *config, struct kafka_transactions *transactions,
-                                      struct kafka_producer **out, struct error *error)
+static enum status open_transactional(const struct config_sink *config,
+                                      struct kafka_transactions *transactions, struct kafka_producer **out,
+                                      struct error *error)
 {
     if (transactions)
         return kafka_transactions_acquire(transactions, config, out, error);
-    error_set(error, "transactional: true needs a pipeline that reads from kafka, whose positions it commits");
+    error_set(error,
+              "transactional: true needs a pipeline that reads from kafka, whose positions it commits");
     return STATUS_INVALID;
 }
 

@@ -51,7 +51,8 @@ static bool is_same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static const struct kafka_setting *other_setting(const struct kafka_settings *a, const struct kafka_settings *b)
+static const struct kafka_setting *other_setting(const struct kafka_settings *a,
+                                                 const struct kafka_settings *b)
 {
     for (uint32_t i = 0; i < a->count; i++) {
         if (!is_same_text(a->rows[i].value, kafka_settings_get(b, a->rows[i].name)))
@@ -77,11 +78,12 @@ static enum status check_alike(const struct shared_producer *shared, const struc
         sink->kafka.transactional_id && strcmp(sink->kafka.transactional_id, shared->prefix) != 0;
     if (!other && !has_other_prefix)
         return STATUS_OK;
-    error_set(error,
-              "sinks \"%s\" and \"%s\" write into one transaction, since they are transactional and have the "
-              "same brokers, but differ in %s; give both the same profile, compression, transactional_id, and "
-              "properties",
-              shared->sink_name, sink->name, other ? other->name : "transactional_id");
+    error_set(
+        error,
+        "sinks \"%s\" and \"%s\" write into one transaction, since they are transactional and have the "
+        "same brokers, but differ in %s; give both the same profile, compression, transactional_id, and "
+        "properties",
+        shared->sink_name, sink->name, other ? other->name : "transactional_id");
     return STATUS_INVALID;
 }
 
@@ -106,16 +108,17 @@ static enum status start(struct kafka_transactions *transactions, struct shared_
     return kafka_producer_create(&options, &shared->producer, error);
 }
 
-enum status kafka_transactions_acquire(struct kafka_transactions *transactions, const struct config_sink *sink,
-                                       struct kafka_producer **out, struct error *error)
+enum status kafka_transactions_acquire(struct kafka_transactions *transactions,
+                                       const struct config_sink *sink, struct kafka_producer **out,
+                                       struct error *error)
 {
     struct shared_producer *fresh = memory_allocate(sizeof *fresh);
     arena_init(&fresh->arena, 0);
     kafka_sink_settings(&sink->kafka, &sink->kafka.connection, &fresh->arena, &fresh->settings);
     struct shared_producer *shared =
         find(transactions, kafka_settings_get(&fresh->settings, "bootstrap.servers"));
-    enum status status = shared ? check_alike(shared, &fresh->settings, sink, error)
-                                : start(transactions, fresh, sink, error);
+    enum status status =
+        shared ? check_alike(shared, &fresh->settings, sink, error) : start(transactions, fresh, sink, error);
     if (status == STATUS_OK && !shared) {
         shared = fresh;
         fresh = NULL;

@@ -20,7 +20,8 @@ void kafka_transactions_destroy(struct kafka_transactions *transactions);
 /* The producer for the sink's cluster. STATUS_INVALID: librdkafka refuses a setting, or another transactional sink of this cluster has
  * other settings. */
 NODISCARD
-enum status kafka_transactions_acquire(struct kafka_transactions *transactions, const struct config_sink *sink,
-                                       struct kafka_producer **out, struct error *error);
+enum status kafka_transactions_acquire(struct kafka_transactions *transactions,
+                                       const struct config_sink *sink, struct kafka_producer **out,
+                                       struct error *error);
 /* Destroys it with its last user. */
 void kafka_transactions_release(struct kafka_transactions *transactions, struct kafka_producer *producer);
