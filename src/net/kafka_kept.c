@@ -60,8 +60,17 @@ void kafka_kept_add(struct kafka_kept *kept, const struct kafka_message *message
     append(kept, copy);
 }
 
-void kafka_kept_add_delivery(struct kafka_kept *kept, const rd_kafka_message_t *delivery, bool is_keyed)
+_Static_assert(sizeof(uintptr_t) == sizeof(uint64_t), "a mark is a time and a bit");
+
+void *kafka_kept_mark(const struct kafka_message *message)
 {
+    return (void *)(uintptr_t)((uint64_t)message->time_ms << 1 |
+                               (message->partition != RD_KAFKA_PARTITION_UA));
+}
+
+void kafka_kept_add_delivery(struct kafka_kept *kept, const rd_kafka_message_t *delivery)
+{
+    uint64_t mark = (uint64_t)(uintptr_t)delivery->_private;
     rd_kafka_headers_t *from = NULL;
     size_t count = rd_kafka_message_headers(delivery, &from) ? 0 : rd_kafka_header_cnt(from);
     struct kafka_header *headers = count ? memory_allocate_array(count, sizeof *headers) : NULL;
@@ -72,15 +81,13 @@ void kafka_kept_add_delivery(struct kafka_kept *kept, const rd_kafka_message_t *
         if (rd_kafka_header_get_all(from, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR)
             headers[i] = (struct kafka_header){slice_of(name), {value, value ? size : 0}};
     }
-    rd_kafka_timestamp_type_t type;
-    int64_t time_ms = rd_kafka_message_timestamp(delivery, &type);
     struct kafka_message message = {.topic = rd_kafka_topic_name(delivery->rkt),
-                                    .partition = is_keyed ? RD_KAFKA_PARTITION_UA : delivery->partition,
+                                    .partition = mark & 1 ? delivery->partition : RD_KAFKA_PARTITION_UA,
                                     .key = {delivery->key, delivery->key_len},
                                     .value = {delivery->payload, delivery->len},
                                     .headers = headers,
                                     .header_count = (uint32_t)count,
-                                    .time_ms = time_ms > 0 ? time_ms : 0};
+                                    .time_ms = (int64_t)mark >> 1};
     kafka_kept_add(kept, &message, delivery->err);
     free(headers);
 }

@@ -23,8 +23,11 @@ struct kafka_kept {
 
 /* Copies it to the end. */
 void kafka_kept_add(struct kafka_kept *kept, const struct kafka_message *message, rd_kafka_resp_err_t code);
-/* The same for what a delivery report hands back. `is_keyed`: its partition was chosen by its key, and will be again. */
-void kafka_kept_add_delivery(struct kafka_kept *kept, const rd_kafka_message_t *delivery, bool is_keyed);
+/* What a message's private pointer has to be, so that its delivery report tells what it does not tell by itself: the message's time
+ * (librdkafka withholds that of failed ones), and whether its partition was given. */
+void *kafka_kept_mark(const struct kafka_message *message);
+/* The same for what a delivery report hands back. */
+void kafka_kept_add_delivery(struct kafka_kept *kept, const rd_kafka_message_t *delivery);
 /* Takes the oldest off the list; NULL when there is none. Free with free(). */
 struct kafka_kept_message *kafka_kept_take(struct kafka_kept *kept);
 /* Puts what was taken back, as the newest. */

@@ -13,7 +13,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-enum { PURGE_WAIT_MS = 1000 }; /* for the reports of what a broken handle held */
+enum {
+    PURGE_WAIT_MS = 1000, /* for the reports of what a broken handle held */
+    LOOK_WAIT_MS = 1000   /* for a topic's state */
+};
 
 static int milliseconds(int64_t time_us)
 {
@@ -26,17 +29,25 @@ static bool is_too_large(rd_kafka_resp_err_t code)
     return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
 }
 
-/* Refused by a decision, not for want of a broker or of time. */
-static bool is_for_good(rd_kafka_resp_err_t code)
+/* What the broker said of the whole topic. */
+static bool is_of_topic(rd_kafka_resp_err_t code)
 {
     switch (code) {
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED: return true;
+    default: return false;
+    }
+}
+
+/* Refused by a decision, not for want of a broker or of time. */
+static bool is_for_good(rd_kafka_resp_err_t code)
+{
+    if (is_too_large(code) || is_of_topic(code))
+        return true;
+    switch (code) {
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_INVALID_RECORD:
     case RD_KAFKA_RESP_ERR_INVALID_MSG:
@@ -104,7 +115,7 @@ static void delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, voi
     if (producer->transactional_id) {
         producer->must_abort = producer->must_abort || !is_purged;
     } else {
-        kafka_kept_add_delivery(&producer->kept, message, message->_private == NULL);
+        kafka_kept_add_delivery(&producer->kept, message);
     }
 }
 
@@ -225,8 +236,9 @@ static rd_kafka_topic_t *find_topic(struct kafka_producer *producer, const char 
     rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->handle, name, NULL);
     if (!topic)
         return NULL;
-    producer->topics[producer->topic_count].name = rd_kafka_topic_name(topic);
-    producer->topics[producer->topic_count++].topic = topic;
+    producer->last_topic = producer->topic_count++;
+    producer->topics[producer->last_topic].name = rd_kafka_topic_name(topic);
+    producer->topics[producer->last_topic].topic = topic;
     return topic;
 }
 
@@ -241,13 +253,6 @@ static rd_kafka_headers_t *make_headers(const struct kafka_message *message)
                             (ssize_t)header->value.size);
     }
     return headers;
-}
-
-/* What the private pointer of a message tells its delivery report: not NULL, its partition was given. */
-static void *private_mark(const struct kafka_message *message)
-{
-    static char mark;
-    return message->partition == RD_KAFKA_PARTITION_UA ? NULL : &mark;
 }
 
 static rd_kafka_resp_err_t produce(struct kafka_producer *producer, const struct kafka_message *message)
@@ -275,7 +280,7 @@ static rd_kafka_resp_err_t produce(struct kafka_producer *producer, const struct
     parts[count].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
     parts[count++].u.i64 = message->time_ms;
     parts[count].vtype = RD_KAFKA_VTYPE_OPAQUE;
-    parts[count++].u.ptr = private_mark(message);
+    parts[count++].u.ptr = kafka_kept_mark(message);
     if (headers) {
         parts[count].vtype = RD_KAFKA_VTYPE_HEADERS;
         parts[count++].u.headers = headers;
@@ -369,12 +374,26 @@ static bool offer_alone(struct kafka_producer *producer, struct kafka_kept_messa
     return has_answer;
 }
 
+/* librdkafka itself refuses what is for a topic that was missing or not allowed, until it happens to look again, every five minutes. */
+static void look_again(struct kafka_producer *producer, const char *name)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *topic = find_topic(producer, name);
+    if (topic && rd_kafka_metadata(producer->handle, 0, topic, &metadata, LOOK_WAIT_MS) == 0)
+        rd_kafka_metadata_destroy(metadata);
+}
+
 /* Each message that was kept before is offered once. */
 static void offer_kept(struct kafka_producer *producer, int64_t deadline_us)
 {
     bool goes_on = true;
+    const char *looked_at = NULL; /* a topic's name as the handle has it */
     for (uint32_t left = producer->kept.count; left && goes_on; left--) {
         struct kafka_kept_message *kept = kafka_kept_take(&producer->kept);
+        if (is_of_topic(kept->code) && (!looked_at || strcmp(looked_at, kept->message.topic) != 0)) {
+            look_again(producer, kept->message.topic);
+            looked_at = producer->topic_count ? producer->topics[producer->last_topic].name : NULL;
+        }
         goes_on = is_too_large(kept->code) ? offer_alone(producer, kept, deadline_us) : offer(producer, kept);
     }
 }
