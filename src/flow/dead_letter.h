@@ -1,6 +1,8 @@
 /* Bad and too-late records on their way to the dead-letter stream, in blocks like results. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "flow/batch.h"
 
 struct dead_letter {
@@ -17,12 +19,16 @@ struct dead_letter {
 };
 
 struct dead_letter_block {
+    atomic_uint reference_count; /* acq_rel on release, relaxed on acquire */
     struct arena arena;
     struct dead_letter *letters;
     uint32_t letter_count, letter_capacity;
 };
 
 struct dead_letter_block *dead_letter_block_create(void);
-void dead_letter_block_destroy(struct dead_letter_block *block);
+/* Another reference; what is shared is not added to any more. */
+struct dead_letter_block *dead_letter_block_acquire(struct dead_letter_block *block);
+/* Frees it with the last reference. */
+void dead_letter_block_release(struct dead_letter_block *block);
 /* Copies texts and bytes into the block. */
 void dead_letter_block_add(struct dead_letter_block *block, const struct dead_letter *letter);

@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/membership.h"
-#include "sink/sink_kinds.h"
+#include "sink/kafka_transactions.h"
 
 enum { FLUSH_INTERVAL_MIN_US = 10 * 1000, FLUSH_INTERVAL_MAX_US = 250 * 1000 };
 
@@ -74,29 +74,6 @@ static void name_everything(struct engine *engine)
         engine->pipeline_names[i] = config->pipelines[i].name;
 }
 
-/* The store's outlet is the first; it gets dead letters and progress even when no pipeline writes to it. */
-static enum status open_outlets(struct engine *engine, struct error *error)
-{
-    const struct config *config = engine->config;
-    engine->outlets = memory_allocate_array(config->sink_count + 1, sizeof *engine->outlets);
-    outlet_init(&engine->outlets[0], engine, "store", NULL);
-    engine->outlet_count = 1;
-    for (uint32_t i = 0; i < config->sink_count; i++) {
-        struct sink *sink = NULL;
-        enum status status = sink_open(&config->sinks[i], &sink, error);
-        if (status != STATUS_OK)
-            return status;
-        outlet_init(&engine->outlets[engine->outlet_count++], engine, config->sinks[i].name, sink);
-    }
-    for (uint32_t i = 0; i < config->pipeline_count; i++) {
-        engine->outlets[0].pipelines[i] = config->pipelines[i].to_store;
-        for (uint32_t s = 0; s < config->pipelines[i].sink_count; s++) {
-            engine->outlets[1 + config->pipelines[i].sinks[s]].pipelines[i] = true;
-        }
-    }
-    return STATUS_OK;
-}
-
 static void init_threads(struct engine *engine)
 {
     const struct config *config = engine->config;
@@ -133,7 +110,7 @@ static enum status open_parts(struct engine *engine, struct error *error)
     if (!engine->shard_count)
         engine->shard_count = 1;
     init_threads(engine);
-    status = open_outlets(engine, error);
+    status = engine_open_outlets(engine, error);
     if (status == STATUS_OK)
         status = engine_open_readers(engine, error);
     if (status == STATUS_OK)
@@ -198,6 +175,7 @@ void engine_destroy(struct engine *engine)
     }
     for (uint32_t i = 0; i < engine->outlet_count; i++)
         outlet_deinit(&engine->outlets[i]);
+    kafka_transactions_destroy(engine->transactions);
     memberships_destroy(engine);
     if (engine->shards) {
         for (uint32_t i = 0; i < engine->shard_count; i++)

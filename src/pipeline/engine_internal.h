@@ -148,20 +148,36 @@ struct outlet_item {
     };
 };
 
-/* A thread that writes to one sink, or to the store. */
+/* One sink of an outlet. */
+struct outlet_target {
+    struct sink *sink;
+    bool *pipelines; /* [pipeline_count] which it is meant for */
+};
+
+struct outlet;
+struct kafka_dead_letters;
+
+/* A thread that writes to one sink, to all sinks of one transaction, to dead-letter topics, or to the store. */
 struct outlet {
     struct engine *engine;
     const char *name;
     char health_name[HEALTH_NAME_SIZE];
-    struct sink *sink; /* NULL: this is the store's */
-    bool takes_json;
+    struct outlet_target *targets;
+    uint32_t target_count;
+    struct kafka_dead_letters **letters; /* [source_count] of the dead letters' outlet; NULL entries: other sources */
+    struct membership *membership;       /* of a transactional outlet: whose offsets it commits */
+    uint64_t written_run;                /* the same: of what it has written since its last commit; 0 = nothing */
+    int64_t committed_us;                /* the same: monotonic clock of the last commit */
+    /* Deals with one item, for as long as it takes; false when the outlet ends. */
+    bool (*handle)(struct outlet *outlet, struct outlet_item *item);
+    bool takes_json, is_well;
     pthread_t thread;
     struct waker waker;
     struct ring items;
     _Atomic size_t queued_size;     /* relaxed: of the blocks in the ring */
     _Atomic uint64_t durable_epoch; /* release after the flush; acquire by the store's outlet */
     atomic_bool has_ended;          /* release by its thread, acquire by the store's outlet */
-    bool *pipelines;                /* [pipeline_count] which it is meant for */
+    bool *pipelines;                /* [pipeline_count] which some target is meant for */
 };
 
 /* What the engine knows of a pipeline beyond its plan. */
@@ -243,6 +259,10 @@ struct engine {
     struct ledger *ledger;
 
     struct engine_rest rest;
+    char instance[17]; /* names this data_dir for good; among the members of a group and in transactional ids */
+    struct kafka_transactions *transactions; /* what transactional sinks share; NULL = there are none */
+    _Atomic uint64_t stored_epoch; /* rows before this mark are in the store; release by its outlet, acquire by others */
+    struct outlet *letter_outlet;  /* NULL: no dead-letter topic */
     bool has_transactional_sink; /* which commits the offsets with its results */
     pthread_mutex_t failure_lock;
     struct error failure; /* why the engine cannot go on; empty while it can */
@@ -308,8 +328,15 @@ void engine_set_durable(struct engine *engine, struct progress_mark *mark);
 struct progress_mark *engine_durable(struct engine *engine);
 
 /* outlet.c */
-/* `sink` NULL: the store's. Takes the sink. */
-void outlet_init(struct outlet *outlet, struct engine *engine, const char *name, struct sink *sink);
+void outlet_init(struct outlet *outlet, struct engine *engine, const char *name, const char *health_prefix);
+/* Takes the sink. */
+void outlet_add_sink(struct outlet *outlet, struct sink *sink, uint32_t sink_index);
+/* Tells the sink's trouble, waits, and says whether to try again. */
+bool outlet_should_retry(struct outlet *outlet, const struct error *error);
+void outlet_is_well(struct outlet *outlet);
+/* Writes the block to every target that it is meant for; false when the engine gives up. */
+bool outlet_write(struct outlet *outlet, const struct result_block *block);
+void outlet_set_durable(struct outlet *outlet, uint64_t epoch);
 void outlet_deinit(struct outlet *outlet);
 void *outlet_main(void *outlet);
 /* Merger: waits for room; drops the item when the engine gives up. */
@@ -319,6 +346,18 @@ void outlet_item_destroy(struct outlet_item *item);
 size_t outlet_item_size(const struct outlet_item *item);
 /* It came of partitions that another process has taken over: not to be written. */
 bool outlet_item_is_dropped(const struct engine *engine, const struct outlet_item *item);
+
+/* transaction_outlet.c, letter_outlet.c: outlet->handle */
+bool transaction_outlet_handle(struct outlet *outlet, struct outlet_item *item);
+bool letter_outlet_handle(struct outlet *outlet, struct outlet_item *item);
+/* The outlet of all dead-letter topics; `*is_needed` false when no source has one. */
+NODISCARD
+enum status letter_outlet_open(struct outlet *outlet, struct engine *engine, bool *is_needed, struct error *error);
+void letter_outlet_close(struct outlet *outlet);
+
+/* engine_outlets.c */
+NODISCARD
+enum status engine_open_outlets(struct engine *engine, struct error *error);
 
 /* store_outlet.c */
 void *store_outlet_main(void *outlet);

@@ -57,6 +57,11 @@ static void note_proof(struct membership *membership)
     atomic_store_explicit(&membership->proven_us, now_us(membership), memory_order_release);
 }
 
+void membership_note_commit(struct membership *membership)
+{
+    note_proof(membership);
+}
+
 static enum status commit_mark(struct membership *membership, const struct progress_mark *mark,
                                int64_t timeout_us, struct error *error)
 {

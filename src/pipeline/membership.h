@@ -27,6 +27,8 @@ bool memberships_are_joined(const struct engine *engine);
 /* An outlet: what was written since the last commit is undone, go back to what the group has committed. `is_fenced`: another process
  * has taken over already. */
 void membership_go_back(struct membership *membership, const char *reason);
+/* An outlet: the broker has just taken a commit of this member. */
+void membership_note_commit(struct membership *membership);
 /* The consumer whose offsets a transactional sink commits. */
 struct kafka_consumer *membership_consumer(const struct membership *membership);
 /* An outlet, before it makes anything of the current run durable: true while this process is a member for sure. Otherwise asks the

@@ -103,6 +103,11 @@ static void send_dead_letters(struct engine *engine, struct shard_update *update
 {
     if (!update->dead_letters)
         return;
+    if (engine->letter_outlet) {
+        struct outlet_item *copy = outlet_item_create(OUTLET_DEAD_LETTERS);
+        copy->dead_letters = dead_letter_block_acquire(update->dead_letters);
+        outlet_push(engine->letter_outlet, copy);
+    }
     struct outlet_item *item = outlet_item_create(OUTLET_DEAD_LETTERS);
     item->dead_letters = update->dead_letters;
     update->dead_letters = NULL;
@@ -216,9 +221,8 @@ static void send_mark(struct merger *merger, struct progress_mark *mark)
     mark->epoch = ++merger->epoch;
     for (uint32_t i = engine->outlet_count; i-- > 1;) {
         struct outlet_item *item = outlet_item_create(OUTLET_MARK);
-        item->mark = memory_allocate(sizeof *item->mark);
-        item->mark->epoch = mark->epoch;
-        item->run = item->mark->run = mark->run;
+        item->mark = progress_mark_copy(mark, engine->plan->pipeline_count);
+        item->run = mark->run;
         outlet_push(&engine->outlets[i], item);
     }
     struct outlet_item *item = outlet_item_create(OUTLET_MARK);

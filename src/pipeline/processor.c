@@ -31,7 +31,7 @@ void processor_deinit(struct processor *processor)
             window_operator_destroy(processor->operators[i]);
     }
     if (processor->dead_letters)
-        dead_letter_block_destroy(processor->dead_letters);
+        dead_letter_block_release(processor->dead_letters);
     free(processor->decoders);
     free(processor->operators);
     free(processor->sources);

@@ -14,7 +14,7 @@ void shard_update_destroy(struct shard_update *update)
             pane_destroy(update->panes[i].pane);
     }
     if (update->dead_letters)
-        dead_letter_block_destroy(update->dead_letters);
+        dead_letter_block_release(update->dead_letters);
     free(update->panes);
     free(update->clocks);
     free(update->positions);

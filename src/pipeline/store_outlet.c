@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/membership.h"
 
 struct store_outlet {
     struct outlet *outlet;
@@ -159,12 +160,60 @@ static void note_commit(struct store_outlet *self, const struct progress_mark *m
     }
 }
 
+/* Rows before the newest mark that was taken are in the store. */
+static void note_stored(const struct store_outlet *self)
+{
+    if (!self->mark_count)
+        return;
+    atomic_store_explicit(&self->engine->stored_epoch, self->marks[self->mark_count - 1]->epoch,
+                          memory_order_release);
+    for (uint32_t i = 1; i < self->engine->outlet_count; i++) {
+        if (self->engine->outlets[i].membership)
+            waker_wake(&self->engine->outlets[i].waker);
+    }
+}
+
+/* Rows of a group's partitions are written only while this process is a member of it for sure: one that was stopped for a while may
+ * have been replaced, and not know yet. */
+static bool may_write(const struct store_outlet *self)
+{
+    for (uint32_t i = 0; i < self->item_count; i++) {
+        const struct outlet_item *item = self->items[i];
+        if (!item->run || item->kind != OUTLET_RESULTS)
+            continue;
+        struct membership *membership =
+            self->engine->pipeline_memberships[item->results->shape->pipeline_index];
+        if (!membership_is_current(membership, item->run))
+            return false;
+    }
+    return true;
+}
+
+static void drop_items(struct store_outlet *self)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < self->item_count; i++) {
+        if (self->items[i]->kind == OUTLET_RESULTS && self->items[i]->run)
+            outlet_item_destroy(self->items[i]);
+        else
+            self->items[kept++] = self->items[i];
+    }
+    self->item_count = kept;
+    forget_marks(self, self->mark_count);
+}
+
 /* Until the store says yes or the engine gives up. */
 static void commit(struct store_outlet *self)
 {
     uint32_t mark_count = recordable_marks(self);
-    if (!self->item_count && !mark_count)
+    if (!self->item_count && !mark_count) {
+        note_stored(self);
         return;
+    }
+    if (!may_write(self)) {
+        drop_items(self);
+        return;
+    }
     const struct progress_mark *mark = mark_count ? self->marks[mark_count - 1] : NULL;
     for (;;) {
         struct error error = {{0}};
@@ -181,6 +230,7 @@ static void commit(struct store_outlet *self)
         health_report(self->engine->health, "store", HEALTH_OK, NULL);
     self->was_well = true;
     note_commit(self, mark);
+    note_stored(self);
     forget_marks(self, mark_count);
 }
 

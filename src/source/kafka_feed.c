@@ -124,12 +124,31 @@ static void feed_fill(struct kafka_feed *feed)
 
 /* --- the reader ---------------------------------------------------------------------------------------------------- */
 
+static void deliver_headers(const rd_kafka_message_t *message, struct batch *batch)
+{
+    rd_kafka_headers_t *headers = NULL;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    struct record_header header = {{0}};
+    const void *value;
+    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &header.name.data, &value, &header.value.size) ==
+                       RD_KAFKA_RESP_ERR_NO_ERROR;
+         i++) {
+        header.name.size = strlen(header.name.data);
+        header.value.data = value;
+        batch_put_header(batch, header);
+    }
+}
+
 static void deliver(struct kafka_reader *reader, rd_kafka_message_t *message, struct batch *batch)
 {
     rd_kafka_timestamp_type_t type;
     int64_t time_ms = rd_kafka_message_timestamp(message, &type);
     int64_t time_us = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? TIME_NONE : time_ms * 1000;
-    batch_append(batch, (struct slice){message->payload, message->len}, message->offset, time_us);
+    if (message->key)
+        batch_put_key(batch, (struct slice){message->key, message->key_len});
+    deliver_headers(message, batch);
+    batch_append(batch, (struct slice){message->payload, message->payload ? message->len : 0}, message->offset, time_us);
     reader->newest_time_us = time_us;
     rd_kafka_message_destroy(message);
 }
@@ -159,6 +178,7 @@ static enum status kafka_read(struct source_reader *source, uint32_t max_records
     int64_t now_us = clock_monotonic_us(feed->consumer->clock);
     if (reader->count == 0)
         feed_fill(feed);
+    batch_set_topic(batch, reader->id.topic, (uint32_t)reader->id.partition);
     uint32_t taken = 0;
     while (taken < reader->count && batch->record_count < max_records && batch->text_size < BATCH_TEXT_SIZE) {
         rd_kafka_message_t *message = reader->messages[reader->first + taken];

@@ -196,7 +196,7 @@ static void dead_letter_owns_key_headers_and_topic(void **state)
     assert_true(same(metadata_header(block->letters[0].metadata, SLICE("h")), SLICE("v")));
     assert_null(block->letters[1].topic);
     assert_null(metadata_key(block->letters[1].metadata).data);
-    dead_letter_block_destroy(block);
+    dead_letter_block_release(block);
 }
 
 int main(void)

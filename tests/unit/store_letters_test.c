@@ -44,7 +44,7 @@ static void put_letter(struct fixture *fixture, int64_t offset, const char *topi
     assert_int_equal(store_put_dead_letters(fixture->store, block, sources, NULL, 5, &fixture->error),
                      STATUS_OK);
     assert_int_equal(store_commit(fixture->store, &fixture->error), STATUS_OK);
-    dead_letter_block_destroy(block);
+    dead_letter_block_release(block);
 }
 
 /* The items of all letters, newest first. */
