@@ -129,7 +129,7 @@ static void deliver_headers(const rd_kafka_message_t *message, struct batch *bat
     rd_kafka_headers_t *headers = NULL;
     if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
-    struct record_header header = {{0}};
+    struct record_header header = {.value = {0}};
     const void *value;
     for (size_t i = 0; rd_kafka_header_get_all(headers, i, &header.name.data, &value, &header.value.size) ==
                        RD_KAFKA_RESP_ERR_NO_ERROR;
