@@ -39,7 +39,7 @@ static void count_value_finish(const struct aggregate_finish *finish)
 
 static void count_value_save(const char *state, const struct aggregate_save *save)
 {
-    char *at = wire_room(save->out, VARINT_SIZE_MAX);
+    char *at = wire_room(save->out, VARINT_ROOM);
     wire_end(save->out, wire_put_varint(at, *(const uint64_t *)(const void *)state));
 }
 

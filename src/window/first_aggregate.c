@@ -120,7 +120,7 @@ void pick_save(const char *state, const struct aggregate_save *save)
     const struct pane_partition_map *partitions = save->partitions;
     uint32_t partition =
         partitions->map ? partitions->map(partitions->context, pick->partition) : pick->partition;
-    char *at = wire_room(save->out, 3 * VARINT_SIZE_MAX);
+    char *at = wire_room(save->out, 3 * VARINT_ROOM);
     at = wire_put_signed(at, (int64_t)((uint64_t)pick->time_us - (uint64_t)save->pane->start_us));
     at = wire_put_varint(at, partition);
     wire_end(save->out, wire_put_signed(at, pick->offset));

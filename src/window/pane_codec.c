@@ -29,8 +29,8 @@ enum {
     COUNTS_OFFSET = 32, /* patched when the message is full */
     HEADER_SIZE = 48,
     CHECKSUM_SIZE = 8,
-    ROW_HEADER_SIZE_MAX = 2 * VARINT_SIZE_MAX,
-    ORIGIN_SIZE_MAX = 3 * VARINT_SIZE_MAX,
+    ROW_HEADER_ROOM = 2 * VARINT_ROOM,
+    ORIGIN_ROOM = 3 * VARINT_ROOM,
     /* Origins take at most this part of a message that repeats them; more go ahead in messages of their own. */
     ORIGINS_SHARE = 64,
 };
@@ -91,8 +91,8 @@ static uint32_t put_marks(struct pane_encoder *encoder)
 {
     const struct pane *pane = encoder->pane;
     uint32_t first = encoder->next_mark, next = first;
-    for (; next < pane->mark_count && (next == first || has_room(encoder, VARINT_SIZE_MAX)); next++) {
-        char *at = wire_room(&encoder->message, VARINT_SIZE_MAX);
+    for (; next < pane->mark_count && (next == first || has_room(encoder, VARINT_ROOM)); next++) {
+        char *at = wire_room(&encoder->message, VARINT_ROOM);
         at = next == first
                  ? wire_put_signed(at, pane->marks[next])
                  : wire_put_varint(at, (uint64_t)pane->marks[next] - (uint64_t)pane->marks[next - 1]);
@@ -107,14 +107,14 @@ static uint32_t put_origins(struct pane_encoder *encoder)
 {
     const struct pane *pane = encoder->pane;
     const struct pane_partition_map *partitions = &encoder->codec.partitions;
-    bool are_few = pane->origin_count <= PANE_MESSAGE_SIZE_MAX / ORIGINS_SHARE / ORIGIN_SIZE_MAX;
+    bool are_few = pane->origin_count <= PANE_MESSAGE_SIZE_MAX / ORIGINS_SHARE / ORIGIN_ROOM;
     uint32_t first = are_few ? 0 : encoder->next_origin, next = first;
-    for (; next < pane->origin_count && (are_few || next == first || has_room(encoder, ORIGIN_SIZE_MAX));
+    for (; next < pane->origin_count && (are_few || next == first || has_room(encoder, ORIGIN_ROOM));
          next++) {
         const struct pane_origin *origin = &pane->origins[next];
         uint32_t partition =
             partitions->map ? partitions->map(partitions->context, origin->partition) : origin->partition;
-        char *at = wire_room(&encoder->message, ORIGIN_SIZE_MAX);
+        char *at = wire_room(&encoder->message, ORIGIN_ROOM);
         at = wire_put_varint(at, partition);
         at = wire_put_signed(at, origin->offset);
         wire_end(&encoder->message, wire_put_signed(at, origin->watermark_us));
@@ -137,7 +137,7 @@ static inline void put_keys(struct buffer *out, const struct pane *pane, const s
 static void put_row(const struct aggregate_save *save, const struct pane_row *row)
 {
     const struct pane_layout *layout = save->pane->layout;
-    char *at = wire_room(save->out, ROW_HEADER_SIZE_MAX);
+    char *at = wire_room(save->out, ROW_HEADER_ROOM);
     at = wire_put_varint(at, row->event_count);
     wire_end(save->out, wire_put_varint(at, row->type_errors));
     put_keys(save->out, save->pane, row);

@@ -4,7 +4,7 @@
  *
  *   null: nothing   bool, int, timestamp, duration: signed varint   double: 8 bytes   string, JSON: varint size, text
  *
- * Writing: room for the largest first, then bytes without checks. Reading trusts nothing. */
+ * Writing: room for the largest (..._ROOM) first, then bytes without checks. Reading trusts nothing. */
 #pragma once
 
 #include <endian.h>
@@ -12,7 +12,7 @@
 #include "flow/event_time.h"
 #include "window/window_internal.h"
 
-enum { VARINT_SIZE_MAX = 10, WIRE_VALUE_SIZE_MAX = 1 + VARINT_SIZE_MAX /* without text */ };
+enum { VARINT_ROOM = 10, WIRE_VALUE_ROOM = 1 + VARINT_ROOM /* without text */ };
 
 /* --- writing -------------------------------------------------------------------------------------------------------- */
 
@@ -77,7 +77,7 @@ static inline bool wire_is_text(uint8_t kind)
 /* text: of strings and JSON, size in value.s. */
 static inline void wire_put_value(struct buffer *out, uint8_t kind, union value value, const char *text)
 {
-    char *at = wire_put_byte(wire_room(out, WIRE_VALUE_SIZE_MAX), kind);
+    char *at = wire_put_byte(wire_room(out, WIRE_VALUE_ROOM), kind);
     if (wire_is_text(kind)) {
         wire_end(out, wire_put_varint(at, value.s.size));
         memcpy(wire_room(out, value.s.size), text, value.s.size);
@@ -144,12 +144,12 @@ static inline bool wire_get_double(struct slice *in, double *value)
 static inline bool wire_get_varint(struct slice *in, uint64_t *value)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < VARINT_SIZE_MAX && i < in->size; i++) {
+    for (uint32_t i = 0; i < VARINT_ROOM && i < in->size; i++) {
         uint8_t byte = (uint8_t)in->data[i];
         sum |= (uint64_t)(byte & 0x7F) << i * 7;
         if (byte & 0x80)
             continue;
-        if (i == VARINT_SIZE_MAX - 1 && byte > 1)
+        if (i == VARINT_ROOM - 1 && byte > 1)
             return false;
         in->data += i + 1;
         in->size -= i + 1;

@@ -193,7 +193,7 @@ void sum_save(const char *state, const struct aggregate_save *save)
     const struct sum_state *sum = (const struct sum_state *)(const void *)state;
     bool is_wide = sum->mode == SUM_INT && sum->high != (int64_t)sum->low >> 63;
     uint64_t mode = is_wide ? SUM_WIDE : sum->mode;
-    char *at = wire_room(save->out, VARINT_SIZE_MAX + 2 * sizeof(uint64_t));
+    char *at = wire_room(save->out, VARINT_ROOM + 2 * sizeof(uint64_t));
     if (!sum->count) {
         at = wire_put_byte(at, 0);
     } else if (mode == SUM_INT) {

@@ -70,7 +70,7 @@ void variance_finish_by(const struct aggregate_finish *finish, uint64_t freedom,
 void variance_save(const char *state, const struct aggregate_save *save)
 {
     const struct variance_state *variance = (const struct variance_state *)(const void *)state;
-    char *at = wire_room(save->out, VARINT_SIZE_MAX + 4 * sizeof(double));
+    char *at = wire_room(save->out, VARINT_ROOM + 4 * sizeof(double));
     at = wire_put_varint(at, variance->count);
     if (variance->count) {
         at = wire_put_double(at, variance->mean);
