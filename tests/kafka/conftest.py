@@ -1,11 +1,8 @@
 """One broker for the tests of a file; each test has topics and groups of its own."""
 
-import os
-
 import pytest
 from oracle import kafka_broker, kafka_flights
 
-LONG = bool(os.environ.get("WEIR_TEST_LONG"))
 TAIL = 3000  # characters of a log in a failure's report
 
 

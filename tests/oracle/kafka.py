@@ -6,6 +6,7 @@ Nothing here knows weir. Records go to the partition they name, in the order the
 import collections
 import dataclasses
 import itertools
+import os
 import threading
 import time
 
@@ -14,6 +15,7 @@ from confluent_kafka import admin as kafka_admin
 
 from . import weir
 
+LONG = bool(os.environ.get("WEIR_TEST_LONG"))  # full counts instead of a few minutes in all
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 QUIET = {"log_level": 2, "allow.auto.create.topics": False}
 DELIVERY_TIMEOUT_S = 180

@@ -4,7 +4,7 @@ Event i is of second i // PER_SECOND and of key i % KEYS, and carries i; it goes
 partition time only goes up, so nothing is late.
 """
 
-from . import kafka
+from . import exactly_once, kafka
 from .duck import FlightPipeline
 
 T0 = 1_700_000_000_000
@@ -55,3 +55,33 @@ def wanted(count):
 
 
 BEFORE_MS = T0 + 43_200_000  # windows of events, and none of a push
+
+
+def check_store(server, count, timeout_s=60):
+    """Each result of the first `count` events is in the store once, and right."""
+    return exactly_once.wait_and_judge(
+        lambda: exactly_once.stored(server.data_dir),
+        [PIPELINE],
+        {"p": wanted(count)},
+        True,
+        BEFORE_MS,
+        timeout_s,
+        "store",
+    )
+
+
+def check_topic(broker, topic, count, once=True, timeout_s=60):
+    """The same of a result topic, as who reads what is committed sees it."""
+    reader = kafka.Reader(broker, topic)
+    try:
+        return exactly_once.wait_and_judge(
+            lambda: exactly_once.sent(reader.read()),
+            [PIPELINE],
+            {"p": wanted(count)},
+            once,
+            BEFORE_MS,
+            timeout_s,
+            "result topic",
+        )
+    finally:
+        reader.close()
