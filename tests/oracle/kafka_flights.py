@@ -100,13 +100,16 @@ class Job:
     def feed(self, rate, codec="lz4"):
         return kafka.Feed(self.broker, self.topic, everything(self.files), rate, codec)
 
-    def check(self, fetch, what, once=True, timeout_s=60):
-        count = exactly_once.wait_and_judge(fetch, self.pipelines, self.wanted, once, CLOSED_BEFORE_MS, timeout_s, what)
+    def check(self, fetch, what, once=True, timeout_s=60, history=True):
+        count = exactly_once.wait_and_judge(
+            fetch, self.pipelines, self.wanted, once, CLOSED_BEFORE_MS, timeout_s, what, history
+        )
         print(f"{what}: {count} results equal DuckDB's")
         return count
 
     def check_store(self, *servers, timeout_s=60):
-        """The stores of one process must hold each id once; those of several are put together by the newest."""
+        """The store of one process must hold each id once and right; those of several are put together by the newest."""
+        alone = len(servers) == 1
 
         def fetch():
             stores = [exactly_once.stored(server.data_dir) for server in servers]
@@ -118,15 +121,15 @@ class Job:
                 for p in self.pipelines
             }
 
-        return self.check(fetch, f"store of {len(servers)} process(es)", len(servers) == 1, timeout_s)
+        return self.check(fetch, f"store of {len(servers)} process(es)", alone, timeout_s, alone)
 
     def check_served(self, server, timeout_s=60):
         return self.check(lambda: exactly_once.served(server, self.pipelines), "HTTP API", True, timeout_s)
 
-    def check_topic(self, once=True, isolation="read_committed", timeout_s=60):
-        """The result topic as another program sees it."""
-        reader = kafka.Reader(self.broker, self.result_topic, isolation)
+    def check_topic(self, once=True, timeout_s=60, history=True):
+        """The result topic as another program sees it that reads what is committed."""
+        reader = kafka.Reader(self.broker, self.result_topic)
         try:
-            return self.check(lambda: exactly_once.sent(reader.read()), f"result topic, {isolation}", once, timeout_s)
+            return self.check(lambda: exactly_once.sent(reader.read()), "result topic", once, timeout_s, history)
         finally:
             reader.close()
