@@ -16,7 +16,7 @@ MONTHS = tuple(range(1, 13)) if LONG else (1,)
 LATE_S = kafka_flights.LATE_OUT_OF_ORDERNESS_S
 # protocol, kills, and seconds from kill to kill, for which the flights have to last. A member of the consumer protocol that died
 # holds its partitions until its session ends.
-KILLS = {"classic": (60, 4.0), "consumer": (20, 10.0)} if LONG else {"classic": (10, 3.0), "consumer": (3, 10.0)}
+KILLS = {"classic": (60, 4.0), "consumer": (20, 10.0)} if LONG else {"classic": (8, 2.5), "consumer": (2, 9.0)}
 CRASH_POINTS = [
     "kafka_before_commit",
     "kafka_after_commit",
@@ -63,9 +63,8 @@ def test_kills_at_random_under_load(broker, make_server, flight_files, seed, pro
     job = make_job(broker, flight_files(MONTHS, 8, "late", split="flight"))
     server = make_server(config_of(job, protocol))
     rate = job.event_count / (kills * pace_s)
-    feed = job.feed(rate)
     idle, begin = 0, time.monotonic()
-    try:
+    with job.feed(rate) as feed:
         for _ in range(kills):
             if rng.random() < 0.3:  # at any moment of starting, recovering and joining
                 threading.Event().wait(rng.uniform(0, 1.0))
@@ -77,9 +76,6 @@ def test_kills_at_random_under_load(broker, make_server, flight_files, seed, pro
             assert feed.running(), "all flights were produced before the last kill: no load"
             server.kill()
             server.start(wait=False)
-    finally:
-        if server.process is None or not feed.running():
-            feed.stop()
     took_s = time.monotonic() - begin
     feed.finish()
     in_topic = job.check_topic(once=True, timeout_s=180)
@@ -93,7 +89,7 @@ def test_kills_at_random_under_load(broker, make_server, flight_files, seed, pro
 
 
 GARBAGE_EVERY = 200
-COUNT = 30_000
+COUNT = 20_000
 
 
 def ticks_with_garbage(begin, end):
@@ -125,15 +121,11 @@ def test_a_crash_at_each_point_of_the_commit_path(broker, make_server, point, nt
     source = kafka_flights.kafka_source(broker, [topic], kafka.unique("group"), **member("classic", "member"))
     sinks = {"out": kafka_flights.kafka_sink(broker, results, transactional=True)}
     server = make_server(kafka_ticks.config(source, sinks), start=False)
-    feed = kafka.Feed(broker, topic, [*ticks_with_garbage(0, COUNT), *kafka_ticks.pushes(4)], rate=COUNT / 5)
-    try:
+    with kafka.Feed(broker, topic, [*ticks_with_garbage(0, COUNT), *kafka_ticks.pushes(4)], rate=COUNT / 4) as feed:
         server.start(wait=False, env={"WEIR_CRASH_AT": f"{point}:{nth}"})
         code = server.wait_exit(40)
         assert code == -signal.SIGKILL, f"the process passed {point} {nth} times without dying; exit {code}"
         server.start()
-    except BaseException:
-        feed.stop()
-        raise
     feed.finish()
     kafka_ticks.check_topic(broker, results, COUNT, timeout_s=90)
     kafka_ticks.check_store(server, COUNT)
@@ -150,33 +142,30 @@ def test_nothing_of_a_zombie_is_accepted(broker, make_server, flight_files, prot
     config = config_of(job, protocol)
     config["sources"]["flights"]["kafka"].pop("group_instance_id", None)
     first = make_server(config)
-    feed = job.feed(job.event_count / 40)
     second = None
-    try:
-        weir.eventually(lambda: counted(first) > 1000, 30, "events in the first")
-        stopped = time.monotonic()
-        first.process.send_signal(signal.SIGSTOP)
-        second = make_server(config, start=False)
-        second.start(wait=False)
+    with job.feed(job.event_count / 30) as feed:
+        try:
+            weir.eventually(lambda: counted(first) > 1000, 30, "events in the first")
+            stopped = time.monotonic()
+            first.process.send_signal(signal.SIGSTOP)
+            second = make_server(config, start=False)
+            second.start(wait=False)
 
-        def taken_over():
-            state, members = kafka.members(broker, job.group)
-            return state == "STABLE" and list(members.values()) == [8]
+            def taken_over():
+                state, members = kafka.members(broker, job.group)
+                return state == "STABLE" and list(members.values()) == [8]
 
-        weir.eventually(taken_over, 60, "the second process alone in the group", interval_s=0.2)
-        weir.eventually(lambda: counted(second) > 1000, 60, "events in the second")
-        slept_s = time.monotonic() - stopped
-        assert feed.running() and slept_s > 6, "the first did not sleep longer than its session"
-        first.process.send_signal(signal.SIGCONT)
-        weir.eventually(
-            lambda: sorted(kafka.members(broker, job.group)[1].values()) in ([4, 4], [3, 5]), 60, "the first back"
-        )
-    except BaseException:
-        feed.stop()
-        raise
-    finally:
-        if first.running():
+            weir.eventually(taken_over, 60, "the second process alone in the group", interval_s=0.2)
+            weir.eventually(lambda: counted(second) > 1000, 60, "events in the second")
+            slept_s = time.monotonic() - stopped
+            assert feed.running() and slept_s > 6, "the first did not sleep longer than its session"
             first.process.send_signal(signal.SIGCONT)
+            weir.eventually(
+                lambda: sorted(kafka.members(broker, job.group)[1].values()) in ([4, 4], [3, 5]), 60, "the first back"
+            )
+        finally:
+            if first.running():
+                first.process.send_signal(signal.SIGCONT)
     feed.finish()
     count = job.check_topic(once=True, timeout_s=120, history=False)
     job.check_store(first, second, timeout_s=60)
@@ -192,14 +181,10 @@ def test_another_node_goes_on_without_the_data_of_the_first(broker, make_server,
     job = make_job(broker, flight_files((1,), 8, "late", split="flight"))
     config = config_of(job, "classic")
     first = make_server(config)
-    feed = job.feed(job.event_count / 10)
-    try:
+    with job.feed(job.event_count / 10) as feed:
         weir.eventually(lambda: counted(first) > job.event_count / 3, 30, "events in the first")
         first.kill()
         second = make_server(config)
-    except BaseException:
-        feed.stop()
-        raise
     feed.finish()
     job.check_topic(once=True, timeout_s=120, history=False)
     assert exactly_once.stored(first.data_dir) and exactly_once.stored(second.data_dir)

@@ -261,6 +261,32 @@ def test_checker_of_ticks_knows_their_windows():
         assert (n, total) == (len(mine), sum(mine))
 
 
+def test_checker_reads_a_result_topic_and_sees_only_what_was_committed(broker, flight_files):
+    """A job without weir: its results sent by hand, once with a dead transaction between them, once with a repeat."""
+    results = kafka.create_topic(broker, kafka.unique("results"), 3)
+    job = kafka_flights.Job(
+        broker, flight_files([1], 8, "late", split="flight"), [BY_DAY], LATE_S, result_topic=results
+    )
+    producer = confluent_kafka.Producer(kafka.settings(broker, transactional_id=kafka.unique("id")))
+    producer.init_transactions(30)
+
+    def send(records, end):
+        producer.begin_transaction()
+        for record in records:
+            producer.produce(results, json.dumps(record), json.dumps(record["key"]))
+        end()
+
+    right = history(BY_DAY, job.wanted[BY_DAY.name])
+    send(right[:500], producer.commit_transaction)
+    send(right[:700], lambda: (producer.flush(30), producer.abort_transaction()))
+    send(right[500:], producer.commit_transaction)
+    assert job.check_topic(once=True) == len(job.wanted[BY_DAY.name])
+    send(right[7:8], producer.commit_transaction)
+    with pytest.raises(AssertionError, match="1 twice, 0 wrong"):
+        weir.eventually(lambda: job.check_topic(once=True) is None, 10, "the repeat")
+    job.check_topic(once=False)
+
+
 def test_store_is_read_as_the_http_api_serves_it(make_server):
     """The checker's way past the API sees the same records, so a fault of either shows."""
     server = make_server(

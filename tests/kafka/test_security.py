@@ -1,5 +1,7 @@
 """TLS, passwords, rights and topics that are not there: what works, and what weir says when it does not."""
 
+import time
+
 import pytest
 from oracle import health, kafka, kafka_broker, kafka_flights, kafka_ticks, weir
 
@@ -22,20 +24,22 @@ def source(broker, topic, **others):
     return kafka_flights.kafka_source(broker, [topic], kafka.unique("group"), **others)
 
 
-def check_log_stays_short(server):
+def check_logs_stay_short(*servers):
     """Watches for a while: the trouble goes on, the log does not go on with it."""
-    before = len(server.stderr().splitlines())
-    watched = []
+    before = {server: len(server.stderr().splitlines()) for server in servers}
+    looks = []
 
     def look():
-        assert server.running(), server.stderr()[-2000:]
-        watched.append(server.get("/health").status)
-        return len(watched) > WATCHED_S * 5
+        for server in servers:
+            assert server.running(), server.stderr()[-2000:]
+            assert not health.all_well(server)
+        looks.append(time.monotonic())
+        return looks[-1] - looks[0] > WATCHED_S
 
-    weir.eventually(look, WATCHED_S * 4, "a while of watching", interval_s=0.2)
-    lines = server.stderr().splitlines()[before:]
-    assert len(lines) < LOG_LINES_MAX, f"{len(lines)} lines:\n" + "\n".join(lines[:10])
-    assert server.terminate(10) == 0
+    weir.eventually(look, WATCHED_S * 4, "a while of watching", interval_s=0.5)
+    for server in servers:
+        lines = server.stderr().splitlines()[before[server] :]
+        assert len(lines) < LOG_LINES_MAX, f"{server.config_path}: {len(lines)} lines:\n" + "\n".join(lines[:10])
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
@@ -68,25 +72,45 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_health_says_what_is_wrong_with_a_source(broker, make_server, name):
-    access, words = WRONG[name]
+WRONG_FOR_SINKS = ["wrong_password", "wrong_authority", "no_right_to_read"]
+TROUBLES = [*WRONG, *(f"sink_{name}" for name in WRONG_FOR_SINKS)]
+
+
+@pytest.fixture(scope="module")
+def troubled(broker, tmp_path_factory):
+    """{name: a server whose source or sink has that trouble}; they all run at once, for each mostly waits."""
+    servers = {}
     topic = kafka.create_topic(broker, kafka.unique("wrong"))
-    server = make_server(kafka_ticks.config(source(broker, topic, **access(broker))), start=False).start(wait=False)
-    text = health.wait_troubled(server, words, DEADLINE_S)
-    assert kafka_broker.PASSWORD not in text and "guess" not in text
-    check_log_stays_short(server)
-
-
-@pytest.mark.parametrize("name", ["wrong_password", "wrong_authority", "no_right_to_read"])
-def test_health_says_what_is_wrong_with_a_sink(broker, make_server, name):
-    access, words = WRONG[name]
-    topic, results = (kafka.create_topic(broker, kafka.unique("wrong")) for _ in range(2))
-    sink = {"kafka": {**access(broker), "topic": results}}
-    server = make_server(kafka_ticks.config(source(broker, topic), {"out": sink}), start=False).start(wait=False)
     kafka.produce(broker, topic, [*kafka_ticks.events(0, COUNT, 1), *kafka_ticks.pushes(1)])
-    health.wait_troubled(server, words, DEADLINE_S)
-    check_log_stays_short(server)
+    try:
+        for name in TROUBLES:
+            access = WRONG[name.removeprefix("sink_")][0](broker)
+            if name.startswith("sink_"):
+                sinks = {"out": {"kafka": {**access, "topic": topic}}}
+                config = kafka_ticks.config(source(broker, topic), sinks)
+            else:
+                config = kafka_ticks.config(source(broker, topic, **access))
+            servers[name] = weir.Server(tmp_path_factory.mktemp(name), config)
+            servers[name].start(wait=False)
+        yield servers
+    finally:
+        for server in servers.values():
+            server.close()
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_health_says_what_is_wrong(troubled, name):
+    text = health.wait_troubled(troubled[name], WRONG[name.removeprefix("sink_")][1], DEADLINE_S)
+    assert kafka_broker.PASSWORD not in text and "guess" not in text
+
+
+def test_trouble_that_goes_on_does_not_fill_the_log(troubled):
+    check_logs_stay_short(*troubled.values())
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_a_server_in_trouble_stops_in_time(troubled, name):
+    assert troubled[name].terminate(10) == 0
 
 
 def test_health_names_a_topic_that_is_not_there_and_reads_it_once_it_is(broker, make_server):
@@ -105,7 +129,7 @@ def test_health_names_a_result_topic_that_is_not_there(broker, make_server):
     server = make_server(kafka_ticks.config(source(broker, topic), {"out": sink}), start=False).start(wait=False)
     kafka.produce(broker, topic, [*kafka_ticks.events(0, COUNT, 1), *kafka_ticks.pushes(1)])
     health.wait_troubled(server, results, 40)
-    check_log_stays_short(server)
+    assert server.terminate(10) == 0
 
 
 def test_health_names_a_topic_that_was_deleted(broker, make_server):
@@ -118,7 +142,7 @@ def test_health_names_a_topic_that_was_deleted(broker, make_server):
     kafka.delete_topic(broker, topic)
     health.wait_troubled(server, topic, 40)
     kafka_ticks.check_store(server, COUNT)
-    check_log_stays_short(server)
+    check_logs_stay_short(server)
 
 
 def test_unsecured_tokens_work_where_a_broker_takes_them(broker, make_server):

@@ -170,7 +170,10 @@ def produce(broker, topic, records, codec="none"):
 
 
 class Feed:
-    """Produces from a thread at a rate, so that something is always on its way. Survives a broker that goes away."""
+    """Produces from a thread at a rate, so that something is always on its way. Survives a broker that goes away.
+
+    In a `with`, an exception stops it; without one it goes on, until `finish`.
+    """
 
     TICK_S = 0.02
 
@@ -212,9 +215,12 @@ class Feed:
             raise self.failure
         return self.sent
 
-    def stop(self):
-        self.stopped.set()
-        self.thread.join()
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            self.stopped.set()
 
 
 # Out -----------------------------------------------------------------------------------------------------
