@@ -19,14 +19,17 @@ struct kafka_settings {
 };
 
 /* Texts that are made live in `arena`. Any thread. */
-void kafka_source_settings(const struct config_kafka_source *source, struct arena *arena, struct kafka_settings *out);
+void kafka_source_settings(const struct config_kafka_source *source, struct arena *arena,
+                           struct kafka_settings *out);
 /* A producer: of a sink, or with `sink` NULL one of weir's own (dead letters, partials) for `connection`: idempotent, acks=all. */
-void kafka_sink_settings(const struct config_kafka_sink *sink, const struct config_kafka_connection *connection,
-                         struct arena *arena, struct kafka_settings *out);
+void kafka_sink_settings(const struct config_kafka_sink *sink,
+                         const struct config_kafka_connection *connection, struct arena *arena,
+                         struct kafka_settings *out);
 /* The connection alone: admin commands, a consumer without a group. */
 void kafka_connection_settings(const struct config_kafka_connection *connection, struct arena *arena,
                                struct kafka_settings *out);
 /* Replaces the row of that name, or adds one. */
-void kafka_settings_set(struct kafka_settings *settings, const char *name, const char *value, const char *origin);
+void kafka_settings_set(struct kafka_settings *settings, const char *name, const char *value,
+                        const char *origin);
 /* NULL when there is none. */
 const char *kafka_settings_get(const struct kafka_settings *settings, const char *name);
