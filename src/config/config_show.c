@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/config_show.h"
 #include "config/json_writer.h"
 #include "config/kafka_properties.h"
 #include "config/options.h"
@@ -237,6 +238,7 @@ static void show_tree(struct config *config, const struct node *root, bool as_js
     struct shower shower = {.json.out = out, .arena = &config->arena, .file = config->file};
     if (!as_json) {
         show_members(&shower, SCOPE_ROOT, "", "", root);
+        config_show_kafka(config, false, &shower.json);
         return;
     }
     json_open(&shower.json, NULL, '{');
@@ -248,6 +250,7 @@ static void show_tree(struct config *config, const struct node *root, bool as_js
     json_open(&shower.json, "origins", '{');
     show_members(&shower, SCOPE_ROOT, "", "", root);
     json_close(&shower.json, '}');
+    config_show_kafka(config, true, &shower.json);
     json_close(&shower.json, '}');
 }
 

@@ -84,6 +84,8 @@ static void every_kafka_option_is_read(void **state)
     assert_string_equal(s->connection.properties[0].value.text, "10000");
     assert_int_equal(c->group_protocol, KAFKA_CONSUMER);
     assert_true(c->connection.tls && !c->connection.tls_ca);
+    assert_true(!c->partials_topic && !c->dead_letter_topic && !c->group_instance_id &&
+                c->session_timeout_us == 0);
     assert_int_equal(c->connection.sasl, KAFKA_SASL_OAUTHBEARER);
     assert_string_equal(c->connection.oauth_token_url, "https://a/t");
     assert_string_equal(c->connection.oauth_client_id, "i");
@@ -186,6 +188,9 @@ static void show_has_no_secret_and_reads_back(void **state)
         assert_null(strstr(out.data, "hunter2"));
         assert_non_null(strstr(out.data, "***"));
         assert_non_null(strstr(out.data, "client.rack"));
+        assert_non_null(strstr(out.data, as_json ? "\"kafka_settings\": {" : "# sources.s:\n"));
+        assert_non_null(strstr(out.data, as_json ? "\"sinks.k\": {" : "# sinks.k:\n"));
+        assert_non_null(strstr(out.data, "a result that only the leader has is lost with the leader"));
         if (!as_json) {
             struct config *config = load(out.data);
             assert_true(config->sources[0].kafka.connection.tls && config->sources[1].kafka.connection.tls);

@@ -133,12 +133,7 @@ static void every_source_option_is_read(void **state)
     assert_int_equal(kafka->kafka.profile, KAFKA_LOW_LATENCY);
     assert_int_equal(kafka->kafka.group_protocol, KAFKA_CLASSIC);
     assert_int_equal(kafka->kafka.start, KAFKA_START_EARLIEST);
-    assert_int_equal(kafka->kafka.session_timeout_us, 0);
     assert_int_equal(kafka->kafka.buffer_size, 64 << 20);
-    assert_null(kafka->kafka.partials_topic);
-    assert_null(kafka->kafka.dead_letter_topic);
-    assert_null(kafka->kafka.group_instance_id);
-    assert_true(!kafka->kafka.connection.tls && kafka->kafka.connection.sasl == KAFKA_SASL_NONE);
     assert_int_equal(kafka->max_out_of_orderness_us, 0);
     assert_int_equal(generator->kind, SOURCE_GENERATOR);
     assert_int_equal(generator->generator.seed, 9);
