@@ -3,10 +3,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 
-enum { ANSWER_MARGIN_MS = 2000 /* librdkafka's own timeout comes first, with the reason */ };
+enum {
+    ANSWER_MARGIN_MS = 2000, /* librdkafka's own timeout comes first, with the reason */
+    COORDINATOR_PAUSE_US = 200 * 1000,
+};
 
 struct kafka_admin {
     struct kafka_client *client;
@@ -14,6 +19,12 @@ struct kafka_admin {
     rd_kafka_queue_t *queue;
     int timeout_ms;
 };
+
+void kafka_admin_prepare(struct kafka_settings *settings)
+{
+    kafka_settings_set(settings, "group.id", "weir.admin", "weir");
+    kafka_settings_set(settings, "enable.auto.commit", "false", "weir");
+}
 
 struct kafka_admin *kafka_admin_create(struct kafka_client *client, int64_t timeout_us)
 {
@@ -52,7 +63,14 @@ static rd_kafka_AdminOptions_t *options_for(struct kafka_admin *admin, rd_kafka_
     return options;
 }
 
-/* The answer to what was just asked; to be destroyed. */
+/* A group's coordinator is only now being found, as in a cluster whose first group this is. */
+static bool is_passing(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+}
+
+/* The answer to what was just asked; to be destroyed. STATUS_AGAIN: the same question may be answered in a moment. */
 static enum status await(struct kafka_admin *admin, rd_kafka_event_t **answer, struct error *error)
 {
     *answer = rd_kafka_queue_poll(admin->queue, admin->timeout_ms + ANSWER_MARGIN_MS);
@@ -323,6 +341,39 @@ static void take_group(const struct kafka_topics *topics, const rd_kafka_topic_p
     }
 }
 
+static enum status check_group(struct kafka_admin *admin, rd_kafka_event_t *answer,
+                               const struct kafka_topics *topics, struct error *error)
+{
+    size_t count = 0;
+    const rd_kafka_group_result_t **results = rd_kafka_ListConsumerGroupOffsets_result_groups(
+        rd_kafka_event_ListConsumerGroupOffsets_result(answer), &count);
+    const rd_kafka_error_t *reason = count ? rd_kafka_group_result_error(results[0]) : NULL;
+    rd_kafka_resp_err_t code = reason ? rd_kafka_error_code(reason) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && count)
+        take_group(topics, rd_kafka_group_result_partitions(results[0]));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND)
+        return STATUS_OK;
+    enum status status = fail(admin, code, rd_kafka_error_string(reason), error);
+    return is_passing(code) ? STATUS_AGAIN : status;
+}
+
+static enum status ask_group(struct kafka_admin *admin, const char *group, const struct kafka_topics *topics,
+                             struct error *error)
+{
+    rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(group, NULL);
+    rd_kafka_AdminOptions_t *options = options_for(admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+    rd_kafka_ListConsumerGroupOffsets(admin->handle, &request, 1, options, admin->queue);
+    rd_kafka_event_t *answer = NULL;
+    enum status status = await(admin, &answer, error);
+    if (status == STATUS_OK) {
+        status = check_group(admin, answer, topics, error);
+        rd_kafka_event_destroy(answer);
+    }
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+    return status;
+}
+
 enum status kafka_admin_read_group(struct kafka_admin *admin, const char *group, struct kafka_topics *topics,
                                    struct error *error)
 {
@@ -330,25 +381,12 @@ enum status kafka_admin_read_group(struct kafka_admin *admin, const char *group,
         for (uint32_t p = 0; p < topics->topics[t].partition_count; p++)
             topics->topics[t].partitions[p].committed = KAFKA_OFFSET_NONE;
     }
-    rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(group, NULL);
-    rd_kafka_AdminOptions_t *options = options_for(admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-    rd_kafka_ListConsumerGroupOffsets(admin->handle, &request, 1, options, admin->queue);
-    rd_kafka_event_t *answer = NULL;
-    enum status status = await(admin, &answer, error);
-    if (status == STATUS_OK) {
-        size_t count = 0;
-        const rd_kafka_group_result_t **results = rd_kafka_ListConsumerGroupOffsets_result_groups(
-            rd_kafka_event_ListConsumerGroupOffsets_result(answer), &count);
-        const rd_kafka_error_t *reason = count ? rd_kafka_group_result_error(results[0]) : NULL;
-        if (reason && rd_kafka_error_code(reason) != RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND)
-            status = fail(admin, rd_kafka_error_code(reason), rd_kafka_error_string(reason), error);
-        else if (count && !reason)
-            take_group(topics, rd_kafka_group_result_partitions(results[0]));
-        rd_kafka_event_destroy(answer);
-    }
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_ListConsumerGroupOffsets_destroy(request);
-    return status;
+    int64_t end_us = clock_monotonic_us(&clock_system) + (int64_t)admin->timeout_ms * 1000;
+    enum status status;
+    while ((status = ask_group(admin, group, topics, error)) == STATUS_AGAIN &&
+           clock_monotonic_us(&clock_system) < end_us)
+        usleep(COORDINATOR_PAUSE_US);
+    return status == STATUS_AGAIN ? STATUS_IO : status;
 }
 
 /* The group as a whole, or the first partition, was refused. */
@@ -369,6 +407,23 @@ static enum status check_written(struct kafka_admin *admin, rd_kafka_event_t *an
     return STATUS_OK;
 }
 
+static enum status tell_group(struct kafka_admin *admin, const char *group,
+                              const rd_kafka_topic_partition_list_t *places, struct error *error)
+{
+    rd_kafka_AlterConsumerGroupOffsets_t *request = rd_kafka_AlterConsumerGroupOffsets_new(group, places);
+    rd_kafka_AdminOptions_t *options = options_for(admin, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+    rd_kafka_AlterConsumerGroupOffsets(admin->handle, &request, 1, options, admin->queue);
+    rd_kafka_event_t *answer = NULL;
+    enum status status = await(admin, &answer, error);
+    if (status == STATUS_OK) {
+        status = check_written(admin, answer, error);
+        rd_kafka_event_destroy(answer);
+    }
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_AlterConsumerGroupOffsets_destroy(request);
+    return status;
+}
+
 enum status kafka_admin_write_group(struct kafka_admin *admin, const char *group,
                                     const struct kafka_topics *topics, struct error *error)
 {
@@ -381,22 +436,13 @@ enum status kafka_admin_write_group(struct kafka_admin *admin, const char *group
                     partition->committed;
         }
     }
+    int64_t end_us = clock_monotonic_us(&clock_system) + (int64_t)admin->timeout_ms * 1000;
     enum status status = STATUS_OK;
-    if (places->cnt) {
-        rd_kafka_AlterConsumerGroupOffsets_t *request = rd_kafka_AlterConsumerGroupOffsets_new(group, places);
-        rd_kafka_AdminOptions_t *options = options_for(admin, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-        rd_kafka_AlterConsumerGroupOffsets(admin->handle, &request, 1, options, admin->queue);
-        rd_kafka_event_t *answer = NULL;
-        status = await(admin, &answer, error);
-        if (status == STATUS_OK) {
-            status = check_written(admin, answer, error);
-            rd_kafka_event_destroy(answer);
-        }
-        rd_kafka_AdminOptions_destroy(options);
-        rd_kafka_AlterConsumerGroupOffsets_destroy(request);
-    }
+    while (places->cnt && (status = tell_group(admin, group, places, error)) == STATUS_AGAIN &&
+           clock_monotonic_us(&clock_system) < end_us)
+        usleep(COORDINATOR_PAUSE_US);
     rd_kafka_topic_partition_list_destroy(places);
-    return status;
+    return status == STATUS_AGAIN ? STATUS_IO : status;
 }
 
 /* --- new topics ---------------------------------------------------------------------------------------------------- */

@@ -37,7 +37,10 @@ struct kafka_topics {
 
 struct kafka_admin;
 
-/* `client` outlives it. */
+/* Settings of the client that the functions below want: `settings` with a group.id that is never joined. */
+void kafka_admin_prepare(struct kafka_settings *settings);
+/* `client` outlives it; it is a consumer with a group.id: librdkafka 2.15.1 crashes when a group's coordinator has moved and the handle
+ * that asks for offsets has no group of its own. */
 struct kafka_admin *kafka_admin_create(struct kafka_client *client, int64_t timeout_us);
 void kafka_admin_destroy(struct kafka_admin *admin);
 
