@@ -33,4 +33,7 @@ void dead_letter_block_add(struct dead_letter_block *block, const struct dead_le
     *copy = *letter;
     copy->detail = arena_copy(&block->arena, letter->detail);
     copy->raw = arena_copy(&block->arena, letter->raw);
+    copy->metadata = arena_copy(&block->arena, letter->metadata);
+    if (letter->topic)
+        copy->topic = arena_copy(&block->arena, slice_of(letter->topic)).data;
 }

@@ -10,7 +10,10 @@ struct dead_letter {
     int64_t time_us;          /* wall clock when it was judged; the record's own time when it has one */
     const char *reason;       /* bad_reason_name(), or "too_late" */
     uint32_t pipeline_index;  /* UINT32_MAX unless the judgement is a pipeline's (too_late) */
-    struct slice detail, raw; /* in the block's arena */
+    const char *topic;        /* in the block's arena; NULL: the source has none */
+    uint32_t topic_partition; /* within the topic */
+    /* In the block's arena. `metadata`: key and headers (record_metadata.h), empty when it has neither. */
+    struct slice detail, raw, metadata;
 };
 
 struct dead_letter_block {
@@ -21,5 +24,5 @@ struct dead_letter_block {
 
 struct dead_letter_block *dead_letter_block_create(void);
 void dead_letter_block_destroy(struct dead_letter_block *block);
-/* Copies detail and raw into the block. */
+/* Copies texts and bytes into the block. */
 void dead_letter_block_add(struct dead_letter_block *block, const struct dead_letter *letter);

@@ -13,8 +13,8 @@ struct kafka_client_options {
     const struct kafka_settings *settings;
     const char *name; /* in log lines and errors: "source events", "sink predictions" */
     void *context;    /* rd_kafka_opaque() of the callbacks below; each may be NULL */
-    void (*rebalance)(rd_kafka_t *handle, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *partitions,
-                      void *context);
+    void (*rebalance)(rd_kafka_t *handle, rd_kafka_resp_err_t error,
+                      rd_kafka_topic_partition_list_t *partitions, void *context);
     void (*delivered)(rd_kafka_t *handle, const rd_kafka_message_t *message, void *context);
     void (*committed)(rd_kafka_t *handle, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *offsets,
                       void *context);

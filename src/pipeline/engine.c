@@ -82,7 +82,7 @@ static enum status open_outlets(struct engine *engine, struct error *error)
     engine->outlet_count = 1;
     for (uint32_t i = 0; i < config->sink_count; i++) {
         struct sink *sink = NULL;
-        enum status status = sink_open(&config->sinks[i], &sink, error);
+        enum status status = sink_open(&config->sinks[i], NULL, &sink, error);
         if (status != STATUS_OK)
             return status;
         outlet_init(&engine->outlets[engine->outlet_count++], engine, config->sinks[i].name, sink);

@@ -40,8 +40,10 @@ size_t outlet_item_size(const struct outlet_item *item)
                (size_t)item->results->row_count * RESULT_ROW_SIZE;
     case OUTLET_DEAD_LETTERS: {
         size_t size = 0;
-        for (uint32_t i = 0; i < item->dead_letters->letter_count; i++)
-            size += item->dead_letters->letters[i].raw.size;
+        for (uint32_t i = 0; i < item->dead_letters->letter_count; i++) {
+            const struct dead_letter *letter = &item->dead_letters->letters[i];
+            size += letter->raw.size + letter->metadata.size;
+        }
         return size;
     }
     case OUTLET_MARK:

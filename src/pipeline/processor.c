@@ -100,7 +100,10 @@ static void add_dead_letter(struct processor *processor, const struct batch *bat
         .reason = reason,
         .pipeline_index = pipeline_index,
         .detail = slice_of(detail),
+        .topic = batch->topic,
+        .topic_partition = batch->topic_partition,
         .raw = batch_record_text(batch, record_index),
+        .metadata = batch_record_metadata(batch, record_index),
     };
     dead_letter_block_add(processor->dead_letters, &letter);
 }
