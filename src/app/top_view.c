@@ -50,6 +50,8 @@ void top_write_duration(double ms, char *out, size_t size)
 {
     if (isnan(ms)) {
         snprintf(out, size, "-");
+    } else if (ms == 0) {
+        snprintf(out, size, "0 s");
     } else if (ms < 1) {
         snprintf(out, size, "%.0f us", ms * 1000);
     } else if (ms < 999.5) {

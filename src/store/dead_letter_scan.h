@@ -9,6 +9,9 @@ struct stored_letter {
     int64_t offset;
     int64_t time_us; /* see struct dead_letter; TIME_NONE */
     struct slice reason, raw;
+    struct slice topic, key;             /* `data` NULL: none */
+    const struct record_header *headers; /* as they came */
+    uint32_t header_count;
 };
 
 struct dead_letter_scan;
@@ -29,7 +32,8 @@ NODISCARD
 enum status dead_letter_scan_next(struct dead_letter_scan *scan, struct stored_letter *letter,
                                   struct error *error);
 
-/* The same as a source's reader. `has_time`: records have the letter's time, else none. */
+/* The same as a source's reader, which gives records their keys, headers and topics back. `has_time`: they have the letter's time, else
+ * none. */
 NODISCARD
 enum status dead_letter_reader_open(const char *data_dir, const char *source, uint32_t partition,
                                     const char *reason, bool has_time, struct source_reader **out,

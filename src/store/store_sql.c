@@ -85,7 +85,7 @@ static const char *const texts[STORE_STATEMENT_COUNT] = {
         "SELECT DISTINCT partition FROM dead_letters WHERE source = ?1 AND (?2 IS NULL OR reason = ?2) "
         "ORDER BY partition",
     [STORE_SCAN_DEAD_LETTERS] =
-        "SELECT offset, time, reason, raw FROM dead_letters WHERE source = ?1 AND partition = ?2 "
+        "SELECT offset, time, reason, raw, topic, record_key, headers FROM dead_letters WHERE source = ?1 AND partition = ?2 "
         "AND (?3 IS NULL OR reason = ?3) ORDER BY offset, pipeline",
 };
 
