@@ -82,6 +82,7 @@ static const struct plain_row producer_rows[] = {
     {"max.in.flight.requests.per.connection", "5"},     /* what idempotence allows; more would also keep batches small */
     {"queue.buffering.max.messages", "0"},              /* the limit is in bytes */
     {"message.max.bytes", "8388608"},                   /* the broker's limit decides, not the client's of 1 MB */
+    {"statistics.interval.ms", "5000"}, /* the state of brokers, also while nothing is sent */
     {"partitioner", "murmur2_random"},                  /* a key goes where Java's producers send it */
 };
 /* clang-format on */

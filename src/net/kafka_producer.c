@@ -183,6 +183,7 @@ static void copy_settings(struct kafka_producer *producer, const struct kafka_se
         row->name = arena_copy_text(&producer->arena, row->name);
         row->value = arena_copy_text(&producer->arena, row->value);
         row->origin = row->origin ? arena_copy_text(&producer->arena, row->origin) : NULL;
+        row->guide = row->reason = NULL; /* for people who look at the configuration */
     }
     kafka_settings_set(&producer->settings, "delivery.report.only.error", "true", "weir");
 }
