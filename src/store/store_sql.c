@@ -81,6 +81,12 @@ static const char *const texts[STORE_STATEMENT_COUNT] = {
         "SELECT id, source, partition, offset, time, reason, detail, raw, topic, record_key, headers "
         "FROM dead_letters "
         "WHERE id < ?1 ORDER BY id DESC",
+    [STORE_DEAD_LETTER_PARTITIONS] =
+        "SELECT DISTINCT partition FROM dead_letters WHERE source = ?1 AND (?2 IS NULL OR reason = ?2) "
+        "ORDER BY partition",
+    [STORE_SCAN_DEAD_LETTERS] =
+        "SELECT offset, time, reason, raw, topic, record_key, headers FROM dead_letters WHERE source = ?1 AND partition = ?2 "
+        "AND (?3 IS NULL OR reason = ?3) ORDER BY offset, pipeline",
 };
 
 /* No room is a state that passes, whichever way the system words it. */
