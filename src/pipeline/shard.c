@@ -46,7 +46,7 @@ void shard_take_partitions(struct shard *shard)
     uint32_t number = 0;
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
-        if (partition->is_kafka && !partition->kafka.topic)
+        if (partition->is_kafka && !partition->reader)
             continue;
         if (number++ % engine->shard_count == shard->index)
             shard->partitions[shard->partition_count++] = partition;
