@@ -87,8 +87,8 @@ void kafka_producer_abort(struct kafka_producer *producer);
 uint64_t kafka_producer_abort_count(const struct kafka_producer *producer);
 
 /* Creates the topic with the broker's own number of partitions and replicas, records of up to `max_record_size` bytes; STATUS_OK also
- * when it exists, or when the broker cannot be asked for it (not authorised): then the first message tells. STATUS_AGAIN: no answer
- * within `timeout_us`. */
+ * when it exists, or when the broker cannot be asked for it (not authorised): then the first message tells. STATUS_AGAIN: no
+ * answer; it waits at most about three times `timeout_us`. */
 NODISCARD
 enum status kafka_producer_create_topic(struct kafka_producer *producer, const char *topic,
                                         uint64_t max_record_size, int64_t timeout_us, struct error *error);

@@ -58,7 +58,7 @@ static enum status initialise(struct kafka_producer *producer, int timeout_ms, s
     bool can_go_on = rd_kafka_error_is_retriable(problem) && !rd_kafka_error_is_fatal(problem);
     explain(producer, "start transactions", problem, error);
     struct error trouble;
-    if (kafka_producer_trouble(producer, &trouble))
+    if (can_go_on && kafka_producer_trouble(producer, &trouble))
         error_set(error, "%s: %s", producer->name, trouble.text);
     if (!can_go_on)
         renew_handle(producer);
