@@ -58,7 +58,7 @@ void kafka_producer_destroy(struct kafka_producer *producer);
  * STATUS_AGAIN: the queue (queue.buffering.max.kbytes or .messages) is full; after a poll it may be sent.
  * STATUS_FULL: KAFKA_KEPT_MAX_SIZE of refused messages wait for a flush.
  * STATUS_CLOSED: the handle or its transaction cannot be started at present (brokers away, not authorised): the same call again after
- * a pause. Waits at most half a second.
+ * a pause. Waits at most two seconds.
  * STATUS_IO: transactions only: this one must be aborted, by kafka_producer_commit() or _abort(). */
 NODISCARD
 enum status kafka_producer_send(struct kafka_producer *producer, const struct kafka_message *message,
