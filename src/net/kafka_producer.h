@@ -9,7 +9,7 @@
  * committed positions. After any abort the handle is made anew, since after a commit that timed out nobody knows its outcome until a
  * new producer of the same id has been initialised: that completes or aborts the old transaction.
  *
- * All functions but kafka_producer_trouble() belong to one thread at a time. */
+ * All functions but kafka_producer_trouble() and kafka_producer_figures() belong to one thread at a time. */
 #pragma once
 
 #include "base/slice.h"
@@ -93,5 +93,13 @@ NODISCARD
 enum status kafka_producer_create_topic(struct kafka_producer *producer, const char *topic,
                                         uint64_t max_record_size, int64_t timeout_us, struct error *error);
 
+struct kafka_producer_figures {
+    uint64_t messages,
+        bytes; /* keys and values that brokers have acknowledged; of transactions: that are committed */
+    struct kafka_figures client;
+};
+
+/* Counted at each flush that succeeds, or commit. Any thread. */
+void kafka_producer_figures(struct kafka_producer *producer, struct kafka_producer_figures *out);
 /* As kafka_client_trouble(), and why messages are refused at present. Any thread. */
 bool kafka_producer_trouble(struct kafka_producer *producer, struct error *error);

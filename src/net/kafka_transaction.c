@@ -210,6 +210,7 @@ static enum sink_commit finish(struct kafka_producer *producer, struct error *er
     if (!problem) {
         crash_point("txn_after_commit");
         producer->phase = TRANSACTION_READY;
+        producer_count_pending(producer);
         producer_clear_refusal(producer);
         if (producer->is_doubtful)
             renew_handle(producer);

@@ -50,6 +50,7 @@ struct engine_partition {
     int64_t expected_max_time_us; /* largest event time at replay_until, as recorded */
     bool is_resumable;            /* its log is still there after a restart */
     bool has_error;               /* the last read failed; tried again at next_read_us */
+    int64_t newest_record_us;     /* own time of the newest record that was read, TIME_NONE; not of kafka */
     bool is_failed;               /* `on_bad: fail` has stopped it for good */
     _Atomic int64_t
         durable_base; /* B of the last committed mark; release by the store, acquire by the shard */
@@ -393,6 +394,11 @@ bool letter_outlet_handle(struct outlet *outlet, struct outlet_item *item);
 NODISCARD
 enum status letter_outlet_open(struct outlet *outlet, struct engine *engine, bool *is_needed, struct error *error);
 void letter_outlet_close(struct outlet *outlet);
+/* Nothing has come for a while. */
+void letter_outlet_idle(struct outlet *outlet);
+
+/* engine_kafka_stats.c: the kafka clients of the process, and what of them belongs to sources. */
+void engine_add_kafka(struct engine *engine, struct stats_snapshot *snapshot);
 
 /* engine_outlets.c */
 NODISCARD

@@ -105,8 +105,8 @@ static void publish(struct shard *shard)
         stats->idle = partition->state.is_idle;
         stats->ended = partition->state.is_ended;
         stats->lag = end < 0 ? -1 : end > stats->offset ? end - stats->offset : 0;
-        stats->newest_record_us =
-            partition->is_kafka ? kafka_reader_newest_time_us(partition->reader) : TIME_NONE;
+        stats->newest_record_us = partition->is_kafka ? kafka_reader_newest_time_us(partition->reader)
+                                                      : partition->newest_record_us;
     }
     published->partition_count = shard->partition_count;
     pthread_mutex_unlock(&published->lock);
