@@ -70,11 +70,11 @@ const struct option options[] = {
 
     {SCOPE_SOURCE, "kafka", OPTION_KIND, SOURCE(kind), 0, 0, NULL, SOURCE_KAFKA, 0, NULL,
      "topics of a Kafka cluster; check and replay accept it, run does not in this version"},
-    {SCOPE_SOURCE, "kafka.brokers", OPTION_TEXTS, SOURCE(kafka.brokers), SOURCE(kafka.broker_count), OPTION_REQUIRED, NULL, ANY,
+    {SCOPE_SOURCE, "kafka.brokers", OPTION_TEXTS, SOURCE(kafka.connection.brokers), SOURCE(kafka.connection.broker_count), OPTION_REQUIRED, NULL, ANY,
      "host:port of one or more brokers"},
     {SCOPE_SOURCE, "kafka.topics", OPTION_TEXTS, SOURCE(kafka.topics), SOURCE(kafka.topic_count), OPTION_REQUIRED, NULL, ANY, "topics to read"},
     {SCOPE_SOURCE, "kafka.group", OPTION_TEXT, SOURCE(kafka.group), 0, 0, "weir", ANY, "consumer group"},
-    {SCOPE_SOURCE, "kafka.profile", OPTION_TEXT, SOURCE(kafka.profile), 0, 0, "high_throughput", 0, 0, "high_throughput|low_latency",
+    {SCOPE_SOURCE, "kafka.profile", OPTION_ENUM, SOURCE(kafka.profile), 0, 0, "high_throughput", 0, 0, "high_throughput|low_latency",
      "set of consumer settings"},
     {SCOPE_SOURCE, "kafka.group_protocol", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "classic or consumer"},
     {SCOPE_SOURCE, "kafka.group_instance_id", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "static membership"},

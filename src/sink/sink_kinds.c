@@ -10,6 +10,7 @@ enum status sink_open(const struct config_sink *config, struct sink **out, struc
     case SINK_FILE: return file_sink_open(config, out, error);
     case SINK_CONSOLE: *out = console_sink_open(); break;
     case SINK_BLACKHOLE: *out = blackhole_sink_open(); break;
+    case SINK_KAFKA: error_set(error, "kafka sinks are not there yet"); return STATUS_INVALID;
     }
     return STATUS_OK;
 }

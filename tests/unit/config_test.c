@@ -126,11 +126,11 @@ static void every_source_option_is_read(void **state)
     assert_true(file->file.loop);
     assert_int_equal(file->idle_timeout_us, 60 * SECOND);
     assert_int_equal(kafka->kind, SOURCE_KAFKA);
-    assert_int_equal(kafka->kafka.broker_count, 2);
-    assert_string_equal(kafka->kafka.brokers[1], "b:2");
+    assert_int_equal(kafka->kafka.connection.broker_count, 2);
+    assert_string_equal(kafka->kafka.connection.brokers[1], "b:2");
     assert_int_equal(kafka->kafka.topic_count, 1);
     assert_string_equal(kafka->kafka.group, "weir");
-    assert_string_equal(kafka->kafka.profile, "low_latency");
+    assert_int_equal(kafka->kafka.profile, KAFKA_LOW_LATENCY);
     assert_int_equal(kafka->max_out_of_orderness_us, 0);
     assert_int_equal(generator->kind, SOURCE_GENERATOR);
     assert_int_equal(generator->generator.seed, 9);
