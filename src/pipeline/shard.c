@@ -21,8 +21,9 @@ void shard_init(struct shard *shard, struct engine *engine, uint32_t index)
     processor_init(&shard->processor, plan, true);
     shard->batch = batch_create();
     shard->partitions = memory_allocate_array(engine->partition_count + 1, sizeof *shard->partitions);
-    for (uint32_t i = index; i < engine->partition_count; i += engine->shard_count) {
-        shard->partitions[shard->partition_count++] = &engine->partitions[i];
+    for (uint32_t i = 0; i < engine->partition_count; i++) {
+        if (engine_shard_of(engine, i) == index)
+            shard->partitions[shard->partition_count++] = &engine->partitions[i];
     }
     histogram_init(&shard->decode_latency);
     histogram_init(&shard->window_latency);
@@ -81,7 +82,8 @@ static void publish(struct shard *shard)
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         const struct engine_partition *partition = shard->partitions[i];
         struct partition_stats *stats = &published->partitions[i];
-        int64_t end = partition->reader->operations->end_offset(partition->reader);
+        struct source_reader *reader = partition->leader->reader;
+        int64_t end = reader->operations->end_offset(reader);
         stats->partition = partition->state.partition;
         stats->offset = partition->state.next_offset;
         stats->watermark_us = watermark_us(&partition->state.watermark);
