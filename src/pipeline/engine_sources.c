@@ -51,7 +51,7 @@ void engine_init_partitions(struct engine *engine)
 }
 
 /* What one reader has taken from a pipe no other gets, so a pipe has one reader in all. Of a file every shard has one: each
- * decodes all lines, but the windows, which cost as much, are divided. */
+ * decodes all lines, but the windows are divided, and by many keys they cost more than decoding. */
 uint32_t engine_shard_of(const struct engine *engine, uint32_t index)
 {
     const struct engine_partition *partition = &engine->partitions[index];
