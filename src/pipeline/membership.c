@@ -188,6 +188,7 @@ static void take_down(struct membership *membership)
             partition->reader->operations->close(partition->reader);
         partition->reader = NULL;
         partition->kafka = (struct kafka_partition){0};
+        partition->is_own = false;
     }
     for (uint32_t i = 0; i < engine->shard_count; i++)
         kafka_feed_clear(membership->feeds[i]);
