@@ -31,6 +31,7 @@ enum {
     SINK_RETRY_US = 250 * 1000,       /* after a sink reported an error */
     WAIT_STEP_US = 20 * 1000,         /* a waiting thread looks this often whether it should give up */
     IDLE_STEP_US = 50 * 1000,         /* event time moves on in such steps while all partitions are idle */
+    SHARD_STALL_US = 3 * 1000 * 1000, /* between two turns of a shard: it was stopped, and the sources were not silent */
     SHARD_SLEEP_MAX_US = 1000 * 1000, /* a shard looks for positions to release at least this often */
     RETENTION_INTERVAL_US = 60 * 1000 * 1000,
 };
@@ -119,6 +120,7 @@ struct shard {
     struct batch *batch;
     struct engine_partition **partitions;
     uint32_t partition_count;
+    int64_t turn_us;        /* when the last turn began */
     uint32_t first_in_turn; /* partitions take turns in being first */
     int64_t next_flush_us;  /* open panes are flushed then, for pipelines that show early results */
     int64_t arrival_us;     /* of the newest event since the merger was last told; 0 = none */
