@@ -24,6 +24,7 @@ struct kafka_client {
     char *name;
     bool has_group;
     struct log_limiter limiter;
+    struct kafka_statistics *statistics;
     _Atomic bool has_trouble; /* read without the lock by kafka_client_well(); written under it */
     pthread_mutex_t lock;     /* for what follows */
     struct error trouble;
@@ -55,7 +56,8 @@ static void set_trouble(struct kafka_client *client, rd_kafka_resp_err_t code, c
     client->trouble = *text;
     client->code = code;
     atomic_store_explicit(&client->has_trouble, true, memory_order_relaxed);
-    if (client->logged_code == code && now_us - client->logged_us < TROUBLE_REPEAT_US)
+    if (client->options.is_quiet ||
+        (client->logged_code == code && now_us - client->logged_us < TROUBLE_REPEAT_US))
         return;
     client->logged_code = code;
     client->logged_us = now_us;
@@ -131,6 +133,11 @@ bool kafka_client_is_fatal(const struct kafka_client *client)
     return rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+void kafka_client_figures(const struct kafka_client *client, struct kafka_figures *out)
+{
+    kafka_statistics_figures(client->statistics, out);
+}
+
 rd_kafka_t *kafka_client_handle(const struct kafka_client *client)
 {
     return client->handle;
@@ -171,6 +178,7 @@ static int on_statistics(rd_kafka_t *handle, char *json, size_t size, void *opaq
     (void)handle;
     struct kafka_client *client = opaque;
     see_brokers(client, json, size);
+    kafka_statistics_add(client->statistics, json, size);
     if (client->options.statistics)
         client->options.statistics(json, size, client->options.context);
     return 0; /* librdkafka frees the text */
@@ -198,20 +206,32 @@ static void on_commit(rd_kafka_t *handle, rd_kafka_resp_err_t error, rd_kafka_to
 
 static enum log_level level_of(int level, const char *facility, const char *text)
 {
-    /* Failed connections are told by the error callback, with what to do; settings that do not concern a producer or a consumer
-     * are ignored by it, and are there for the other one. */
-    if (strcmp(facility, "FAIL") == 0 || level >= 7 ||
-        (strcmp(facility, "CONFWARN") == 0 && strstr(text, "will be ignored")))
+    /* Failed connections, certificates and tokens are told by the error callback, with what to do; settings that do not concern a
+     * producer or a consumer are ignored by it, and are there for the other one. */
+    if (strcmp(facility, "FAIL") == 0 || strcmp(facility, "SSL") == 0 || strcmp(facility, "OIDC") == 0 ||
+        level >= 7 || (strcmp(facility, "CONFWARN") == 0 && strstr(text, "will be ignored")))
         return LOG_DEBUG;
     return level <= 3 ? LOG_ERROR : level == 4 ? LOG_WARN : LOG_INFO;
+}
+
+/* A connection that the broker closes is logged and no error; yet where all are closed at once it is the only hint that the port
+ * wants something else. Idle connections that are closed are not logged at this level. */
+static void note_disconnection(struct kafka_client *client, int level, const char *facility, const char *text)
+{
+    if (strcmp(facility, "FAIL") != 0 || level > 6 || !strstr(text, "isconnected"))
+        return;
+    const char *behind_thread = strncmp(text, "[thrd:", 6) == 0 ? strstr(text, "]: ") : NULL;
+    kafka_client_note(client, RD_KAFKA_RESP_ERR__TRANSPORT, behind_thread ? behind_thread + 3 : text);
 }
 
 static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
     struct kafka_client *client = rd_kafka_opaque(handle);
-    if (client)
-        log_limited(&client->limiter, level_of(level, facility, text), "kafka", "%s: %s: %s", client->name,
-                    facility, text);
+    if (!client)
+        return;
+    note_disconnection(client, level, facility, text);
+    log_limited(&client->limiter, level_of(level, facility, text), "kafka", "%s: %s: %s", client->name,
+                facility, text);
 }
 
 static bool set_all(rd_kafka_conf_t *conf, const struct kafka_client_options *options, struct error *error)
@@ -246,6 +266,7 @@ static void set_callbacks(rd_kafka_conf_t *conf, struct kafka_client *client)
 
 static void free_client(struct kafka_client *client)
 {
+    kafka_statistics_destroy(client->statistics);
     pthread_mutex_destroy(&client->lock);
     free(client->name);
     free(client);
@@ -285,6 +306,7 @@ enum status kafka_client_create(const struct kafka_client_options *options, stru
     client->options.name = client->name;
     client->has_group = options->is_consumer && kafka_settings_get(options->settings, "group.id");
     pthread_mutex_init(&client->lock, NULL);
+    client->statistics = kafka_statistics_create();
     set_callbacks(conf, client);
     char reason[512];
     client->handle = rd_kafka_new(options->is_consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, reason,

@@ -6,7 +6,6 @@
  * would be refused with it for ever. */
 #include "net/kafka_producer_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -57,24 +56,6 @@ static bool is_for_good(rd_kafka_resp_err_t code)
     }
 }
 
-static const char *remedy(rd_kafka_resp_err_t code)
-{
-    switch (code) {
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
-        return "; raise the topic's max.message.bytes, or message.max.bytes in properties";
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART: return "; create the topic";
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED: return "; allow this user to write to it";
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED: return "; allow this user idempotent writes";
-    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
-        return "; look at the topic's message.timestamp.before.max.ms and after.max.ms";
-    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-        return "; look at the topic's cleanup.policy (a compacted one takes no record without a key)";
-    default: return "";
-    }
-}
-
 void producer_note_refusal(struct kafka_producer *producer, rd_kafka_resp_err_t code, const char *reason,
                            const char *topic)
 {
@@ -84,8 +65,6 @@ void producer_note_refusal(struct kafka_producer *producer, rd_kafka_resp_err_t 
     producer->refusal_code = code;
     kafka_error_text(code, reason, &producer->refusal);
     error_prefix(&producer->refusal, "topic \"%s\" refuses records", topic);
-    size_t size = strlen(producer->refusal.text);
-    snprintf(producer->refusal.text + size, sizeof producer->refusal.text - size, "%s", remedy(code));
     pthread_mutex_unlock(&producer->lock);
 }
 
@@ -105,6 +84,8 @@ static void delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, voi
     struct kafka_producer *producer = context;
     if (!message->err)
         return;
+    producer->pending_messages--;
+    producer->pending_bytes -= message->len + message->key_len;
     bool is_purged =
         message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
     if (!is_purged) {
@@ -148,6 +129,7 @@ void producer_close_handle(struct kafka_producer *producer)
     producer->must_abort = producer->is_doubtful = false;
     if (client)
         kafka_client_destroy(client);
+    producer->pending_messages = producer->pending_bytes = 0;
 }
 
 bool producer_is_fatal(const struct kafka_producer *producer, struct error *error)
@@ -287,8 +269,11 @@ static rd_kafka_resp_err_t produce(struct kafka_producer *producer, const struct
         parts[count++].u.headers = headers;
     }
     rd_kafka_error_t *problem = rd_kafka_produceva(producer->handle, parts, count);
-    if (!problem)
+    if (!problem) {
+        producer->pending_messages++;
+        producer->pending_bytes += message->key.size + message->value.size;
         return RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
     rd_kafka_resp_err_t code = rd_kafka_error_code(problem);
     rd_kafka_error_destroy(problem);
     if (headers)
@@ -408,6 +393,13 @@ static bool keeps_for_good(const struct kafka_kept *kept)
     return false;
 }
 
+void producer_count_pending(struct kafka_producer *producer)
+{
+    atomic_fetch_add_explicit(&producer->produced_messages, producer->pending_messages, memory_order_relaxed);
+    atomic_fetch_add_explicit(&producer->produced_bytes, producer->pending_bytes, memory_order_relaxed);
+    producer->pending_messages = producer->pending_bytes = 0;
+}
+
 static enum status flush_outcome(struct kafka_producer *producer, bool is_empty, struct error *error)
 {
     if (producer->must_abort) {
@@ -425,6 +417,8 @@ static enum status flush_outcome(struct kafka_producer *producer, bool is_empty,
         return STATUS_AGAIN;
     }
     producer_clear_refusal(producer);
+    if (producer->client)
+        kafka_client_well(producer->client);
     return STATUS_OK;
 }
 
@@ -440,6 +434,8 @@ enum status kafka_producer_flush(struct kafka_producer *producer, int64_t timeou
         return flush_outcome(producer, true, error);
     int64_t left_us = deadline_us - clock_monotonic_us(&clock_system);
     bool is_empty = rd_kafka_flush(producer->handle, milliseconds(left_us)) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (is_empty && !producer->transactional_id)
+        producer_count_pending(producer);
     return flush_outcome(producer, is_empty, error);
 }
 
@@ -460,4 +456,15 @@ bool kafka_producer_trouble(struct kafka_producer *producer, struct error *error
     }
     pthread_mutex_unlock(&producer->lock);
     return has_trouble;
+}
+
+void kafka_producer_figures(struct kafka_producer *producer, struct kafka_producer_figures *out)
+{
+    memset(out, 0, sizeof *out);
+    out->messages = atomic_load_explicit(&producer->produced_messages, memory_order_relaxed);
+    out->bytes = atomic_load_explicit(&producer->produced_bytes, memory_order_relaxed);
+    pthread_mutex_lock(&producer->lock);
+    if (producer->client)
+        kafka_client_figures(producer->client, &out->client);
+    pthread_mutex_unlock(&producer->lock);
 }

@@ -21,7 +21,7 @@ static void init_partition(struct engine *engine, uint32_t source_index, uint32_
     partition->state.filters_rows =
         source->kind == SOURCE_FILE && source->partition_by.text && source->partitions > 1;
     partition->state.watermark = (struct watermark){source->max_out_of_orderness_us, TIME_NONE};
-    partition->realtime_origin_us = TIME_NONE;
+    partition->realtime_origin_us = partition->newest_record_us = TIME_NONE;
     partition->is_resumable = source_is_resumable(source);
 }
 

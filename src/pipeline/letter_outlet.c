@@ -42,6 +42,14 @@ void letter_outlet_close(struct outlet *outlet)
     outlet->letters = NULL;
 }
 
+void letter_outlet_idle(struct outlet *outlet)
+{
+    for (uint32_t i = 0; outlet->letters && i < outlet->engine->config->source_count; i++) {
+        if (outlet->letters[i])
+            kafka_dead_letters_idle(outlet->letters[i]);
+    }
+}
+
 static bool write(struct outlet *outlet, const struct dead_letter *letter)
 {
     struct kafka_dead_letters *letters = outlet->letters[letter->source_index];

@@ -46,7 +46,7 @@ void shard_take_partitions(struct shard *shard)
     uint32_t number = 0;
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
-        if (partition->is_kafka && !partition->kafka.topic)
+        if (partition->is_kafka && !partition->reader)
             continue;
         if (number++ % engine->shard_count == shard->index)
             shard->partitions[shard->partition_count++] = partition;
@@ -105,8 +105,8 @@ static void publish(struct shard *shard)
         stats->idle = partition->state.is_idle;
         stats->ended = partition->state.is_ended;
         stats->lag = end < 0 ? -1 : end > stats->offset ? end - stats->offset : 0;
-        stats->newest_record_us =
-            partition->is_kafka ? kafka_reader_newest_time_us(partition->reader) : TIME_NONE;
+        stats->newest_record_us = partition->is_kafka ? kafka_reader_newest_time_us(partition->reader)
+                                                      : partition->newest_record_us;
     }
     published->partition_count = shard->partition_count;
     pthread_mutex_unlock(&published->lock);

@@ -111,6 +111,8 @@ static enum status read_batch(struct shard *shard, struct engine_partition *part
     enum status status =
         source_read(partition->reader, engine->config->batch_size,
                     is_replay ? partition->replay_until : INT64_MAX, batch, &partition->next_read_us, &error);
+    if (status == STATUS_OK && batch->record_count)
+        partition->newest_record_us = batch->records[batch->record_count - 1].time_us;
     if (status == STATUS_END)
         end_partition(engine, partition);
     if (status == STATUS_AGAIN && is_replay && partition->next_read_us == INT64_MAX)

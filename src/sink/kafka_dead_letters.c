@@ -163,3 +163,13 @@ bool kafka_dead_letters_trouble(struct kafka_dead_letters *letters, struct error
 {
     return kafka_producer_trouble(letters->producer, error);
 }
+
+void kafka_dead_letters_idle(struct kafka_dead_letters *letters)
+{
+    kafka_producer_poll(letters->producer, 0);
+}
+
+struct kafka_producer *kafka_dead_letters_producer(const struct kafka_dead_letters *letters)
+{
+    return letters->producer;
+}

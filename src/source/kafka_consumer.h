@@ -47,6 +47,10 @@ void kafka_consumer_poll(struct kafka_consumer *consumer, int64_t timeout_us);
 /* Leaves the group in good order, which calls revoked(); at once when the brokers are away. */
 void kafka_consumer_leave(struct kafka_consumer *consumer);
 
+/* The name as it is used in assignments, which may be compared by pointer. */
+const char *kafka_consumer_topic(struct kafka_consumer *consumer, const char *topic);
+/* Generation (or epoch) of this member's assignment: grows with every change. */
+int64_t kafka_consumer_generation(const struct kafka_consumer *consumer);
 struct kafka_client *kafka_consumer_client(const struct kafka_consumer *consumer);
 
 /* What is assigned at present, by topic and partition. Valid until the next poll. */
@@ -58,6 +62,9 @@ NODISCARD
 enum status kafka_consumer_partitions(struct kafka_consumer *consumer,
                                       const struct kafka_partition **partitions, uint32_t *count,
                                       struct error *error);
+
+/* The same without asking, as they were told last. */
+const struct kafka_partition *kafka_consumer_known(const struct kafka_consumer *consumer, uint32_t *count);
 
 /* Positions of the group as the broker has them. */
 struct kafka_position {
@@ -79,6 +86,10 @@ NODISCARD
 enum status kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_position *positions,
                                   uint32_t count, int64_t timeout_us, struct error *error);
 
+/* What this member has done so far, and how it stands. Any thread. */
+void kafka_consumer_figures(const struct kafka_consumer *consumer, struct kafka_member_figures *member,
+                            struct kafka_figures *client);
+
 /* For transactional sinks. Freed by rd_kafka_consumer_group_metadata_destroy(). Any thread. */
 rd_kafka_consumer_group_metadata_t *kafka_consumer_group(const struct kafka_consumer *consumer);
 
@@ -89,6 +100,11 @@ struct kafka_feed *kafka_feed_create(struct kafka_consumer *consumer, const stru
 void kafka_feed_destroy(struct kafka_feed *feed);
 /* Forgets what was taken and not delivered. Only while the shard rests. */
 void kafka_feed_clear(struct kafka_feed *feed);
+
+/* Messages of a source that this shard has taken over, those included that were read again, and the bytes of their keys and values.
+ * They outlive the readers. Any thread. */
+void kafka_feed_fetched(const struct kafka_feed *feed, uint32_t source_index, uint64_t *messages,
+                        uint64_t *bytes);
 
 /* Nothing of the assigned partitions is fetched until they are started. */
 void kafka_consumer_pause(struct kafka_consumer *consumer);

@@ -24,6 +24,7 @@ struct kafka_reader {
     int64_t end_seen;       /* offset at which the partition ended when that was last told; -1 */
     int64_t newest_time_us; /* of the newest delivered record */
     rd_kafka_resp_err_t failure;
+    struct kafka_fetch_count *fetched; /* of its source, in the feed */
 };
 
 /* --- the queue ----------------------------------------------------------------------------------------------------- */
@@ -34,6 +35,7 @@ struct kafka_feed *kafka_feed_create(struct kafka_consumer *consumer, const stru
     struct kafka_feed *feed = memory_allocate(sizeof *feed);
     feed->consumer = consumer;
     feed->queue = rd_kafka_queue_new(consumer->handle);
+    feed->fetched = memory_allocate_array(consumer->source_count + 1, sizeof *feed->fetched);
     rd_kafka_queue_io_event_enable(feed->queue, waker->descriptor, &one, sizeof one);
     return feed;
 }
@@ -59,7 +61,26 @@ void kafka_feed_destroy(struct kafka_feed *feed)
     kafka_feed_clear(feed);
     rd_kafka_queue_io_event_enable(feed->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(feed->queue);
+    free(feed->fetched);
     free(feed);
+}
+
+/* Of a source that is not of the consumer: a place that nobody looks at. */
+static struct kafka_fetch_count *fetch_count_of(const struct kafka_feed *feed, uint32_t source_index)
+{
+    const struct kafka_consumer *consumer = feed->consumer;
+    uint32_t i = 0;
+    while (i < consumer->source_count && consumer->source_indices[i] != source_index)
+        i++;
+    return &feed->fetched[i];
+}
+
+void kafka_feed_fetched(const struct kafka_feed *feed, uint32_t source_index, uint64_t *messages,
+                        uint64_t *bytes)
+{
+    const struct kafka_fetch_count *count = fetch_count_of(feed, source_index);
+    *messages = atomic_load_explicit(&count->messages, memory_order_relaxed);
+    *bytes = atomic_load_explicit(&count->bytes, memory_order_relaxed);
 }
 
 static struct kafka_reader *find_reader(struct kafka_feed *feed, const rd_kafka_message_t *message)
@@ -180,16 +201,20 @@ static enum status kafka_read(struct source_reader *source, uint32_t max_records
         feed_fill(feed);
     batch_set_topic(batch, reader->id.topic, (uint32_t)reader->id.partition);
     uint32_t taken = 0;
+    uint64_t size = 0;
     while (taken < reader->count && batch->record_count < max_records && batch->text_size < BATCH_TEXT_SIZE) {
         rd_kafka_message_t *message = reader->messages[reader->first + taken];
         if (message->offset >= end_offset)
             break;
+        size += message->len + message->key_len;
         deliver(reader, message, batch);
         taken++;
     }
     reader->first += taken;
     reader->count -= taken;
     feed->stashed_count -= taken;
+    atomic_fetch_add_explicit(&reader->fetched->messages, taken, memory_order_relaxed);
+    atomic_fetch_add_explicit(&reader->fetched->bytes, size, memory_order_relaxed);
     if (reader->count == 0)
         reader->first = 0;
     batch->arrival_us = now_us;
@@ -236,6 +261,7 @@ struct source_reader *kafka_reader_open(struct kafka_feed *feed, const struct ka
     reader->reader.operations = &kafka_operations;
     reader->feed = feed;
     reader->id = *partition;
+    reader->fetched = fetch_count_of(feed, partition->source_index);
     reader->end_seen = -1;
     reader->newest_time_us = TIME_NONE;
     reader->next_reader = feed->readers;
