@@ -34,10 +34,17 @@ static void end_partition(struct engine *engine, struct engine_partition *partit
     partition->state.is_ended = true;
 }
 
+static void hold(const struct engine_partition *partition)
+{
+    if (partition->reader->operations->hold)
+        partition->reader->operations->hold(partition->reader);
+}
+
 static void fail_partition(struct engine *engine, struct engine_partition *partition,
                            const struct error *error)
 {
     partition->is_failed = true;
+    hold(partition);
     report_source(engine, partition, HEALTH_DOWN, error->text);
 }
 
@@ -167,6 +174,7 @@ bool shard_read_partition(struct shard *shard, struct engine_partition *partitio
         atomic_load_explicit(&shard->engine->is_replaying, memory_order_acquire)) {
         partition->next_read_us = INT64_MAX;
         partition->state.last_record_us = now_us; /* it is we who wait */
+        hold(partition);
         return false;
     }
     if (is_realtime(shard->engine, partition))
