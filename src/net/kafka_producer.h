@@ -21,7 +21,7 @@ struct kafka_producer;
 enum {
     /* Bytes of refused messages that are kept; what was in the queue when this was reached is kept as well. */
     KAFKA_KEPT_MAX_SIZE = 16 * 1024 * 1024,
-    KAFKA_COMMIT_WAIT_MS = 5000 /* that one call of commit or abort waits for the broker, per step */
+    KAFKA_COMMIT_WAIT_MS = 3000 /* that one call of commit or abort waits for the broker, per step */
 };
 
 struct kafka_header {
@@ -81,6 +81,9 @@ enum status kafka_producer_flush(struct kafka_producer *producer, int64_t timeou
 enum sink_commit kafka_producer_commit(struct kafka_producer *producer, const struct sink_offset *offsets,
                                        uint32_t offset_count, const rd_kafka_consumer_group_metadata_t *group,
                                        struct error *error);
+/* Ends what an earlier producer of this id has left open, once; else the first message would. Until then readers of what is committed
+ * wait, and so does who asks for the group's positions: for as long as transaction.timeout.ms. Waits at most two seconds. */
+void kafka_producer_prepare(struct kafka_producer *producer);
 /* Undoes the open transaction. After SINK_COMMIT_AGAIN its outcome is unknown until the positions are read as above. */
 void kafka_producer_abort(struct kafka_producer *producer);
 /* Transactions that ended otherwise than by a commit, so far. */

@@ -353,6 +353,8 @@ static void start_if_due(struct membership *membership)
             return;
         }
         note_proof(membership);
+        /* The brokers have taken a commit, and the topics are there: what the client had to complain of is over. */
+        kafka_client_well(kafka_consumer_client(membership->consumer));
         atomic_store_explicit(&membership->is_joined, true, memory_order_release);
         membership_report(membership, HEALTH_OK, NULL);
         return;

@@ -215,6 +215,7 @@ void *outlet_main(void *argument)
 {
     struct outlet *outlet = argument;
     bool goes_on = true;
+    serve_idle(outlet);
     while (goes_on) {
         struct outlet_item *item = ring_pop_wait(&outlet->items, WAIT_STEP_US * 10);
         if (!item) {

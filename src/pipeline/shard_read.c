@@ -28,10 +28,17 @@ static void report_lost_log(struct engine *engine, struct engine_partition *part
     partition->replay_until = partition->state.next_offset;
 }
 
+static void hold(const struct engine_partition *partition)
+{
+    if (partition->reader->operations->hold)
+        partition->reader->operations->hold(partition->reader);
+}
+
 static void fail_partition(struct engine *engine, struct engine_partition *partition,
                            const struct error *error)
 {
     partition->is_failed = true;
+    hold(partition);
     report_source(engine, partition, HEALTH_DOWN, error->text);
 }
 
@@ -320,6 +327,7 @@ bool shard_read_partition(struct shard *shard, struct engine_partition *partitio
         partition->next_read_us = INT64_MAX;
         for (struct engine_partition *sharer = partition; sharer; sharer = sharer->next_sharer)
             sharer->state.last_record_us = now_us; /* it is we who wait */
+        hold(partition);
         return false;
     }
     if (is_realtime(shard->engine, partition))

@@ -15,8 +15,8 @@
 #define CUT_HEADER "weir.truncated"
 
 enum {
-    CREATE_WAIT_US = 3000000,
-    FLUSH_WAIT_US = 5000000,
+    CREATE_WAIT_US = 2000000,
+    FLUSH_WAIT_US = 2000000,
     OWN_HEADERS = 7,
     NUMBER_SIZE = 24,
     /* Headers and framing around the largest record. */

@@ -16,7 +16,7 @@
 
 enum {
     WRITE_WAIT_US = 1000000, /* for room in the queue, before the block is handed back and /health told */
-    FLUSH_WAIT_US = 5000000, /* the same for acknowledgements */
+    FLUSH_WAIT_US = 2000000, /* the same for acknowledgements */
     POLL_US = 20000
 };
 
@@ -108,6 +108,7 @@ static const void *kafka_transaction(const struct sink *sink)
 /* The client library's reports wait in a queue without a limit until they are fetched. */
 static void kafka_idle(struct sink *sink)
 {
+    kafka_producer_prepare(((struct kafka_sink *)sink)->producer);
     kafka_producer_poll(((struct kafka_sink *)sink)->producer, 0);
 }
 

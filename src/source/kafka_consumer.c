@@ -6,7 +6,9 @@
 #include "base/memory.h"
 #include "source/kafka_internal.h"
 
-enum { POLL_QUANTUM_MS = 100, CLOSE_TIMEOUT_MS = 5000 };
+enum { POLL_QUANTUM_MS = 100, WAKE_TIMEOUT_MS = 1000 };
+
+static const int64_t FAR_TIME_MS = (int64_t)1 << 52; /* the offsets of records that are younger: none */
 
 /* --- topics and sources -------------------------------------------------------------------------------------------- */
 
@@ -495,6 +497,17 @@ void kafka_consumer_pause(struct kafka_consumer *consumer)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* The library's threads for brokers sleep up to a second, and a partition that goes on does not wake them; a question to each leader
+ * does. Its answer does not matter. */
+static void wake_leaders(struct kafka_consumer *consumer, const struct kafka_position *positions, uint32_t count)
+{
+    rd_kafka_topic_partition_list_t *list = list_of(positions, count);
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = FAR_TIME_MS;
+    rd_kafka_offsets_for_times(consumer->handle, list, WAKE_TIMEOUT_MS);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 enum status kafka_consumer_start(struct kafka_consumer *consumer, const struct kafka_position *positions,
                                  struct kafka_feed *const *feeds, uint32_t count, struct error *error)
 {
@@ -515,6 +528,7 @@ enum status kafka_consumer_start(struct kafka_consumer *consumer, const struct k
         status = STATUS_AGAIN;
     } else {
         rd_kafka_resume_partitions(consumer->handle, list);
+        wake_leaders(consumer, positions, count);
     }
     rd_kafka_topic_partition_list_destroy(list);
     return status;
