@@ -57,13 +57,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_until(condition, what):
+def wait_until(condition, what, interval_s=0.01):
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, http.client.HTTPException):
             if value := condition():
                 return value
-        time.sleep(0.01)
+        time.sleep(interval_s)
     raise Failed(f"{what}: not within {DEADLINE_S} s")
 
 
