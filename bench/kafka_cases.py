@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from measure import PROGRAMS, ROOT, SCRATCH, Failed, Server, run_json, wait_until
+from measure import AGGREGATES, PROGRAMS, ROOT, SCRATCH, Failed, Row, Server, run_json, wait_until
 
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -25,6 +25,10 @@ EVENT_US = 60  # of event time, between two events: see kafka_load.c
 WINDOW_US = 10_000_000
 USER, COUNTRY = "user_id", "properties.country"
 TOPIC = "bench-events"
+SECONDS, WARM_UP_SECONDS, QUIET_MS = 10, 2, 5000
+RATES = [20_000, 40_000, 80_000, 160_000, 320_000]  # events per second
+KEPT_UP_MS = 500
+EVENTS_SUBSCRIPTION = '{"type":"subscribe","data":{"type":"events"}}'
 # A broker that lives for minutes: compiled well, unlike that of the tests.
 JVM = ["-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-XX:-UsePerfData"]
 
@@ -86,8 +90,6 @@ def source(topic, **kafka):
 
 
 def job_config(key, shards=1, to=("hole",), sinks=None):
-    from cases import AGGREGATES
-
     return {
         "engine": {"shards": shards},
         "sources": {"events": source(cluster.loaded())},
@@ -104,26 +106,36 @@ def job_config(key, shards=1, to=("hole",), sinks=None):
     }
 
 
-def results_of(server):
-    """Results that the pipeline has made, and those that the slowest sink has taken."""
-    made = server.get("/api/v1/pipelines/job")["counters"]["emitted_final"]
-    sinks = server.get("/api/v1/sinks")["sinks"]
-    return made, min(sink["counters"]["written"] for sink in sinks)
+def settle(server):
+    """CPU seconds of the server once it has nothing left to do."""
+    readings = [server.cpu_seconds()]
+
+    def is_quiet():
+        readings.append(server.cpu_seconds())
+        return readings[-1] - readings[-2] <= 0.01
+
+    wait_until(is_quiet, "the server did not come to rest", 0.25)
+    return readings[-1]
 
 
 def run_job(key, **options):
     """Reads the whole topic. Returns events per CPU-second of the server, everything of it included."""
-    with Server(job_config(key, **options)) as server:
-
-        def finished():
-            return server.accounted("events") >= cluster.events
-
-        wait_until(finished, "the topic was not read to its end", 0.1)
-        wait_until(lambda: len(set(results_of(server))) == 1, "the results did not all arrive", 0.1)
-        cpu = server.cpu_seconds()
+    config = job_config(key, **options)
+    with Server(config) as server:
+        wait_until(lambda: server.accounted("events") >= cluster.events, "the topic was not read to its end", 0.1)
+        cpu = settle(server)
         if server.accounted("events") != cluster.events:
             raise Failed(f"{server.accounted('events')} events accounted for, {cluster.events} in the topic")
+        check_results(key, server.get("/api/v1/pipelines/job")["counters"]["results"])
     return cluster.events / cpu
+
+
+def check_results(key, made):
+    """Every window but the last ones, which stay open, has a result for nearly all countries, or for four of five users."""
+    windows = cluster.events * EVENT_US // WINDOW_US - 1
+    expected = windows * (50 if key == COUNTRY else 81_100)
+    if not 0.95 * expected <= made <= 1.1 * expected:
+        raise Failed(f"{made} results by {key}, about {expected} were expected")
 
 
 def count_only():
@@ -136,3 +148,120 @@ def medians(*runs, repeats=REPEATS):
     """The median of each function's results; the functions take turns."""
     turns = [[run() for run in runs] for _ in range(repeats)]
     return [statistics.median(turn) for turn in zip(*turns, strict=True)]
+
+
+def duckdb_batches(key):
+    command = [sys.executable, ROOT / "bench/kafka_duckdb.py", cluster.address, cluster.loaded(), PARTITIONS]
+    report = run_json([*command, cluster.events, key])
+    if report["counted"] != cluster.events:
+        raise Failed(f"the micro-batches counted {report['counted']} of {cluster.events} events")
+    return cluster.events / report["cpu_seconds"]
+
+
+def kafka_sink():
+    return {"out": {"kafka": {"brokers": [cluster.address], "topic": cluster.create(cluster.unique("results"))}}}
+
+
+def kafka():
+    """Kafka to windows, beside a librdkafka consumer that only counts."""
+    floor = "librdkafka consumer, only counts"
+    jobs = (
+        ("per user (one result for two events), blackhole", 0.6, lambda: run_job(USER)),
+        ("per user, two shards", None, lambda: run_job(USER, shards=2)),
+        ("per country (few results), blackhole", 0.7, lambda: run_job(COUNTRY)),
+        ("per user, SQLite store", None, lambda: run_job(USER, to=["store"], sinks={})),
+        ("per user, Kafka sink", None, lambda: run_job(USER, to=["out"], sinks=kafka_sink())),
+    )
+    figures = medians(count_only, *(run for _, _, run in jobs))
+    for (title, goal, _), figure in zip(jobs, figures[1:], strict=True):
+        yield Row(f"Kafka {title}", figure / 1e3, floor, figures[0] / 1e3, goal=goal)
+
+
+def kafka_duckdb():
+    """Kafka to windows, beside micro-batches of confluent-kafka and DuckDB."""
+    for key, title in ((USER, "user"), (COUNTRY, "country")):
+        weir, peer = medians(lambda key=key: run_job(key), lambda key=key: duckdb_batches(key))
+        yield Row(f"Kafka per {title}, blackhole", weir / 1e3, "confluent-kafka + DuckDB", peer / 1e3, goal=4)
+
+
+# --- latency ---------------------------------------------------------------------------------------------------------
+
+
+def deliver(port, topic, rate, subscription=()):
+    """Sends events at a fixed rate while a client listens. Returns the client's report."""
+    count = rate * SECONDS
+    command = [PROGRAMS / "ws_latency", port, count, rate * WARM_UP_SECONDS, QUIET_MS, *subscription]
+    client = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
+    try:
+        json.loads(client.stdout.readline())
+        cluster.load(topic, count, rate)
+        report = json.loads(client.stdout.readline())
+    finally:
+        client.kill()
+        client.wait()
+    return report | {"sent": count}
+
+
+@contextlib.contextmanager
+def weir_path(topic):
+    """weir between the topic and its `events` subscribers; the job is computed beside that."""
+    config = job_config(COUNTRY)
+    config["sources"]["events"] = source(topic, profile="low_latency", start="latest")
+    with Server(config) as server:
+
+        def is_reading():
+            state = server.get("/api/v1/sources/events")["kafka"]
+            return state["joined"] and state["group_partitions"] == PARTITIONS
+
+        wait_until(is_reading, "the consumer did not join its group", 0.1)
+        yield lambda rate: deliver(server.port, topic, rate, [EVENTS_SUBSCRIPTION])
+
+
+@contextlib.contextmanager
+def relay_path(topic):
+    def measure(rate):
+        command = [str(word) for word in (PROGRAMS / "kafka_relay", cluster.address, topic, PARTITIONS)]
+        relay = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            return deliver(json.loads(relay.stdout.readline())["port"], topic, rate)
+        finally:
+            relay.kill()
+            relay.wait()
+
+    yield measure
+
+
+def is_kept_up(report):
+    return report["events"] == report["sent"] and report["p99_ms"] < KEPT_UP_MS
+
+
+def highest_rate(measure):
+    """The highest of RATES that is delivered whole and without a growing delay."""
+    highest = 0
+    for rate in RATES:
+        if not is_kept_up(measure(rate)):
+            break
+        highest = rate
+    return highest
+
+
+def kafka_latency():
+    """Producer to WebSocket client, open loop: weir's `events` beside a bare relay."""
+    topic = cluster.create(cluster.unique("latency"))
+    with weir_path(topic) as weir, relay_path(topic) as relay:
+        highest = highest_rate(weir)
+        yield Row("Kafka to WebSocket, highest rate kept up with", highest / 1e3, unit="k events per second")
+        for rate in sorted({10_000, highest // 2}):
+            turns = [(weir(rate), relay(rate)) for _ in range(REPEATS)]
+            if lost := sum(ours["sent"] - ours["events"] for ours, _ in turns):
+                raise Failed(f"{lost} events did not arrive at {rate} per second")
+            for name, title in (("p50_ms", "p50"), ("p99_ms", "p99"), ("p999_ms", "p99.9")):
+                ours, theirs = (statistics.median(report[name] for report in side) for side in zip(*turns, strict=True))
+                yield Row(
+                    f"Kafka to WebSocket, {rate // 1000}k/s, {title}",
+                    ours,
+                    "bare relay",
+                    theirs,
+                    "ms",
+                    lower_is_better=True,
+                )

@@ -8,7 +8,14 @@
  * latency too. Prints one JSON line. */
 #include "kafka_common.h"
 
-enum { USERS = 100000, COUNTRIES = 50, DISORDER_MS = 2000, EVENT_US = 60, EVENT_SIZE_MAX = 320 };
+enum {
+    USERS = 100000,
+    COUNTRIES = 50,
+    DISORDER_MS = 2000,
+    EVENT_US = 60,
+    EVENT_SIZE_MAX = 320,
+    WARM_UP_EVENTS = 100
+};
 
 static const int64_t start_ms = 1700000000000;
 static const char *const types[] = {"purchase", "page_view", "click", "add_to_cart", "search"};
@@ -74,6 +81,18 @@ static void put(rd_kafka_topic_t *topic, rd_kafka_t *handle, char *event, size_t
     }
 }
 
+/* Connections and the producer's id are there before the clock starts: else the first second would come as one burst. */
+static void warm_up(rd_kafka_t *handle, rd_kafka_topic_t *topic)
+{
+    uint64_t state = 1;
+    for (uint64_t i = 0; i < WARM_UP_EVENTS; i++) {
+        char event[EVENT_SIZE_MAX], key[16];
+        size_t size = write_event(event, &state, i, clock_ns(CLOCK_REALTIME) / 1000000, 0, key);
+        put(topic, handle, event, size, key);
+    }
+    rd_kafka_flush(handle, 120000);
+}
+
 static void wait_for(rd_kafka_t *handle, int64_t due_ns)
 {
     while (clock_ns(CLOCK_MONOTONIC) < due_ns) {
@@ -93,6 +112,8 @@ int main(int argc, char **argv)
     double interval_ns = argc == 5 ? 1e9 / strtod(argv[4], NULL) : 0;
     rd_kafka_t *handle = open_producer(argv[1], argc == 5);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(handle, argv[2], NULL);
+    if (argc == 5)
+        warm_up(handle, topic);
     int64_t started = clock_ns(CLOCK_MONOTONIC), wall_ms = clock_ns(CLOCK_REALTIME) / 1000000, due_ns = 0;
     for (uint64_t i = 0; i < count; i++) {
         char event[EVENT_SIZE_MAX], key[16];
