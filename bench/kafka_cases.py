@@ -27,7 +27,9 @@ USER, COUNTRY = "user_id", "properties.country"
 TOPIC = "bench-events"
 SECONDS, WARM_UP_SECONDS, QUIET_MS = 10, 2, 5000
 RATES = [20_000, 40_000, 80_000, 160_000, 320_000]  # events per second
-KEPT_UP_MS = 500
+KEPT_UP_MS, ATTEMPTS = 500, 3
+QUIET_READINGS, QUIET_CPU_S = 4, 0.02
+CLIENT_QUEUE = "64MiB"  # a pause of a crowded machine is not to end the connection
 EVENTS_SUBSCRIPTION = '{"type":"subscribe","data":{"type":"events"}}'
 # A broker that lives for minutes: compiled well, unlike that of the tests.
 JVM = ["-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-XX:-UsePerfData"]
@@ -107,15 +109,18 @@ def job_config(key, shards=1, to=("hole",), sinks=None):
 
 
 def settle(server):
-    """CPU seconds of the server once it has nothing left to do."""
-    readings = [server.cpu_seconds()]
+    """CPU seconds of the server once it has made no result and used no processor for a second: sinks wait for disks and brokers."""
+    readings = []
 
     def is_quiet():
-        readings.append(server.cpu_seconds())
-        return readings[-1] - readings[-2] <= 0.01
+        made = server.get("/api/v1/pipelines/job")["counters"]["results"]
+        readings.append((server.cpu_seconds(), made))
+        cpu, before = readings[-1][0], readings[-1 - QUIET_READINGS :]
+        is_long = len(before) > QUIET_READINGS
+        return is_long and cpu - before[0][0] <= QUIET_CPU_S and before[0][1] == made
 
     wait_until(is_quiet, "the server did not come to rest", 0.25)
-    return readings[-1]
+    return readings[-1][0]
 
 
 def run_job(key, **options):
@@ -206,6 +211,7 @@ def deliver(port, topic, rate, subscription=()):
 def weir_path(topic):
     """weir between the topic and its `events` subscribers; the job is computed beside that."""
     config = job_config(COUNTRY)
+    config["server"] = {"client_queue": CLIENT_QUEUE}
     config["sources"]["events"] = source(topic, profile="low_latency", start="latest")
     with Server(config) as server:
 
@@ -239,7 +245,7 @@ def highest_rate(measure):
     """The highest of RATES that is delivered whole and without a growing delay."""
     highest = 0
     for rate in RATES:
-        if not is_kept_up(measure(rate)):
+        if not any(is_kept_up(measure(rate)) for _ in range(ATTEMPTS)):
             break
         highest = rate
     return highest

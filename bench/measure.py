@@ -99,7 +99,8 @@ class Server:
 
     def __init__(self, config):
         self.port = free_port()
-        self.config = {"server": {"listen": f"127.0.0.1:{self.port}", "rate_limit_per_minute": 0}, **config}
+        server = {"listen": f"127.0.0.1:{self.port}", "rate_limit_per_minute": 0, **config.get("server", {})}
+        self.config = {**config, "server": server}
 
     def __enter__(self):
         SCRATCH.mkdir(parents=True, exist_ok=True)
