@@ -12,7 +12,7 @@ import pytest
 from oracle import kafka, kafka_flights, weir
 
 T0 = 1_700_000_000_000
-SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$')
+SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"(?:,|$)')
 
 
@@ -88,7 +88,10 @@ def test_lag_grows_while_a_locked_store_holds_weir_up_and_is_zero_after_it_has_c
     hour_ago_ms = int(time.time() * 1000) - 3_600_000
 
     def batch(begin, count):
-        return [kafka.Record(i % 2, event(i * 1000, k=str(i)), timestamp_ms=hour_ago_ms) for i in range(begin, begin + count)]
+        return [
+            kafka.Record(i % 2, event(i * 1000, k=str(i)), timestamp_ms=hour_ago_ms)
+            for i in range(begin, begin + count)
+        ]
 
     seen = {"in": None, "since": 0}
 
@@ -117,7 +120,7 @@ def test_lag_grows_while_a_locked_store_holds_weir_up_and_is_zero_after_it_has_c
             labels = frozenset({("source", "s"), ("topic", topic), ("partition", str(partition["partition"]))})
             assert told[("weir_partition_lag_records", labels)] == partition["lag"]
             assert 3600 <= told[("weir_partition_lag_seconds", labels)] < 3600 + 300
-        stats = server.get("/api/v1/stats").json["sources"]["s"]
+        stats = server.get("/api/v1/stats").json()["sources"]["s"]
         assert stats["lag"] == more["lag"] and 3600 <= stats["lag_seconds"] < 3600 + 300
     finally:
         store.close()
@@ -134,7 +137,7 @@ def test_lag_grows_while_a_locked_store_holds_weir_up_and_is_zero_after_it_has_c
 def test_marks_of_transactions_are_no_lag(broker, make_server):
     topic = kafka.create_topic(broker, kafka.unique("marks"))
     server = make_server(counting(broker, [topic]))
-    producer = kafka.Producer(broker, transactional_id=kafka.unique("t"))
+    producer = kafka.Producer(broker, transactional_id=kafka.unique("t"), message_timeout_ms=30_000)
     producer.client.init_transactions(30)
     for turn in range(3):
         producer.client.begin_transaction()
@@ -175,7 +178,7 @@ def test_rebalances_assignment_and_commits_of_a_group_are_counted(broker, make_s
     first.wait_counted("s", "p", 100)
     weir.eventually(lambda: value(first, "weir_kafka_commit_seconds_count", group=group) > 0, 20, "a commit")
     assert value(first, "weir_kafka_commit_seconds_sum", group=group) > 0
-    second = make_server(config)
+    second = make_server(config, start=False).start(wait=False)
     weir.eventually(lambda: holds(first, 2) and holds(second, 2), 60, "two partitions each")
     after = value(first, "weir_kafka_rebalances_total", group=group)
     assert after > before and first.source("s")["kafka"]["rebalances"] == after
@@ -212,7 +215,8 @@ def test_fetched_and_produced_messages_and_bytes_are_those_that_were_sent(broker
         read = kafka.read(broker, results)
         want = (len(read), sum(len(r.key) + len(r.value) for r in read))
         found = tuple(
-            value(server, f"weir_kafka_produced_{what}_total", role="sink", client="out") for what in ("messages", "bytes")
+            value(server, f"weir_kafka_produced_{what}_total", role="sink", client="out")
+            for what in ("messages", "bytes")
         )
         return read and want == found and want
 
@@ -223,7 +227,7 @@ def test_fetched_and_produced_messages_and_bytes_are_those_that_were_sent(broker
     labels = {"role": "dead_letters", "client": "s"}
     assert value(server, "weir_kafka_produced_messages_total", **labels) == 3
     assert value(server, "weir_kafka_produced_bytes_total", **labels) == sum(len(r.key) + len(r.value) for r in letters)
-    producers = {(p["role"], p["name"]): p for p in server.get("/api/v1/stats").json["kafka_producers"]}
+    producers = {(p["role"], p["name"]): p for p in server.get("/api/v1/stats").json()["kafka_producers"]}
     assert producers[("sink", "out")]["produced_messages"] == count
     assert producers[("dead_letters", "s")]["produced_messages"] == 3
 
@@ -234,7 +238,9 @@ def test_messages_that_are_read_again_after_a_restart_are_fetched_but_no_new_eve
     server = make_server(config)
     kafka.produce(broker, topic, [kafka.Record(0, event(i, k="a")) for i in range(500)])
     server.wait_counted("s", "p", 500)
-    weir.eventually(lambda: kafka.committed(broker, group_of(config), topic).get(0) == 0, 20, "the open window's offset")
+    weir.eventually(
+        lambda: kafka.committed(broker, group_of(config), topic).get(0) == 0, 20, "the open window's offset"
+    )
     server.terminate()
     server.start()
     weir.eventually(lambda: server.source("s")["kafka"]["fetched_messages"] == 500, 30, "the open window again")
@@ -265,7 +271,7 @@ def test_round_trips_of_every_connection_are_told(broker, make_server):
     ]:
         weir.eventually(lambda at=(role, client, name): trips(*at), 30, f"round trips of {role} {name}")
     assert 0 < server.source("s")["kafka"]["round_trip_us"] < 10_000_000
-    text = weir.run("top", "--once", "--url", server.url).stdout
+    text = weir.run("top", "--once", "--url", f"http://127.0.0.1:{server.port}").stdout
     assert group in text and re.search(r"^sink out +", text, re.M), text
 
 
@@ -273,7 +279,9 @@ def test_without_kafka_nothing_is_said_of_it(make_server):
     server = make_server(
         {
             "sources": {"h": {"http": {}, "time": "ts"}},
-            "pipelines": {"p": {"from": "h", "window": {"tumbling": "1s"}, "aggregates": {"n": "count()"}, "to": ["store"]}},
+            "pipelines": {
+                "p": {"from": "h", "window": {"tumbling": "1s"}, "aggregates": {"n": "count()"}, "to": ["store"]}
+            },
         }
     )
     assert "weir_kafka" not in server.get("/metrics").text
