@@ -25,6 +25,7 @@ weir_need_library(http_parser.h  http_parser libhttp-parser-dev weir_libraries)
 weir_need_library(wslay/wslay.h  wslay       libwslay-dev       weir_libraries)
 weir_need_library(simdjson.h     simdjson    libsimdjson-dev    weir_libraries)
 weir_need_library(re2/re2.h      re2         libre2-dev         weir_libraries)
+weir_need_library(curl/curl.h    curl        libcurl4-openssl-dev weir_libraries)
 weir_need_library(openssl/evp.h  crypto      libssl-dev         weir_libraries)
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)

@@ -20,8 +20,8 @@ static const char *const texts[STATEMENT_COUNT] = {
     [COMMIT] = "COMMIT",
     [FIND] = "SELECT is_echo FROM sent WHERE source = ?1 AND partition = ?2 AND offset = ?3",
     [NOTE] = "INSERT OR REPLACE INTO sent(source, partition, offset, is_echo) VALUES (?1, ?2, ?3, ?4)",
-    [AWAIT] = "INSERT INTO awaited(source, hash, count) VALUES (?1, ?2, 1) "
-              "ON CONFLICT(source, hash) DO UPDATE SET count = count + 1",
+    [AWAIT] = ("INSERT INTO awaited(source, hash, count) VALUES (?1, ?2, 1) "
+               "ON CONFLICT(source, hash) DO UPDATE SET count = count + 1"),
     [TAKE_AWAITED] =
         "UPDATE awaited SET count = count - 1 WHERE source = ?1 AND hash = ?2 AND count > 0 RETURNING 1",
 };

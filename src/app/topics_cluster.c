@@ -95,7 +95,8 @@ int topics_cluster_open(const char *command, const struct topics_place *place, s
     arena_init(&out->arena, ARENA_DEFAULT_BLOCK_SIZE);
     int exit_code = read_settings(command, place, out);
     struct error error = {{0}};
-    const struct kafka_client_options options = {.is_consumer = true, .settings = &out->settings, .name = "topics"};
+    const struct kafka_client_options options = {
+        .is_consumer = true, .settings = &out->settings, .name = "topics"};
     if (exit_code == EXIT_OK && kafka_client_create(&options, &out->client, &error) != STATUS_OK)
         exit_code = command_error("%s", error.text);
     if (exit_code == EXIT_OK)

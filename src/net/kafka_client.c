@@ -56,7 +56,8 @@ static void set_trouble(struct kafka_client *client, rd_kafka_resp_err_t code, c
     client->trouble = *text;
     client->code = code;
     atomic_store_explicit(&client->has_trouble, true, memory_order_relaxed);
-    if (client->logged_code == code && now_us - client->logged_us < TROUBLE_REPEAT_US)
+    if (client->options.is_quiet ||
+        (client->logged_code == code && now_us - client->logged_us < TROUBLE_REPEAT_US))
         return;
     client->logged_code = code;
     client->logged_us = now_us;
@@ -205,20 +206,32 @@ static void on_commit(rd_kafka_t *handle, rd_kafka_resp_err_t error, rd_kafka_to
 
 static enum log_level level_of(int level, const char *facility, const char *text)
 {
-    /* Failed connections are told by the error callback, with what to do; settings that do not concern a producer or a consumer
-     * are ignored by it, and are there for the other one. */
-    if (strcmp(facility, "FAIL") == 0 || level >= 7 ||
-        (strcmp(facility, "CONFWARN") == 0 && strstr(text, "will be ignored")))
+    /* Failed connections, certificates and tokens are told by the error callback, with what to do; settings that do not concern a
+     * producer or a consumer are ignored by it, and are there for the other one. */
+    if (strcmp(facility, "FAIL") == 0 || strcmp(facility, "SSL") == 0 || strcmp(facility, "OIDC") == 0 ||
+        level >= 7 || (strcmp(facility, "CONFWARN") == 0 && strstr(text, "will be ignored")))
         return LOG_DEBUG;
     return level <= 3 ? LOG_ERROR : level == 4 ? LOG_WARN : LOG_INFO;
+}
+
+/* A connection that the broker closes is logged and no error; yet where all are closed at once it is the only hint that the port
+ * wants something else. Idle connections that are closed are not logged at this level. */
+static void note_disconnection(struct kafka_client *client, int level, const char *facility, const char *text)
+{
+    if (strcmp(facility, "FAIL") != 0 || level > 6 || !strstr(text, "isconnected"))
+        return;
+    const char *behind_thread = strncmp(text, "[thrd:", 6) == 0 ? strstr(text, "]: ") : NULL;
+    kafka_client_note(client, RD_KAFKA_RESP_ERR__TRANSPORT, behind_thread ? behind_thread + 3 : text);
 }
 
 static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
     struct kafka_client *client = rd_kafka_opaque(handle);
-    if (client)
-        log_limited(&client->limiter, level_of(level, facility, text), "kafka", "%s: %s: %s", client->name,
-                    facility, text);
+    if (!client)
+        return;
+    note_disconnection(client, level, facility, text);
+    log_limited(&client->limiter, level_of(level, facility, text), "kafka", "%s: %s: %s", client->name,
+                facility, text);
 }
 
 static bool set_all(rd_kafka_conf_t *conf, const struct kafka_client_options *options, struct error *error)

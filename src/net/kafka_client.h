@@ -12,10 +12,10 @@ struct kafka_client;
 
 struct kafka_client_options {
     bool is_consumer;
+    bool is_quiet;                         /* trouble is told by the caller, and not logged */
     const struct kafka_settings *settings; /* copied */
-    const char *name; /* in log lines and errors: "source events", "sink predictions"; copied */
-    void *
-        context; /* handed to the callbacks below, each of which may be NULL (rd_kafka_opaque() is the client's own) */
+    const char *name;                      /* in log lines and errors: "source events"; copied */
+    void *context;                         /* handed to the callbacks below, each of which may be NULL */
     void (*rebalance)(rd_kafka_t *handle, rd_kafka_resp_err_t error,
                       rd_kafka_topic_partition_list_t *partitions, void *context);
     void (*delivered)(rd_kafka_t *handle, const rd_kafka_message_t *message, void *context);
@@ -26,7 +26,8 @@ struct kafka_client_options {
 };
 
 /* STATUS_INVALID with an error that names the setting that librdkafka refuses. Does not wait for a connection. Trouble is only
- * known to a client whose main queue is served: by rd_kafka_poll(), or by the consumer's poll after rd_kafka_poll_set_consumer(). */
+ * known to a client whose main queue is served: by rd_kafka_poll(), or by the consumer's poll after rd_kafka_poll_set_consumer().
+ * rd_kafka_opaque() of the handle is the client's own. */
 NODISCARD
 enum status kafka_client_create(const struct kafka_client_options *options, struct kafka_client **out,
                                 struct error *error);

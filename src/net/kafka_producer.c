@@ -6,7 +6,6 @@
  * would be refused with it for ever. */
 #include "net/kafka_producer_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -57,24 +56,6 @@ static bool is_for_good(rd_kafka_resp_err_t code)
     }
 }
 
-static const char *remedy(rd_kafka_resp_err_t code)
-{
-    switch (code) {
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
-        return "; raise the topic's max.message.bytes, or message.max.bytes in properties";
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART: return "; create the topic";
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED: return "; allow this user to write to it";
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED: return "; allow this user idempotent writes";
-    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
-        return "; look at the topic's message.timestamp.before.max.ms and after.max.ms";
-    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-        return "; look at the topic's cleanup.policy (a compacted one takes no record without a key)";
-    default: return "";
-    }
-}
-
 void producer_note_refusal(struct kafka_producer *producer, rd_kafka_resp_err_t code, const char *reason,
                            const char *topic)
 {
@@ -84,8 +65,6 @@ void producer_note_refusal(struct kafka_producer *producer, rd_kafka_resp_err_t 
     producer->refusal_code = code;
     kafka_error_text(code, reason, &producer->refusal);
     error_prefix(&producer->refusal, "topic \"%s\" refuses records", topic);
-    size_t size = strlen(producer->refusal.text);
-    snprintf(producer->refusal.text + size, sizeof producer->refusal.text - size, "%s", remedy(code));
     pthread_mutex_unlock(&producer->lock);
 }
 
@@ -438,6 +417,8 @@ static enum status flush_outcome(struct kafka_producer *producer, bool is_empty,
         return STATUS_AGAIN;
     }
     producer_clear_refusal(producer);
+    if (producer->client)
+        kafka_client_well(producer->client);
     return STATUS_OK;
 }
 

@@ -58,7 +58,7 @@ void kafka_producer_destroy(struct kafka_producer *producer);
  * STATUS_AGAIN: the queue (queue.buffering.max.kbytes or .messages) is full; after a poll it may be sent.
  * STATUS_FULL: KAFKA_KEPT_MAX_SIZE of refused messages wait for a flush.
  * STATUS_CLOSED: the handle or its transaction cannot be started at present (brokers away, not authorised): the same call again after
- * a pause. Waits at most half a second.
+ * a pause. Waits at most two seconds.
  * STATUS_IO: transactions only: this one must be aborted, by kafka_producer_commit() or _abort(). */
 NODISCARD
 enum status kafka_producer_send(struct kafka_producer *producer, const struct kafka_message *message,
@@ -87,8 +87,8 @@ void kafka_producer_abort(struct kafka_producer *producer);
 uint64_t kafka_producer_abort_count(const struct kafka_producer *producer);
 
 /* Creates the topic with the broker's own number of partitions and replicas, records of up to `max_record_size` bytes; STATUS_OK also
- * when it exists, or when the broker cannot be asked for it (not authorised): then the first message tells. STATUS_AGAIN: no answer
- * within `timeout_us`. */
+ * when it exists, or when the broker cannot be asked for it (not authorised): then the first message tells. STATUS_AGAIN: no
+ * answer; it waits at most about three times `timeout_us`. */
 NODISCARD
 enum status kafka_producer_create_topic(struct kafka_producer *producer, const char *topic,
                                         uint64_t max_record_size, int64_t timeout_us, struct error *error);

@@ -10,7 +10,7 @@
 enum {
     KAFKA_TOPIC_HANDLES_MAX =
         64, /* topics whose handles a producer remembers; further ones are looked up per message */
-    KAFKA_INIT_WAIT_MS = 500 /* that a send waits for a transaction to be started */
+    KAFKA_INIT_WAIT_MS = 2000 /* that a send waits for a transaction to be started */
 };
 
 enum transaction_phase {

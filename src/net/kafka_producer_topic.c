@@ -47,12 +47,33 @@ static bool is_passing(rd_kafka_resp_err_t code)
     }
 }
 
-enum status kafka_producer_create_topic(struct kafka_producer *producer, const char *topic,
-                                        uint64_t max_record_size, int64_t timeout_us, struct error *error)
+/* What the broker says of the topic: no error when it is there. */
+static rd_kafka_resp_err_t look(rd_kafka_t *handle, const char *name, int timeout_ms)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(handle, name, NULL);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(handle, 0, topic, &metadata, timeout_ms);
+    rd_kafka_topic_destroy(topic);
+    if (code)
+        return code;
+    code = metadata->topic_cnt ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    rd_kafka_metadata_destroy(metadata);
+    return code;
+}
+
+static enum status fail_for_now(struct kafka_producer *producer, const char *topic, const char *reason,
+                                struct error *error)
+{
+    producer_say_why(producer, reason, error);
+    error_prefix(error, "%s: cannot find or create the topic \"%s\"", producer->name, topic);
+    return STATUS_AGAIN;
+}
+
+/* The broker decides about partitions and replicas. */
+static enum status create(struct kafka_producer *producer, const char *topic, uint64_t max_record_size,
+                          int timeout_ms, struct error *error)
 {
     char reason[ERROR_TEXT_SIZE / 2], size_text[24];
-    if (!producer->handle && producer_open_handle(producer, error) != STATUS_OK)
-        return STATUS_AGAIN;
     rd_kafka_NewTopic_t *wanted = rd_kafka_NewTopic_new(topic, -1, -1, reason, sizeof reason);
     if (!wanted) {
         error_set(error, "%s: cannot create the topic \"%s\": %s", producer->name, topic, reason);
@@ -60,8 +81,7 @@ enum status kafka_producer_create_topic(struct kafka_producer *producer, const c
     }
     snprintf(size_text, sizeof size_text, "%llu", (unsigned long long)max_record_size);
     rd_kafka_NewTopic_set_config(wanted, "max.message.bytes", size_text);
-    rd_kafka_event_t *answer =
-        ask(producer->handle, wanted, (int)(timeout_us / MICROSECONDS_PER_MILLISECOND));
+    rd_kafka_event_t *answer = ask(producer->handle, wanted, timeout_ms);
     rd_kafka_resp_err_t code = outcome(answer, reason, sizeof reason);
     rd_kafka_NewTopic_destroy(wanted);
     if (answer)
@@ -70,12 +90,25 @@ enum status kafka_producer_create_topic(struct kafka_producer *producer, const c
         log_write(LOG_INFO, "kafka", "%s: created the topic \"%s\"", producer->name, topic);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
         return STATUS_OK;
-    if (is_passing(code)) {
-        producer_say_why(producer, reason, error);
-        error_prefix(error, "%s: cannot create the topic \"%s\"", producer->name, topic);
-        return STATUS_AGAIN;
-    }
+    if (is_passing(code))
+        return fail_for_now(producer, topic, reason, error);
     log_write(LOG_WARN, "kafka", "%s: cannot create the topic \"%s\": %s; create it if it is not there",
               producer->name, topic, reason[0] ? reason : rd_kafka_err2str(code));
+    return STATUS_OK;
+}
+
+enum status kafka_producer_create_topic(struct kafka_producer *producer, const char *topic,
+                                        uint64_t max_record_size, int64_t timeout_us, struct error *error)
+{
+    int timeout_ms = (int)(timeout_us / MICROSECONDS_PER_MILLISECOND);
+    if (!producer->handle && producer_open_handle(producer, error) != STATUS_OK)
+        return STATUS_AGAIN;
+    rd_kafka_resp_err_t code = look(producer->handle, topic, timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+        return create(producer, topic, max_record_size, timeout_ms, error);
+    if (is_passing(code)) {
+        rd_kafka_poll(producer->handle, 0); /* brings the reason, which the error callback tells */
+        return fail_for_now(producer, topic, rd_kafka_err2str(code), error);
+    }
     return STATUS_OK;
 }

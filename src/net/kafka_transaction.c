@@ -9,12 +9,15 @@
  * out of the next transaction. */
 #include "net/kafka_producer_internal.h"
 
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 
 enum {
-    ABORT_WAIT_MS = 2000
-}; /* readers need not wait for the transaction's timeout then; initialising aborts it anyway */
+    ABORT_WAIT_MS =
+        2000, /* readers need not wait for the transaction's timeout then; initialising aborts it anyway */
+    INIT_PAUSE_MS = 50
+};
 
 /* Takes the error: its text goes to `error`. */
 static rd_kafka_resp_err_t explain(struct kafka_producer *producer, const char *doing,
@@ -42,6 +45,30 @@ static void renew_handle(struct kafka_producer *producer)
         log_write(LOG_WARN, "kafka", "%s: %s", producer->name, error.text);
 }
 
+/* The same call again later may succeed, and changes nothing until then. */
+static bool is_passing(const rd_kafka_error_t *problem)
+{
+    return rd_kafka_error_is_retriable(problem) && !rd_kafka_error_txn_requires_abort(problem) &&
+           !rd_kafka_error_is_fatal(problem);
+}
+
+/* An older transaction that is just being ended is answered at once with an error: it takes a moment. */
+static rd_kafka_error_t *init_patiently(rd_kafka_t *handle, int timeout_ms)
+{
+    int64_t deadline_us =
+        clock_monotonic_us(&clock_system) + (int64_t)timeout_ms * MICROSECONDS_PER_MILLISECOND;
+    for (;;) {
+        int64_t left_us = deadline_us - clock_monotonic_us(&clock_system);
+        rd_kafka_error_t *problem = rd_kafka_init_transactions(
+            handle, left_us > 0 ? (int)(left_us / MICROSECONDS_PER_MILLISECOND) : 0);
+        if (!problem || !is_passing(problem) ||
+            deadline_us - clock_monotonic_us(&clock_system) < INIT_PAUSE_MS * MICROSECONDS_PER_MILLISECOND)
+            return problem;
+        rd_kafka_error_destroy(problem);
+        rd_kafka_poll(handle, INIT_PAUSE_MS);
+    }
+}
+
 /* NONE, SETTLING → READY. Ends whatever an earlier producer of this id has left. */
 static enum status initialise(struct kafka_producer *producer, int timeout_ms, struct error *error)
 {
@@ -50,15 +77,15 @@ static enum status initialise(struct kafka_producer *producer, int timeout_ms, s
         producer->phase = phase;
         return STATUS_CLOSED;
     }
-    rd_kafka_error_t *problem = rd_kafka_init_transactions(producer->handle, timeout_ms);
+    rd_kafka_error_t *problem = init_patiently(producer->handle, timeout_ms);
     if (!problem) {
         producer->phase = TRANSACTION_READY;
         return STATUS_OK;
     }
-    bool can_go_on = rd_kafka_error_is_retriable(problem) && !rd_kafka_error_is_fatal(problem);
+    bool can_go_on = is_passing(problem);
     explain(producer, "start transactions", problem, error);
     struct error trouble;
-    if (kafka_producer_trouble(producer, &trouble))
+    if (can_go_on && kafka_producer_trouble(producer, &trouble))
         error_set(error, "%s: %s", producer->name, trouble.text);
     if (!can_go_on)
         renew_handle(producer);
@@ -165,8 +192,7 @@ static enum sink_commit send_offsets(struct kafka_producer *producer, const stru
     rd_kafka_topic_partition_list_destroy(list);
     if (!problem)
         return SINK_COMMITTED;
-    bool can_go_on = rd_kafka_error_is_retriable(problem) && !rd_kafka_error_txn_requires_abort(problem) &&
-                     !rd_kafka_error_is_fatal(problem);
+    bool can_go_on = is_passing(problem);
     struct error reason;
     rd_kafka_resp_err_t code = explain(producer, "commit the source's positions", problem, &reason);
     if (can_go_on) {
@@ -190,8 +216,7 @@ static enum sink_commit finish(struct kafka_producer *producer, struct error *er
             renew_handle(producer);
         return SINK_COMMITTED;
     }
-    bool can_go_on = rd_kafka_error_is_retriable(problem) && !rd_kafka_error_txn_requires_abort(problem) &&
-                     !rd_kafka_error_is_fatal(problem);
+    bool can_go_on = is_passing(problem);
     struct error reason;
     explain(producer, "commit the transaction", problem, &reason);
     if (!can_go_on)

@@ -39,9 +39,12 @@ enum {
 struct engine_partition {
     struct partition_state state;
     struct kafka_partition kafka; /* topic NULL: not of a kafka source */
-    struct source_reader *reader; /* NULL: a slot of a kafka source that holds no partition at present */
-    bool is_kafka;
+    bool is_kafka, is_own; /* own: assigned to this process; else only its name is known */
     uint32_t shard_index; /* of a kafka partition */
+    /* The partition of the same shard whose reader serves this one: itself, unless they are dealt the lines of one file.
+     * Then that is the first of them, the others hang on it by next_sharer, and only its reader, batches and errors count. */
+    struct engine_partition *leader, *next_sharer;
+    struct source_reader *reader; /* NULL where another leads, and in slots of a kafka source that hold no partition of ours */
     struct batch *held;           /* realtime files: the batch that is read ahead; else NULL */
     bool holds_batch;             /* it is decoded and not yet due */
     int64_t realtime_origin_us;   /* monotonic clock minus event time of the first record */
@@ -188,13 +191,38 @@ struct engine_pipeline {
     int64_t closed_through_us; /* recovered; TIME_NONE */
 };
 
+/* Another process whose panes are merged here. */
+struct remote_member {
+    char instance[17];
+    uint64_t sequence;          /* of the last message that was merged */
+    _Atomic uint64_t to_be_told; /* the same, for the membership, which acknowledges it; relaxed */
+};
+
+/* What the merger does about the windows that several processes share. Changes only while the merger rests. */
+struct merger_share {
+    struct membership *membership; /* NULL: no windows are shared */
+    struct partials *partials;
+    bool is_leader; /* merges what others send; else sends what its shards have */
+    int64_t round;
+    uint64_t sequence;             /* sender: of the last message */
+    _Atomic uint64_t acknowledged; /* sender; release by the membership, acquire by the merger */
+    atomic_bool may_go_live;       /* sender: the leader says that all have caught up; the same */
+    struct remote_member *members; /* leader: [PARTIALS_MEMBERS_MAX] */
+    uint32_t member_count;
+    struct buffer message;
+};
+
 struct merger {
     struct engine *engine;
+    struct merger_share share;
     pthread_t thread;
     struct waker waker;
     struct window_merger **windows; /* [pipeline_count] */
     bool is_resting;                /* under engine->rest.lock */
-    struct shard_update **latest; /* [shard_count] without panes: clocks and positions of the newest update */
+    /* [shard_count + PARTIALS_MEMBERS_MAX] without panes: clocks and positions of the newest update of each shard, then of each other
+     * member of the group whose panes are merged here. */
+    struct shard_update **latest;
+    uint32_t latest_count;
     uint64_t next_sequence, epoch;
     int64_t next_mark_us, next_publish_us;
     struct progress_mark *last_mark; /* as sent, to see whether anything has changed */
@@ -285,7 +313,7 @@ void shard_deinit(struct shard *shard);
 void *shard_main(void *shard);
 
 /* shard_read.c */
-/* Reads, decodes and applies at most one batch. False: there was none, and partition->next_read_us says when to look again. */
+/* Reads, decodes and applies at most one batch of the partition and of those that share its reader. False: there was none, and partition->next_read_us says when to look again. */
 bool shard_read_partition(struct shard *shard, struct engine_partition *partition, int64_t now_us);
 /* Tells the reader what will never be asked for again. */
 void shard_release_partition(struct engine_partition *partition);
@@ -315,6 +343,20 @@ void engine_reset_pipeline(struct engine *engine, uint32_t pipeline_index);
 void engine_rest_stop(struct engine *engine);
 void engine_rest_init(struct engine *engine);
 void engine_rest_deinit(struct engine *engine);
+
+/* merger_partials.c: windows that several processes share */
+/* Sends the panes of shared pipelines that the update has to the leader, and takes them out of it. */
+void merger_send_panes(struct merger *merger, struct shard_update *update);
+/* Tells the leader how far the shards are, when anything has been sent or has changed. */
+void merger_send_update(struct merger *merger);
+/* Merges what other members have sent. True when there was anything. */
+bool merger_receive(struct merger *merger);
+
+/* merger.c */
+/* The clocks of a pipeline over all shards and members. */
+struct pipeline_clock merger_pipeline_clock(const struct merger *merger, uint32_t pipeline_index);
+/* A mark behind all that was sent; waits until it is recorded. False when the engine gives up. */
+bool merger_make_durable(struct merger *merger);
 
 /* progress.c */
 /* The mark for what the merger has done so far. */
@@ -374,6 +416,10 @@ enum status recovery_load(struct engine *engine, struct error *error);
 
 /* engine_sources.c */
 void engine_init_partitions(struct engine *engine);
+/* Once the number of shards is known. */
+void engine_share_readers(struct engine *engine);
+/* The shard that owns engine->partitions[index]. */
+uint32_t engine_shard_of(const struct engine *engine, uint32_t index);
 NODISCARD
 enum status engine_open_readers(struct engine *engine, struct error *error);
 
@@ -390,6 +436,13 @@ bool engine_push(struct engine *engine, struct ring *ring, struct waker *waker, 
 /* Any thread: the partitions do not move. */
 struct engine_partition *engine_find_partition(const struct engine *engine, uint32_t source_index,
                                                uint32_t partition);
+/* True when the pipeline's windows are another process's at present: its panes are sent there. */
+static inline bool engine_sends_pipeline(const struct engine *engine, uint32_t pipeline_index)
+{
+    const struct merger_share *share = &engine->merger.share;
+    return share->membership && !share->is_leader &&
+           engine->pipeline_memberships[pipeline_index] == share->membership;
+}
 static inline bool engine_has_abandoned(const struct engine *engine)
 {
     return atomic_load_explicit(&engine->should_abandon, memory_order_relaxed);

@@ -99,11 +99,12 @@ bool engine_rest_begin(struct engine *engine)
 void engine_rest_end(struct engine *engine)
 {
     struct merger *merger = &engine->merger;
-    for (uint32_t i = 0; i < engine->shard_count; i++) {
+    for (uint32_t i = 0; i < merger->latest_count; i++) {
         shard_update_destroy(merger->latest[i]);
         merger->latest[i] = NULL;
-        shard_take_partitions(&engine->shards[i]);
     }
+    for (uint32_t i = 0; i < engine->shard_count; i++)
+        shard_take_partitions(&engine->shards[i]);
     progress_mark_destroy(merger->last_mark);
     merger->last_mark = NULL;
     merger->is_live = false;

@@ -188,6 +188,7 @@ static void take_down(struct membership *membership)
             partition->reader->operations->close(partition->reader);
         partition->reader = NULL;
         partition->kafka = (struct kafka_partition){0};
+        partition->is_own = false;
     }
     for (uint32_t i = 0; i < engine->shard_count; i++)
         kafka_feed_clear(membership->feeds[i]);
@@ -215,13 +216,17 @@ void membership_lose(struct membership *membership, const char *reason)
 }
 
 /* `is_lost`: others may have the partitions already, so nothing of it is written any more. */
-static void end_run(struct membership *membership, bool is_lost)
+void membership_end_run(struct membership *membership, bool is_lost)
 {
     struct engine *engine = membership->engine;
     if (!membership->is_running)
         return;
     membership->is_running = false;
     atomic_store_explicit(&membership->should_go_back, false, memory_order_release);
+    /* What a member has sent to the leader is the leader's to record. */
+    bool is_sender = membership->round && !membership->engine->merger.share.is_leader;
+    if (is_sender)
+        is_lost = true;
     if (is_lost)
         drop_run(membership);
     kafka_consumer_pause(membership->consumer);
@@ -235,6 +240,9 @@ static void end_run(struct membership *membership, bool is_lost)
                   error.text);
     drop_run(membership);
     take_down(membership);
+    membership->round = 0;
+    engine->merger.share.membership = NULL;
+    engine->merger.share.member_count = 0;
     engine_rest_end(engine);
 }
 
@@ -244,7 +252,7 @@ static void on_revoked(void *context, bool is_lost)
     membership->changed_us = now_us(membership);
     if (is_lost)
         log_write(LOG_WARN, "kafka", "group %s: the partitions are lost to other members", membership->group);
-    end_run(membership, is_lost);
+    membership_end_run(membership, is_lost);
 }
 
 static void on_assigned(void *context)
@@ -253,7 +261,8 @@ static void on_assigned(void *context)
     membership->has_assignment = true;
     membership->should_start = true;
     membership->next_try_us = 0;
-    end_run(membership, false);
+    membership_end_run(membership, false);
+    cluster_note_change(membership);
 }
 
 void membership_go_back(struct membership *membership, const char *reason)
@@ -292,13 +301,29 @@ enum status membership_open(struct membership *membership, struct error *error)
     return STATUS_OK;
 }
 
+/* Decides whether this process has all partitions, and then takes them up; else the members have to agree. */
+static enum status begin_run(struct membership *membership, struct error *error)
+{
+    const struct kafka_partition *known;
+    uint32_t known_count, assigned_count;
+    enum status status = kafka_consumer_partitions(membership->consumer, &known, &known_count, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct kafka_partition *assignment =
+        kafka_consumer_assignment(membership->consumer, &assigned_count);
+    membership->is_clustered = assigned_count < known_count;
+    if (!membership->is_clustered)
+        return run_begin_alone(membership, assignment, assigned_count, error);
+    return assigned_count ? cluster_enter(membership, error) : STATUS_OK;
+}
+
 /* --- the loop ------------------------------------------------------------------------------------------------------ */
 
 static void go_back_if_told(struct membership *membership)
 {
     if (!atomic_load_explicit(&membership->should_go_back, memory_order_acquire))
         return;
-    end_run(membership, true);
+    membership_end_run(membership, true);
     membership->should_start = true;
     membership->next_try_us = now_us(membership) + RETRY_US;
 }
@@ -308,15 +333,21 @@ static void start_if_due(struct membership *membership)
     if (!membership->should_start || now_us(membership) < membership->next_try_us)
         return;
     struct error error = {{0}};
-    enum status status = membership_begin_run(membership, &error);
+    enum status status = begin_run(membership, &error);
     if (status == STATUS_OK) {
         membership->should_start = false;
+        uint32_t assigned_count;
+        kafka_consumer_assignment(membership->consumer, &assigned_count);
+        if (membership->is_clustered && assigned_count) {
+            membership_report(membership, HEALTH_DEGRADED, "waiting until the processes of the group agree on where to begin");
+            return;
+        }
         note_proof(membership);
         atomic_store_explicit(&membership->is_joined, true, memory_order_release);
         membership_report(membership, HEALTH_OK, NULL);
         return;
     }
-    end_run(membership, true);
+    membership_end_run(membership, true);
     membership->next_try_us = now_us(membership) + RETRY_US;
     membership_report(membership, status == STATUS_INVALID ? HEALTH_DOWN : HEALTH_DEGRADED, error.text);
     if (status == STATUS_INVALID && !atomic_load_explicit(&membership->is_joined, memory_order_relaxed))
@@ -355,6 +386,8 @@ void *membership_main(void *argument)
             continue; /* what is sent becomes durable; then this thread is told to leave */
         go_back_if_told(membership);
         start_if_due(membership);
+        if (membership->is_clustered && !membership->should_start)
+            cluster_turn(membership);
         commit_now_and_then(membership);
         watch(membership);
     }

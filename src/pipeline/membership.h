@@ -21,6 +21,7 @@ void memberships_start(struct engine *engine);
 /* After the outlets have ended: commits what is durable and leaves. */
 void memberships_stop(struct engine *engine);
 void memberships_destroy(struct engine *engine);
+bool membership_has_source(const struct membership *membership, uint32_t source_index);
 /* Every membership has taken up its partitions once, or knows that it has none. Any thread. */
 bool memberships_are_joined(const struct engine *engine);
 

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/membership.h"
 
 static struct partition_position with_merger_base(const struct merger *merger,
                                                   struct partition_position position)
@@ -36,17 +37,25 @@ static struct partition_position with_merger_base(const struct merger *merger,
     return position;
 }
 
+/* Its panes go to another process. */
+static bool is_sent(const struct engine *engine, const struct partition_position *position)
+{
+    const struct merger_share *share = &engine->merger.share;
+    return position->topic && share->membership && !share->is_leader &&
+           membership_has_source(share->membership, position->source_index);
+}
+
 struct progress_mark *progress_mark_create(const struct merger *merger)
 {
     const struct engine *engine = merger->engine;
     struct progress_mark *mark = memory_allocate(sizeof *mark);
     mark->run = atomic_load_explicit(&engine->run, memory_order_relaxed);
     mark->positions = memory_allocate_array(engine->partition_count + 1, sizeof *mark->positions);
-    for (uint32_t i = 0; i < engine->shard_count; i++) {
+    for (uint32_t i = 0; i < merger->latest_count; i++) {
         const struct shard_update *update = merger->latest[i];
-        if (!update)
-            continue;
-        for (uint32_t p = 0; p < update->position_count; p++) {
+        for (uint32_t p = 0; update && p < update->position_count; p++) {
+            if (is_sent(engine, &update->positions[p]))
+                continue; /* the leader records it */
             mark->positions[mark->position_count++] = with_merger_base(merger, update->positions[p]);
         }
     }

@@ -31,6 +31,8 @@ static bool restore_kafka(struct engine *engine, const struct store_position *po
         if (strlen(name) != (size_t)(colon - position->source) ||
             strncmp(name, position->source, (size_t)(colon - position->source)) != 0)
             continue;
+        if (position->position < 0)
+            return true; /* given up: the group knows */
         mark->positions[mark->position_count++] = (struct partition_position){
             .source_index = i,
             .topic = arena_copy(&engine->plan->arena, slice_of(colon + 1)).data,

@@ -43,12 +43,11 @@ void shard_take_partitions(struct shard *shard)
     struct engine *engine = shard->engine;
     pthread_mutex_lock(&shard->published.lock);
     shard->partition_count = shard->published.partition_count = 0;
-    uint32_t number = 0;
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
-        if (partition->is_kafka && !partition->kafka.topic)
+        if (partition->is_kafka && !partition->reader)
             continue;
-        if (number++ % engine->shard_count == shard->index)
+        if (engine_shard_of(engine, i) == shard->index)
             shard->partitions[shard->partition_count++] = partition;
     }
     shard->first_in_turn = 0;
@@ -96,7 +95,8 @@ static void publish(struct shard *shard)
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         const struct engine_partition *partition = shard->partitions[i];
         struct partition_stats *stats = &published->partitions[i];
-        int64_t end = partition->reader->operations->end_offset(partition->reader);
+        struct source_reader *reader = partition->leader->reader;
+        int64_t end = reader->operations->end_offset(reader);
         stats->source_index = partition->state.source_index;
         stats->topic = partition->kafka.topic;
         stats->partition = partition->is_kafka ? (uint32_t)partition->kafka.partition : partition->state.partition;

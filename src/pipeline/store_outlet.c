@@ -64,7 +64,37 @@ static void forget_marks(struct store_outlet *self, uint32_t count)
 
 /* --- one transaction ---------------------------------------------------------------------------------------------- */
 
-static enum status put_progress(const struct engine *engine, const struct progress_mark *mark,
+static bool has_position(const struct progress_mark *mark, const struct partition_position *position)
+{
+    for (uint32_t i = 0; i < mark->position_count; i++) {
+        const struct partition_position *other = &mark->positions[i];
+        if (other->topic && other->source_index == position->source_index &&
+            other->topic_partition == position->topic_partition && strcmp(other->topic, position->topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Partitions of a group that others record from now on: what is here would look as new as the mark. */
+static void forget_given_up(const struct engine *engine, struct arena *arena, const struct progress_mark *mark,
+                            const struct progress_mark *before, struct store_progress *progress)
+{
+    for (uint32_t i = 0; before && i < before->position_count; i++) {
+        const struct partition_position *position = &before->positions[i];
+        if (!position->topic || has_position(mark, position))
+            continue;
+        progress->positions[progress->position_count++] = (struct store_position){
+            .source = arena_format(arena, "%s:%s", engine->source_names[position->source_index], position->topic),
+            .partition = (uint32_t)position->topic_partition,
+            .position = -1,
+            .position_max_time_us = TIME_NONE,
+            .base = -1,
+            .base_watermark_us = TIME_NONE,
+        };
+    }
+}
+
+static enum status put_progress(struct engine *engine, const struct progress_mark *mark,
                                 struct error *error)
 {
     struct arena arena;
@@ -72,8 +102,10 @@ static enum status put_progress(const struct engine *engine, const struct progre
     struct store_progress progress = {.epoch = mark->epoch,
                                       .position_count = mark->position_count,
                                       .pipeline_count = engine->plan->pipeline_count};
-    progress.positions =
-        arena_allocate_zeroed(&arena, sizeof *progress.positions * (mark->position_count + 1));
+    struct progress_mark *before = engine_durable(engine);
+    uint32_t before_count = before ? before->position_count : 0;
+    progress.positions = arena_allocate_zeroed(&arena, sizeof *progress.positions *
+                                                           (mark->position_count + before_count + 1));
     progress.pipelines =
         arena_allocate_zeroed(&arena, sizeof *progress.pipelines * (progress.pipeline_count + 1));
     for (uint32_t i = 0; i < mark->position_count; i++) {
@@ -88,6 +120,8 @@ static enum status put_progress(const struct engine *engine, const struct progre
             .base_watermark_us = from->base_watermark_us,
         };
     }
+    forget_given_up(engine, &arena, mark, before, &progress);
+    progress_mark_destroy(before);
     for (uint32_t i = 0; i < progress.pipeline_count; i++) {
         progress.pipelines[i] = (struct store_pipeline_progress){
             .pipeline = engine->pipeline_names[i],

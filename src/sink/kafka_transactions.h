@@ -5,7 +5,9 @@
  * (sink_operations.transaction) to one outlet thread; offers the blocks in order, then calls commit() of one of those sinks with the
  * positions and the consumer's group metadata; on SINK_COMMIT_AGAIN calls only that again; on SINK_COMMIT_ABORTED or _FENCED drops
  * what it holds for them and goes back to the positions that the group has committed. A write() that fails with STATUS_IO asks for
- * that commit() or abort(). Control thread, but for the producers. */
+ * that commit() or abort(). The metadata is that of the consumer that read the events: its generation is what keeps a process that has
+ * lost a partition from committing for it; the transactional id only ends what an earlier life of the same process left. Control
+ * thread, but for the producers. */
 #pragma once
 
 #include "config/config.h"

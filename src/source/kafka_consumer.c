@@ -282,6 +282,21 @@ void kafka_consumer_poll(struct kafka_consumer *consumer, int64_t timeout_us)
     rd_kafka_message_destroy(message);
 }
 
+const char *kafka_consumer_topic(struct kafka_consumer *consumer, const char *topic)
+{
+    return kafka_consumer_intern(consumer, topic);
+}
+
+int64_t kafka_consumer_generation(const struct kafka_consumer *consumer)
+{
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(consumer->handle);
+    if (!group)
+        return -1;
+    int64_t generation = rd_kafka_consumer_group_metadata_generation_id(group);
+    rd_kafka_consumer_group_metadata_destroy(group);
+    return generation;
+}
+
 struct kafka_client *kafka_consumer_client(const struct kafka_consumer *consumer)
 {
     return consumer->client;
@@ -366,6 +381,12 @@ enum status kafka_consumer_partitions(struct kafka_consumer *consumer,
     *partitions = consumer->known.items;
     *count = consumer->known.count;
     return status;
+}
+
+const struct kafka_partition *kafka_consumer_known(const struct kafka_consumer *consumer, uint32_t *count)
+{
+    *count = consumer->known.count;
+    return consumer->known.items;
 }
 
 static rd_kafka_topic_partition_list_t *list_of(const struct kafka_position *positions, uint32_t count)

@@ -47,6 +47,10 @@ void kafka_consumer_poll(struct kafka_consumer *consumer, int64_t timeout_us);
 /* Leaves the group in good order, which calls revoked(); at once when the brokers are away. */
 void kafka_consumer_leave(struct kafka_consumer *consumer);
 
+/* The name as it is used in assignments, which may be compared by pointer. */
+const char *kafka_consumer_topic(struct kafka_consumer *consumer, const char *topic);
+/* Generation (or epoch) of this member's assignment: grows with every change. */
+int64_t kafka_consumer_generation(const struct kafka_consumer *consumer);
 struct kafka_client *kafka_consumer_client(const struct kafka_consumer *consumer);
 
 /* What is assigned at present, by topic and partition. Valid until the next poll. */
@@ -58,6 +62,9 @@ NODISCARD
 enum status kafka_consumer_partitions(struct kafka_consumer *consumer,
                                       const struct kafka_partition **partitions, uint32_t *count,
                                       struct error *error);
+
+/* The same without asking, as they were told last. */
+const struct kafka_partition *kafka_consumer_known(const struct kafka_consumer *consumer, uint32_t *count);
 
 /* Positions of the group as the broker has them. */
 struct kafka_position {

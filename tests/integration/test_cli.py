@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import stat
 import subprocess
 import threading
@@ -26,6 +27,12 @@ COMMANDS = [
     ["config", "docs"],
     ["doctor"],
     ["tap"],
+    ["top"],
+    ["topics"],
+    ["topics", "plan"],
+    ["topics", "create"],
+    ["topics", "list"],
+    ["redrive"],
     ["bench"],
     ["bench", "decode"],
     ["bench", "window"],
@@ -67,7 +74,7 @@ def test_help_is_on_stdout_with_exit_0(command):
 
 def test_help_of_weir_names_every_command():
     text = weir.run("--help").stdout
-    for command in ("run", "demo", "check", "replay", "config", "doctor", "tap", "bench"):
+    for command in ("run", "demo", "check", "replay", "config", "doctor", "tap", "top", "topics", "redrive", "bench"):
         assert re.search(rf"\b{command}\b", text), command
 
 
@@ -88,6 +95,31 @@ def test_version_is_printed():
         (["config", "nosuch"], "nosuch"),
         (["tap", "--limit", "x"], "limit"),
         (["bench", "nosuch"], "nosuch"),
+        (["top", "--url", "ftp://x"], "ftp://x"),
+        (["topics", "nosuch"], "nosuch"),
+        (["topics"], "plan"),
+        (["topics", "plan"], "--mb-per-second"),
+        (["topics", "plan", "--mb-per-second", "x"], "x"),
+        (["topics", "plan", "--mb-per-second", "-1"], "-1"),
+        (["topics", "plan", "--events-per-second", "1"], "--event-size"),
+        (["topics", "plan", "--mb-per-second", "1", "--event-size", "1"], "exclude"),
+        (["topics", "plan", "--mb-per-second", "1", "--mb-per-partition", "0"], "above 0"),
+        (["topics", "plan", "--mb-per-second", "1e9"], "65536"),
+        (["topics", "create", "--brokers", "h:1"], "name"),
+        (["topics", "create", "t"], "--brokers"),
+        (["topics", "create", "a b", "--brokers", "h:1"], "a b"),
+        (["topics", "create", "t", "--brokers", "h:1", "--preset", "fast"], "fast"),
+        (["topics", "create", "t", "--brokers", "h:1", "--config", "x"], "--config"),
+        (["topics", "create", "t", "--brokers", "h:1", "--defaults"], "--defaults"),
+        (["topics", "create", "t", "w.yaml", "--brokers", "h:1"], "exclude"),
+        (
+            ["topics", "create", "t", "--brokers", "h:1", "--preset", "high_durability", "--replication-factor", "1"],
+            "min.insync.replicas=2",
+        ),
+        (["topics", "list"], "--brokers"),
+        (["redrive"], "CONFIG"),
+        (["replay", "weir.yaml", "--reason", "schema"], "--dead-letters"),
+        (["replay", "weir.yaml", "--dead-letters", "--input", "a=b"], "exclude"),
         (["check", "a", "b"], "b"),
         (["replay", "weir.yaml", "--input"], "--input"),
         (["replay", "weir.yaml", "--format", "xml"], "xml"),
@@ -255,6 +287,25 @@ def test_doctor_finds_a_data_dir_it_cannot_write(tmp_path):
     path = weir.write_config(tmp_path, {**CONFIG, "data_dir": str(blocker / "data")})
     answer = weir.run("doctor", path)
     assert answer.returncode == 1 and str(blocker) in answer.stdout
+
+
+def test_doctor_tells_why_kafka_cannot_be_reached(tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        broker = f"127.0.0.1:{closed.getsockname()[1]}"
+        path = weir.write_config(
+            tmp_path,
+            {
+                **CONFIG,
+                "sources": {"s": {"kafka": {"brokers": [broker], "topics": ["t"]}, "time": "ts"}},
+                "sinks": {"k": {"kafka": {"brokers": [broker], "topic": "o"}}},
+            },
+        )
+        answer = weir.run("doctor", path)
+    assert answer.returncode == 1
+    told = [line for line in answer.stdout.splitlines() if line.startswith("FAIL")]
+    assert [line.split()[1:3] for line in told] == [["source", "s:"], ["sink", "k:"]]
+    assert all(broker in line and "start the broker, or correct `brokers`" in line for line in told)
 
 
 def test_doctor_as_json(config):

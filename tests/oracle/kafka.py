@@ -96,14 +96,14 @@ def end_offsets(broker, topic):
 def committed(broker, group, topic):
     """{partition: offset} that the group has committed."""
     request = [confluent_kafka.ConsumerGroupTopicPartitions(group)]
-    client = administrator(broker)  # held until the answer is there: a client that is gone answers nothing
+    client = administrator(broker)  # lives until the answer has come
     answer = client.list_consumer_group_offsets(request)[group].result(30)
     return {place.partition: place.offset for place in answer.topic_partitions if place.topic == topic}
 
 
 def members(broker, group):
     """(state, {member id: number of partitions}) of a group."""
-    client = administrator(broker)
+    client = administrator(broker)  # lives until the answer has come
     group = client.describe_consumer_groups([group])[group].result(30)
     return group.state.name, {m.member_id: len(m.assignment.topic_partitions) for m in group.members}
 

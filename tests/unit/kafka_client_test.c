@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "net/kafka_client.h"
 
 /* Wants rdkafka.h before it. */
@@ -192,6 +193,35 @@ static void trouble_with_connections_ends_when_a_broker_is_back(void **state)
     stop_cluster(&cluster);
 }
 
+/* What the broker's end of the connection does when its port wants TLS and gets none. */
+static void *hang_up_on_all(void *argument)
+{
+    int listener = *(int *)argument, connection;
+    char bytes[256];
+    while ((connection = accept(listener, NULL, NULL)) >= 0) {
+        (void)!read(connection, bytes, sizeof bytes);
+        close(connection);
+    }
+    return NULL;
+}
+
+static void port_that_hangs_up_is_told_as_one(void **state)
+{
+    (void)state;
+    char address[32];
+    int listener = closed_port(address, sizeof address);
+    assert_int_equal(listen(listener, 8), 0);
+    pthread_t thread = thread_start("hang_up", hang_up_on_all, &listener);
+    struct fixture *fixture = create(address);
+    struct kafka_client *client = open_client(fixture, true);
+    wait_for(client, "its port probably wants `tls`");
+    kafka_client_destroy(client);
+    destroy(fixture);
+    shutdown(listener, SHUT_RDWR);
+    thread_join(thread);
+    close(listener);
+}
+
 static void one_broker_of_two_that_is_away_is_no_trouble(void **state)
 {
     (void)state;
@@ -301,6 +331,8 @@ static void errors_have_words_and_a_remedy(void **state)
         {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, NULL, "max.message.bytes"},
         {RD_KAFKA_RESP_ERR__TRANSPORT, "might be caused by incorrect security.protocol configuration",
          "wants `tls` or `sasl`"},
+        {RD_KAFKA_RESP_ERR__TRANSPORT, "Disconnected (after 2ms in state APIVERSION_QUERY)", "wants `tls`"},
+        {RD_KAFKA_RESP_ERR__AUTHENTICATION, "Failed to acquire SASL OAUTHBEARER token", "token_url"},
         {RD_KAFKA_RESP_ERR_INVALID_REQUEST, "because", "(because)"},
         {RD_KAFKA_RESP_ERR_INVALID_REQUEST, NULL, "Broker: Invalid request"},
     };
@@ -321,6 +353,7 @@ int main(void)
         cmocka_unit_test(file_of_tls_that_is_not_there_is_told_with_its_key),
         cmocka_unit_test(broker_that_is_away_is_trouble_in_words),
         cmocka_unit_test(trouble_with_connections_ends_when_a_broker_is_back),
+        cmocka_unit_test(port_that_hangs_up_is_told_as_one),
         cmocka_unit_test(one_broker_of_two_that_is_away_is_no_trouble),
         cmocka_unit_test(trouble_that_is_noted_stays_until_all_is_well),
         cmocka_unit_test(fatal_error_is_known_and_told),
