@@ -93,10 +93,10 @@ int64_t kafka_consumer_end(struct kafka_consumer *consumer, const char *topic, i
 {
     const struct kafka_end wanted = {topic, partition, 0};
     pthread_mutex_lock(&consumer->ends.lock);
-    const struct kafka_end *found = consumer->ends.count
-                                        ? bsearch(&wanted, consumer->ends.items, consumer->ends.count,
-                                                  sizeof wanted, compare_ends)
-                                        : NULL;
+    const struct kafka_end *found =
+        consumer->ends.count
+            ? bsearch(&wanted, consumer->ends.items, consumer->ends.count, sizeof wanted, compare_ends)
+            : NULL;
     int64_t offset = found ? found->offset : -1;
     pthread_mutex_unlock(&consumer->ends.lock);
     return offset;

@@ -139,8 +139,21 @@ static void numbers_that_make_no_sense_count_as_nothing(void **state)
     assert_string_equal(figures.brokers[0].name, "e");
     assert_int_equal(figures.brokers[0].answer_count, 2);
     assert_int_equal(figures.brokers[0].answer_time_us, 0);
-    assert_int_equal(figures.brokers[0].p50_us, 0);
-    assert_int_equal(figures.brokers[0].p99_us, 0);
+    assert_int_equal(figures.brokers[0].p50_us, 1);
+    assert_int_equal(figures.brokers[0].p99_us, 1);
+    kafka_statistics_destroy(statistics);
+}
+
+static void quantiles_lie_between_the_smallest_and_the_largest_round_trip(void **state)
+{
+    (void)state;
+    struct kafka_statistics *statistics = kafka_statistics_create();
+    struct kafka_figures figures = figures_of(
+        statistics, HEAD
+        "\"a\": { \"rtt\": { \"min\":300, \"max\":900, \"sum\":1200, \"p50\":8, \"p99\":1023, \"cnt\":2 } }" TOPICS
+            TAIL);
+    assert_int_equal(figures.brokers[0].p50_us, 300);
+    assert_int_equal(figures.brokers[0].p99_us, 900);
     kafka_statistics_destroy(statistics);
 }
 
@@ -201,6 +214,7 @@ int main(void)
         cmocka_unit_test(only_a_settled_member_of_a_group_counts_as_joined),
         cmocka_unit_test(what_is_no_statistics_changes_nothing),
         cmocka_unit_test(numbers_that_make_no_sense_count_as_nothing),
+        cmocka_unit_test(quantiles_lie_between_the_smallest_and_the_largest_round_trip),
         cmocka_unit_test(more_connections_than_there_is_room_for_are_left_out_and_long_names_are_cut),
         cmocka_unit_test(a_text_about_brokers_beyond_the_limit_is_left_out),
         cmocka_unit_test(the_round_trip_is_the_coordinators_or_else_the_slowest),
