@@ -28,7 +28,11 @@ bool memberships_are_joined(const struct engine *engine);
 /* An outlet: what was written since the last commit is undone, go back to what the group has committed. `is_fenced`: another process
  * has taken over already. */
 void membership_go_back(struct membership *membership, const char *reason);
-/* An outlet: the broker has just taken a commit of this member. */
+/* A transactional outlet, around a commit until its outcome is known, so that the membership, which sometimes commits to prove that it
+ * is one, never takes the group back behind it. `mark`: what was committed; NULL: nothing was. */
+void membership_commit_begins(struct membership *membership);
+void membership_commit_ends(struct membership *membership, const struct progress_mark *mark);
+/* The broker has just taken a commit of this member. */
 void membership_note_commit(struct membership *membership);
 /* The consumer whose offsets a transactional sink commits. */
 struct kafka_consumer *membership_consumer(const struct membership *membership);

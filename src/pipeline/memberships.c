@@ -77,6 +77,7 @@ static void add_source(struct engine *engine, uint32_t source_index)
     if (!membership) {
         membership = engine->memberships[engine->membership_count++] = memory_allocate(sizeof *membership);
         membership->engine = engine;
+        pthread_mutex_init(&membership->commit_lock, NULL);
         membership->group = source->group;
         membership->lease_us = lease_us(source);
         membership->source_indices =
@@ -167,6 +168,8 @@ void memberships_destroy(struct engine *engine)
         cluster_destroy(membership);
         kafka_consumer_destroy(membership->consumer);
         progress_mark_destroy(membership->started);
+        progress_mark_destroy(membership->transacted);
+        pthread_mutex_destroy(&membership->commit_lock);
         free(membership->feeds);
         free(membership->source_indices);
         free(membership);
