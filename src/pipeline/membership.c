@@ -302,8 +302,10 @@ static void on_assigned(void *context)
     cluster_note_change(membership);
 }
 
-void membership_go_back(struct membership *membership, const char *reason)
+void membership_go_back(struct membership *membership, uint64_t run, const char *reason)
 {
+    if (run <= atomic_load_explicit(&membership->engine->dropped_run, memory_order_acquire))
+        return;
     log_write(LOG_WARN, "kafka", "group %s: %s; going back to the committed offsets", membership->group, reason);
     drop_run(membership);
     atomic_store_explicit(&membership->should_go_back, true, memory_order_release);

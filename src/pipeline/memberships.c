@@ -119,6 +119,21 @@ static enum status share_pipelines(struct engine *engine, struct error *error)
     return STATUS_OK;
 }
 
+/* Runs are counted, and given up, for all kafka sources together. */
+static enum status check_single(const struct engine *engine, struct error *error)
+{
+    if (engine->membership_count <= 1)
+        return STATUS_OK;
+    const struct config *config = engine->config;
+    const struct membership *first = engine->memberships[0], *second = engine->memberships[1];
+    error_set(error,
+              "sources %s and %s belong to two consumer groups (%s and %s): one process can be a member of one; "
+              "give them the same brokers and `group`, or run a process for each",
+              config->sources[first->source_indices[0]].name, config->sources[second->source_indices[0]].name,
+              first->group, second->group);
+    return STATUS_INVALID;
+}
+
 enum status memberships_create(struct engine *engine, struct error *error)
 {
     const struct config *config = engine->config;
@@ -129,7 +144,8 @@ enum status memberships_create(struct engine *engine, struct error *error)
         if (config->sources[i].kind == SOURCE_KAFKA)
             add_source(engine, i);
     }
-    return share_pipelines(engine, error);
+    enum status status = share_pipelines(engine, error);
+    return status == STATUS_OK ? check_single(engine, error) : status;
 }
 
 enum status memberships_open(struct engine *engine, struct error *error)

@@ -95,7 +95,7 @@ static bool commit_until_decided(struct outlet *outlet, const struct progress_ma
         case SINK_COMMIT_ABORTED:
         case SINK_COMMIT_FENCED:
             outlet->written_run = 0;
-            membership_go_back(outlet->membership, error.text);
+            membership_go_back(outlet->membership, mark->run, error.text);
             return true;
         }
         if (is_dropped(outlet, mark->run)) {
@@ -139,7 +139,7 @@ static bool write(struct outlet *outlet, const struct outlet_item *item)
             if (status == STATUS_IO) {
                 target->sink->operations->abort(target->sink);
                 outlet->written_run = 0;
-                membership_go_back(outlet->membership, error.text);
+                membership_go_back(outlet->membership, item->run, error.text);
                 return true;
             }
             if (!outlet_should_retry(outlet, &error))
