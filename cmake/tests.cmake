@@ -34,7 +34,7 @@ if(WEIR_SANITIZE)
   list(APPEND weir_test_environment "WEIR_TEST_PATIENCE=5")
 endif()
 
-foreach(suite structure integration faults browser)
+foreach(suite structure integration faults kafka browser)
   file(GLOB weir_pytest_files CONFIGURE_DEPENDS tests/${suite}/test_*.py)
   foreach(source ${weir_pytest_files})
     get_filename_component(name ${source} NAME_WE)
@@ -44,7 +44,11 @@ foreach(suite structure integration faults browser)
              WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${suite}/${name} PROPERTIES LABELS ${suite} TIMEOUT 900
                          ENVIRONMENT "${weir_test_environment}")
-    if(suite STREQUAL "faults" AND WEIR_SANITIZE)
+    if(suite STREQUAL "kafka")
+      # One broker at a time: each takes a core while it starts, and half a GiB. The long runs take most of an hour.
+      set_tests_properties(${suite}/${name} PROPERTIES RESOURCE_LOCK kafka TIMEOUT 3600)
+    endif()
+    if((suite STREQUAL "faults" OR suite STREQUAL "kafka") AND WEIR_SANITIZE)
       # ASan keeps freed memory for a while; these tests bound what the process holds.
       set_tests_properties(${suite}/${name} PROPERTIES
                            ENVIRONMENT_MODIFICATION "ASAN_OPTIONS=string_append::quarantine_size_mb=4")

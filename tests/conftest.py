@@ -55,11 +55,11 @@ def flight_files(tmp_path_factory, all_flights):
     """Writes flights as NDJSON partitions once per (months, order, partitions); see oracle.flights."""
     made = {}
 
-    def files(months, partitions=1, disorder=None, seed=1):
-        key = (tuple(months), partitions, disorder, seed)
+    def files(months, partitions=1, disorder=None, seed=1, split="carrier"):
+        key = (tuple(months), partitions, disorder, seed, split)
         if key not in made:
             directory = tmp_path_factory.mktemp("flights")
-            made[key] = flights.write(directory, all_flights, months, partitions, disorder, seed)
+            made[key] = flights.write(directory, all_flights, months, partitions, disorder, seed, split)
         return made[key]
 
     return files

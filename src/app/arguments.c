@@ -34,7 +34,8 @@ int command_error(const char *format, ...)
 
 static bool is_positional(const struct argument *argument)
 {
-    return argument->kind == ARGUMENT_POSITIONAL || argument->kind == ARGUMENT_REQUIRED;
+    return argument->kind == ARGUMENT_POSITIONAL || argument->kind == ARGUMENT_REQUIRED ||
+           argument->kind == ARGUMENT_REST;
 }
 
 static void print_option(const char *name, const char *value, const char *help, const char *choices)
@@ -56,6 +57,8 @@ static void print_help(const struct usage *usage)
             printf(" %s", argument->name);
         if (argument->kind == ARGUMENT_POSITIONAL)
             printf(" [%s]", argument->name);
+        if (argument->kind == ARGUMENT_REST)
+            printf(" [%s...]", argument->name);
     }
     printf(" [OPTION...]\n\n%s\n\n", usage->summary);
     for (size_t i = 0; i < usage->argument_count; i++) {
@@ -126,7 +129,8 @@ static bool store_value(const struct usage *usage, const struct argument *argume
         *exit_code = usage_error(usage->command, "%s is one of %s, not \"%s\"", argument->name,
                                  argument->choices, text);
         return false;
-    case ARGUMENT_LIST: {
+    case ARGUMENT_LIST:
+    case ARGUMENT_REST: {
         struct argument_list *list = argument->target;
         if (list->count == ARGUMENTS_LIST_MAX) {
             *exit_code = usage_error(usage->command, "%s is given more than %d times", argument->name,
@@ -161,6 +165,8 @@ static bool store_positional(const struct usage *usage, const char *text, int *e
 {
     for (size_t i = 0; i < usage->argument_count; i++) {
         const struct argument *argument = &usage->arguments[i];
+        if (argument->kind == ARGUMENT_REST)
+            return store_value(usage, argument, text, exit_code);
         if (!is_positional(argument) || *(const char **)argument->target)
             continue;
         *(const char **)argument->target = text;

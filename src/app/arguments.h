@@ -20,6 +20,7 @@ enum argument_kind {
     ARGUMENT_CHOICE,     /* const char *, one of `choices` */
     ARGUMENT_POSITIONAL, /* const char *; NULL when it is left out */
     ARGUMENT_REQUIRED,   /* the same, but it must be there */
+    ARGUMENT_REST,       /* struct argument_list: every further positional one; at the end of the table */
 };
 
 struct argument_list {

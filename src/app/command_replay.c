@@ -9,13 +9,15 @@
 #include "app/commands.h"
 #include "base/memory.h"
 #include "pipeline/replay.h"
+#include "store/dead_letter_scan.h"
 
 enum { REPLAY_INPUTS_MAX = CONFIG_MAX_PARTITIONS };
 
 struct replay_command {
-    const char *file, *pipeline, *output, *format;
+    const char *file, *pipeline, *output, *format, *source, *reason;
     struct argument_list inputs, sets;
-    bool keeps_open, shows_revisions;
+    bool keeps_open, shows_revisions, takes_dead_letters;
+    struct config *config;
 };
 
 static bool find_source(const struct config *config, const char *name, size_t size, uint32_t *index)
@@ -49,9 +51,67 @@ static int add_inputs(const struct config *config, char *text, struct replay_inp
         if (*input_count == REPLAY_INPUTS_MAX) {
             return usage_error("weir replay", "more than %d input files", REPLAY_INPUTS_MAX);
         }
-        inputs[(*input_count)++] = (struct replay_input){source_index, path};
+        inputs[(*input_count)++] = (struct replay_input){.source_index = source_index, .path = path};
     }
     return EXIT_OK;
+}
+
+/* Dead letters as inputs: each partition that has any. */
+static enum status open_letters(const struct replay_input *input, struct source_reader **out,
+                                struct error *error)
+{
+    const struct replay_command *command = input->context;
+    const struct config_source *source = &command->config->sources[input->source_index];
+    /* Lines of a file had no time of their own when they were judged; here they have none either. */
+    bool has_time = source->kind != SOURCE_FILE || !source->time.text;
+    return dead_letter_reader_open(command->config->data_dir, source->name, input->partition, command->reason,
+                                   has_time, out, error);
+}
+
+static int add_letters_of(const struct replay_command *command, uint32_t source_index,
+                          struct replay_input *inputs, uint32_t *input_count)
+{
+    const struct config_source *source = &command->config->sources[source_index];
+    uint32_t *partitions = memory_allocate_array(REPLAY_INPUTS_MAX, sizeof *partitions), count = 0;
+    struct error error = {{0}};
+    int exit_code = EXIT_OK;
+    if (dead_letter_partitions(command->config->data_dir, source->name, command->reason, partitions,
+                               REPLAY_INPUTS_MAX, &count, &error) != STATUS_OK) {
+        exit_code = command_error("%s", error.text);
+    } else if (count > REPLAY_INPUTS_MAX - *input_count ||
+               (count && partitions[count - 1] >= CONFIG_MAX_PARTITIONS)) {
+        exit_code =
+            command_error("the dead letters of source \"%s\" are of more than %d partitions; name one source "
+                          "with --source",
+                          source->name, REPLAY_INPUTS_MAX);
+    }
+    for (uint32_t i = 0; exit_code == EXIT_OK && i < count; i++) {
+        inputs[(*input_count)++] = (struct replay_input){.source_index = source_index,
+                                                         .open = open_letters,
+                                                         .context = command,
+                                                         .partition = partitions[i]};
+    }
+    free(partitions);
+    return exit_code;
+}
+
+static int add_dead_letters(const struct replay_command *command, struct replay_input *inputs,
+                            uint32_t *input_count)
+{
+    const struct config *config = command->config;
+    uint32_t first = 0, end = config->source_count;
+    if (command->source) {
+        if (!find_source(config, command->source, strlen(command->source), &first))
+            return usage_error("weir replay", "--source: the configuration has no source \"%s\"",
+                               command->source);
+        end = first + 1;
+    }
+    int exit_code = EXIT_OK;
+    for (uint32_t i = first; i < end && exit_code == EXIT_OK; i++)
+        exit_code = add_letters_of(command, i, inputs, input_count);
+    if (exit_code == EXIT_OK && !*input_count)
+        return command_error("there are no such dead letters in %s", config->data_dir);
+    return exit_code;
 }
 
 /* Leaves only the named pipeline in the configuration. */
@@ -98,6 +158,31 @@ static int run_replay(const struct replay_command *command, const struct config 
     return exit_code;
 }
 
+/* Finds the inputs and runs. */
+static int replay_inputs(const struct replay_command *command)
+{
+    struct config *config = command->config;
+    struct replay_input *inputs = memory_allocate_array(REPLAY_INPUTS_MAX, sizeof *inputs);
+    uint32_t input_count = 0;
+    int exit_code = EXIT_OK;
+    for (size_t i = 0; i < command->inputs.count && exit_code == EXIT_OK; i++) {
+        exit_code = add_inputs(config, arena_copy_text(&config->arena, command->inputs.items[i]), inputs,
+                               &input_count);
+    }
+    if (exit_code == EXIT_OK && command->takes_dead_letters)
+        exit_code = add_dead_letters(command, inputs, &input_count);
+    if (exit_code == EXIT_OK && !input_count)
+        exit_code = usage_error("weir replay", "--input SOURCE=FILE or --dead-letters is missing");
+    if (exit_code == EXIT_OK && command->pipeline && !select_pipeline(config, command->pipeline)) {
+        exit_code = usage_error("weir replay", "--pipeline: the configuration has no pipeline \"%s\"",
+                                command->pipeline);
+    }
+    if (exit_code == EXIT_OK)
+        exit_code = run_replay(command, config, inputs, input_count);
+    free(inputs);
+    return exit_code;
+}
+
 int command_replay(int argc, char **argv)
 {
     static struct replay_command command = {.format = "text"};
@@ -106,6 +191,12 @@ int command_replay(int argc, char **argv)
         {"--input", "SOURCE=FILE[,FILE]",
          "files for a source, each a partition; NDJSON, .gz, .zst, - for stdin", ARGUMENT_LIST,
          &command.inputs, NULL},
+        {"--dead-letters", NULL,
+         "the stored dead letters of data_dir instead of files, in the order of their offsets", ARGUMENT_FLAG,
+         &command.takes_dead_letters, NULL},
+        {"--source", "NAME", "dead letters of this source only", ARGUMENT_TEXT, &command.source, NULL},
+        {"--reason", "REASON", "dead letters with this reason only, such as schema or too_late",
+         ARGUMENT_TEXT, &command.reason, NULL},
         {"--pipeline", "NAME", "run this pipeline only", ARGUMENT_TEXT, &command.pipeline, NULL},
         {"--output", "FILE", "write results there instead of stdout", ARGUMENT_TEXT, &command.output, NULL},
         {"--keep-open", NULL, "do not close windows at the end of the input", ARGUMENT_FLAG,
@@ -119,7 +210,7 @@ int command_replay(int argc, char **argv)
     const struct usage usage = {
         "weir replay",
         "Runs the pipelines of a configuration over files as fast as it can and prints the last state of every window, ordered by\n"
-        "pipeline, window start and key. No server, sink, store or data_dir is touched; the kind of the source does not matter.",
+        "pipeline, window start and key. No server, sink, store or data_dir is touched (--dead-letters reads it); the kind of the source does not matter.",
         "The same input gives the same bytes, whatever the number of shards and the batch size.\n", arguments,
         sizeof arguments / sizeof *arguments};
     int exit_code = EXIT_OK;
@@ -128,25 +219,14 @@ int command_replay(int argc, char **argv)
     static struct config_override overrides[ARGUMENTS_LIST_MAX];
     if (!arguments_overrides("weir replay", &command.sets, overrides))
         return EXIT_USAGE;
-    struct config *config = load_config(command.file, NULL, overrides, command.sets.count);
-    if (!config)
+    if (command.takes_dead_letters && command.inputs.count)
+        return usage_error("weir replay", "--input and --dead-letters exclude each other");
+    if (!command.takes_dead_letters && (command.source || command.reason))
+        return usage_error("weir replay", "--source and --reason go with --dead-letters");
+    command.config = load_config(command.file, NULL, overrides, command.sets.count);
+    if (!command.config)
         return EXIT_BAD_CONFIG;
-
-    struct replay_input *inputs = memory_allocate_array(REPLAY_INPUTS_MAX, sizeof *inputs);
-    uint32_t input_count = 0;
-    for (size_t i = 0; i < command.inputs.count && exit_code == EXIT_OK; i++) {
-        exit_code = add_inputs(config, arena_copy_text(&config->arena, command.inputs.items[i]), inputs,
-                               &input_count);
-    }
-    if (exit_code == EXIT_OK && !input_count)
-        exit_code = usage_error("weir replay", "--input SOURCE=FILE is missing");
-    if (exit_code == EXIT_OK && command.pipeline && !select_pipeline(config, command.pipeline)) {
-        exit_code = usage_error("weir replay", "--pipeline: the configuration has no pipeline \"%s\"",
-                                command.pipeline);
-    }
-    if (exit_code == EXIT_OK)
-        exit_code = run_replay(&command, config, inputs, input_count);
-    free(inputs);
-    config_destroy(config);
+    exit_code = replay_inputs(&command);
+    config_destroy(command.config);
     return exit_code;
 }

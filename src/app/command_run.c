@@ -45,15 +45,17 @@ static void announce(const struct config *config, const struct server *server, c
 }
 
 static void wait_until_told(const struct config *config, struct engine *engine, struct server *server,
-                            struct health *health, const char *greeting)
+                            struct health *health, const char *greeting, struct error *failure)
 {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     int number = 0;
-    while (!number && !engine_is_live(engine))
+    while (!number && !engine_is_live(engine) && !engine_has_failed(engine, failure))
         number = wait_for_signal(&signals, READY_STEP_US);
+    if (failure->text[0])
+        return;
     if (!number) {
         health_set_ready(health, true);
         announce(config, server, greeting);
@@ -98,11 +100,13 @@ static int run_parts(const struct config *config, struct health *health, struct 
     }
     engine_start(engine);
     server_start(server);
-    wait_until_told(config, engine, server, health, greeting);
+    wait_until_told(config, engine, server, health, greeting, &error);
     server_stop(server);
     engine_stop(engine, clock_monotonic_us(&clock_system) + DRAIN_TIMEOUT_US);
     server_destroy(server);
     engine_destroy(engine);
+    if (error.text[0])
+        return command_error("%s", error.text);
     log_write(LOG_INFO, "server", "stopped");
     return EXIT_OK;
 }

@@ -5,8 +5,8 @@
 
 #include "app/arguments.h"
 #include "app/commands.h"
+#include "app/json_find.h"
 #include "app/tap_client.h"
-#include "base/native.h"
 
 enum { TAP_MESSAGE_SIZE_MAX = 32 * 1024 * 1024, TAP_DEPTH_MAX = 80 };
 
@@ -36,24 +36,6 @@ static void write_subscription(const struct tap *tap, struct buffer *out)
     buffer_append_text(out, "}}");
 }
 
-/* The value of a member of an object node; NULL when it has none. */
-static const struct native_json_node *find_member(const struct native_json_document *document,
-                                                  const struct native_json_node *object, const char *name)
-{
-    if (!object || object->event != NATIVE_JSON_OBJECT_BEGIN)
-        return NULL;
-    uint32_t index = (uint32_t)(object - document->nodes) + 1;
-    while (document->nodes[index].event == NATIVE_JSON_KEY) {
-        const struct native_json_node *key = &document->nodes[index], *value = key + 1;
-        if (key->size == strlen(name) && memcmp(key->value.text, name, key->size) == 0)
-            return value;
-        bool is_container =
-            value->event == NATIVE_JSON_OBJECT_BEGIN || value->event == NATIVE_JSON_ARRAY_BEGIN;
-        index = is_container ? value->next : index + 2;
-    }
-    return NULL;
-}
-
 static bool is_text(const struct native_json_node *node, const char *text)
 {
     return node && node->event == NATIVE_JSON_STRING && node->size == strlen(text) &&
@@ -67,15 +49,15 @@ static int show_message(const struct tap *tap, const struct buffer *message, uin
     if (native_json_parse(tap->json, message->data, message->size, TAP_DEPTH_MAX, &document) !=
         NATIVE_JSON_OK)
         return EXIT_OK;
-    const struct native_json_node *data = find_member(&document, document.nodes, "data");
-    if (is_text(find_member(&document, document.nodes, "type"), "error")) {
-        const struct native_json_node *reason = find_member(&document, data, "error");
+    const struct native_json_node *data = json_find(&document, document.nodes, "data");
+    if (is_text(json_find(&document, document.nodes, "type"), "error")) {
+        const struct native_json_node *reason = json_find(&document, data, "error");
         if (!reason || reason->event != NATIVE_JSON_STRING)
             return command_error("the server refused the subscription");
         return command_error("the server refused the subscription: %.*s", (int)reason->size,
                              reason->value.text);
     }
-    const struct native_json_node *record = find_member(&document, data, tap->source ? "event" : "result");
+    const struct native_json_node *record = json_find(&document, data, tap->source ? "event" : "result");
     if (!record)
         return EXIT_OK;
     fwrite(message->data + record->offset, 1, record->size, stdout);

@@ -21,6 +21,9 @@ static const struct command commands[] = {
     {"config", command_config, "show the configuration, its schema or its reference"},
     {"doctor", command_doctor, "check the machine and the configuration"},
     {"tap", command_tap, "show live events or results of a running server"},
+    {"top", command_top, "live view of a running server in the terminal"},
+    {"topics", command_topics, "plan, create and list Kafka topics"},
+    {"redrive", command_redrive, "send dead letters back to where they came from"},
     {"bench", command_bench, "measure decode, window or fanout"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };

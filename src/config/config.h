@@ -20,6 +20,8 @@ enum {
     CONFIG_MAX_AGGREGATES = 64,   /* per pipeline; = RESULT_MAX_AGGREGATES */
     CONFIG_MAX_NAME_SIZE = 64,
     CONFIG_MAX_ERRORS = 20,
+    CONFIG_MAX_PROPERTIES = 64,         /* of one Kafka connection */
+    CONFIG_MAX_SECRET_SIZE = 64 * 1024, /* bytes of a `*_file` */
 };
 
 /* A place in the file; line 0 = it came from a default, a flag or the environment (then `variable` may name it). */
@@ -45,7 +47,13 @@ enum file_rate { FILE_RATE_MAX, FILE_RATE_REALTIME, FILE_RATE_PER_SECOND };
 enum config_time_unit { CONFIG_TIME_AUTO, CONFIG_TIME_S, CONFIG_TIME_MS, CONFIG_TIME_US, CONFIG_TIME_NS };
 
 enum kafka_profile { KAFKA_HIGH_THROUGHPUT, KAFKA_LOW_LATENCY };
-enum kafka_sasl { KAFKA_SASL_NONE, KAFKA_SASL_PLAIN, KAFKA_SASL_SCRAM_SHA_256, KAFKA_SASL_SCRAM_SHA_512, KAFKA_SASL_OAUTHBEARER };
+enum kafka_sasl {
+    KAFKA_SASL_NONE,
+    KAFKA_SASL_PLAIN,
+    KAFKA_SASL_SCRAM_SHA_256,
+    KAFKA_SASL_SCRAM_SHA_512,
+    KAFKA_SASL_OAUTHBEARER
+};
 enum kafka_group_protocol { KAFKA_CLASSIC, KAFKA_CONSUMER };
 enum kafka_start { KAFKA_START_EARLIEST, KAFKA_START_LATEST };
 enum kafka_compression {
@@ -61,7 +69,7 @@ enum kafka_compression {
 struct config_kafka_connection {
     const char **brokers;
     uint32_t broker_count;
-    bool tls;                                    /* `tls: true`, or any member of `tls:` given */
+    bool tls;                                       /* `tls: true`, or any member of `tls:` given */
     const char *tls_ca, *tls_certificate, *tls_key; /* paths */
     const char *tls_key_password;
     bool tls_insecure_skip_verify;
@@ -83,7 +91,8 @@ struct config_kafka_source {
     enum kafka_start start;        /* of a new group */
     int64_t session_timeout_us;    /* 0 = as the profile says; classic only */
     uint64_t buffer_size;          /* bytes fetched ahead, all partitions of the source together */
-    const char *partials_topic;    /* through which several processes of the group share windows; NULL = weir.GROUP.partials */
+    const char *
+        partials_topic; /* through which several processes of the group share windows; NULL = weir.GROUP.partials */
     const char *dead_letter_topic; /* NULL = TOPIC.dlq of the record's topic; "" = none, the store alone */
 };
 
@@ -93,7 +102,7 @@ struct config_kafka_sink {
     const char *topic;
     enum kafka_profile profile;
     enum kafka_compression compression;
-    bool transactional; /* results and offsets in one transaction */
+    bool transactional;           /* results and offsets in one transaction */
     const char *transactional_id; /* prefix; NULL = weir.SINK */
 };
 

@@ -33,7 +33,7 @@ static void refuse_key(struct loader *loader, enum option_scope scope, const cha
     }
     const char *near = suggest(node->key, names, count);
     const struct option *elsewhere = find_elsewhere(scope, node->key);
-    if (elsewhere)
+    if (elsewhere && (elsewhere->scope == scope || !near))
         problem_add(&loader->problems, node->key_place, "unknown key `%s`; `%s` belongs in `%s%s`", path,
                     node->key, scope_names[elsewhere->scope], elsewhere->path);
     else if (near)
@@ -104,6 +104,19 @@ static bool is_usable_map(struct loader *loader, const struct option *option, co
     return false;
 }
 
+/* `key: true` of a switch; its mapping means true as well, and is left to the caller. */
+static bool is_switch_alone(struct loader *loader, const struct option *option, const struct node *node,
+                            void *owner)
+{
+    if (option->type != OPTION_SWITCH)
+        return false;
+    *(bool *)((char *)owner + option->offset) = node->kind == NODE_MAP;
+    if (node->kind == NODE_MAP)
+        return false;
+    option_parse(loader, option, node, owner);
+    return true;
+}
+
 static void check_map(struct loader *loader, enum option_scope scope, const char *group,
                       const struct node *map, void *owner)
 {
@@ -120,6 +133,8 @@ static void check_map(struct loader *loader, enum option_scope scope, const char
             continue;
         else if (!option_has_members(option))
             option_parse(loader, option, child, owner);
+        else if (is_switch_alone(loader, option, child, owner))
+            continue;
         else if (is_usable_map(loader, option, child))
             check_map(loader, scope, path, child, owner);
     }
@@ -331,8 +346,10 @@ void config_check(struct loader *loader, const struct node *root)
                          sizeof *config->pipelines, set_pipeline_name, &structs);
     config->pipelines = structs;
     check_sink_names(loader);
+    config_check_kafka(loader, root);
     if (loader->problems.count > 0)
         return;
     warn_of_unused(loader);
     warn_of_meaning(loader);
+    config_warn_kafka(loader);
 }

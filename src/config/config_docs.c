@@ -1,6 +1,7 @@
 /* docs/CONFIG.md: what holds for the whole file, then a table per group of the option table. */
 #include <ctype.h>
 
+#include "config/kafka_settings.h"
 #include "config/options.h"
 
 static const char *const introduction =
@@ -134,6 +135,48 @@ static void write_scope(struct buffer *out, struct arena *arena, enum option_sco
     }
 }
 
+/* A value of the guide and what weir uses instead, or what both mean. */
+static void write_profile_value(struct buffer *out, const struct kafka_profile_row *row,
+                                enum kafka_profile profile)
+{
+    const char *guide = row->guide[profile], *value = row->value[profile];
+    if (guide && row->reason && (!value || strcmp(guide, value) != 0))
+        buffer_format(out, " %s → %s |", guide, value ? value : "not set");
+    else
+        buffer_format(out, " %s |", value ? value : "librdkafka's default");
+}
+
+static void write_profile(struct buffer *out, const struct kafka_profile_row *rows, uint32_t count)
+{
+    buffer_append_text(
+        out, "\n| guide | librdkafka | high_throughput | low_latency | why not the guide's value |\n"
+             "|---|---|---|---|---|\n");
+    for (uint32_t i = 0; i < count; i++) {
+        const struct kafka_profile_row *row = &rows[i];
+        buffer_format(out, "| %s | %s |", row->guide_name ? row->guide_name : "", row->name ? row->name : "");
+        write_profile_value(out, row, KAFKA_HIGH_THROUGHPUT);
+        write_profile_value(out, row, KAFKA_LOW_LATENCY);
+        buffer_format(out, " %s |\n", row->reason ? row->reason : "");
+    }
+}
+
+static void write_profiles(struct buffer *out)
+{
+    buffer_append_text(
+        out,
+        "\n## Kafka profiles\n\n"
+        "What `profile` sets, after the performance guide. `→` marks what weir does instead where the guide's value "
+        "would break a promise. `weir config show`\nprints everything that librdkafka is given for a config, each "
+        "with its origin. Precedence: `properties`, then the keys above, then the profile.\n"
+        "\n### Sources\n");
+    write_profile(out, kafka_consumer_profile, kafka_consumer_profile_count);
+    buffer_append_text(
+        out, "\n" KAFKA_SETTING_POLL_RECORDS " is weir's own: records that one poll hands over at most. With "
+             "`group_protocol: consumer` the session, the\nheartbeat and the assignment are the "
+             "broker's, and are not set.\n\n### Sinks\n");
+    write_profile(out, kafka_producer_profile, kafka_producer_profile_count);
+}
+
 static void write_later(struct buffer *out)
 {
     buffer_append_text(
@@ -154,6 +197,7 @@ void config_write_docs(struct buffer *out)
     buffer_append_text(out, introduction);
     for (enum option_scope scope = SCOPE_ROOT; scope < SCOPE_COUNT; scope++)
         write_scope(out, &arena, scope);
+    write_profiles(out);
     write_later(out);
     arena_deinit(&arena);
 }

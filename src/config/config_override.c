@@ -140,14 +140,15 @@ static void put(struct target *target, const char *key, const struct option *opt
 }
 
 /* The mapping below `key`, made when it is not there; NULL when something else is, which the check will tell. */
-static struct node *enter(struct target *target, const char *key)
+static struct node *enter(struct target *target, const char *key, bool is_switch)
 {
     struct node *child = node_find(target->map, key);
     if (!child) {
         child = node_create(target->loader->arena, NODE_MAP, target->place);
         node_add(target->map, child, key, target->place);
     }
-    if (node_is_null(child))
+    /* `key: true` of a switch gives way to what is said more exactly. */
+    if (node_is_null(child) || (is_switch && child->kind == NODE_SCALAR))
         child->kind = NODE_MAP;
     return child->kind == NODE_MAP ? child : NULL;
 }
@@ -175,7 +176,7 @@ static bool enter_member(struct target *target, const struct option *collection,
     const char *name = choose(target, names, collect_children(target->map, names), "entry");
     if (!name)
         return false;
-    target->map = enter(target, name);
+    target->map = enter(target, name, false);
     target->scope = (enum option_scope)collection->least;
     target->group = "";
     if (!skip(target, name)) {
@@ -194,7 +195,8 @@ static void put_named(struct target *target, const char *key, const struct optio
         return;
     }
     struct node *child = node_find(target->map, key);
-    if (option->type != OPTION_KEYS && option->type != OPTION_AGGREGATES) {
+    if (option->type != OPTION_KEYS && option->type != OPTION_AGGREGATES &&
+        option->type != OPTION_PROPERTIES) {
         problem_add(&target->loader->problems, target->place,
                     "`%s` is one value; there is nothing below it as in `%s`", option->path, target->rest);
         return;
@@ -234,7 +236,7 @@ static void override(struct target *target)
             put(target, key, option);
             return;
         }
-        target->map = enter(target, key);
+        target->map = enter(target, key, option->type == OPTION_SWITCH);
         if (!target->map)
             return;
         target->group = path;

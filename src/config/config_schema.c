@@ -1,5 +1,6 @@
 /* The JSON Schema of a config file (draft 2020-12), for editors and other checkers. It accepts every file that
  * weir accepts; what a schema cannot say (names that refer to each other, expressions) only weir itself checks. */
+#include <ctype.h>
 #include <stdio.h>
 
 #include "config/json_writer.h"
@@ -69,6 +70,32 @@ static void write_words(struct json_writer *writer, const struct option *option)
     json_close(writer, ']');
 }
 
+/* As members of an array. */
+static void write_bool(struct json_writer *writer)
+{
+    json_raw(writer, NULL, "{\"type\": \"boolean\"}");
+    write_pattern(writer, "^(true|false)$|\\$\\{");
+}
+
+/* Words in any mix of small and capital letters. */
+static void write_words_of_any_case(struct json_writer *writer, const struct option *option)
+{
+    struct buffer pattern = {0};
+    buffer_append_text(&pattern, "^(");
+    for (const char *at = option->words; *at; at++)
+        if (isalpha((unsigned char)*at))
+            buffer_format(&pattern, "[%c%c]", *at, toupper((unsigned char)*at));
+        else
+            buffer_append_char(&pattern, *at);
+    buffer_append_text(&pattern, ")$");
+    buffer_append_char(&pattern, '\0');
+    json_open(writer, "anyOf", '[');
+    write_pattern(writer, pattern.data);
+    write_pattern(writer, variable_pattern);
+    json_close(writer, ']');
+    buffer_deinit(&pattern);
+}
+
 static void write_scalar_type(struct json_writer *writer)
 {
     json_raw(writer, "type", "[\"string\", \"number\", \"boolean\"]");
@@ -107,9 +134,9 @@ static void write_value_type(struct json_writer *writer, const struct option *op
     };
     switch (option->type) {
     case OPTION_BOOL:
-        json_raw(
-            writer, "anyOf",
-            "[{\"type\": \"boolean\"}, {\"type\": \"string\", \"pattern\": \"^(true|false)$|\\\\$\\\\{\"}]");
+        json_open(writer, "anyOf", '[');
+        write_bool(writer);
+        json_close(writer, ']');
         break;
     case OPTION_COUNT32:
     case OPTION_COUNT64: write_integer(writer, option, NULL); break;
@@ -123,7 +150,17 @@ static void write_value_type(struct json_writer *writer, const struct option *op
         write_measure(writer, option, option->least < 0 ? signed_duration : duration);
         break;
     case OPTION_SIZE: write_measure(writer, option, size); break;
-    case OPTION_ENUM: write_words(writer, option); break;
+    case OPTION_ENUM:
+        if (option->flags & OPTION_ANY_CASE)
+            write_words_of_any_case(writer, option);
+        else
+            write_words(writer, option);
+        break;
+    case OPTION_PROPERTIES:
+        json_text(writer, "type", "object");
+        json_number(writer, "maxProperties", CONFIG_MAX_PROPERTIES);
+        json_raw(writer, "additionalProperties", "{\"type\": [\"string\", \"number\", \"boolean\"]}");
+        break;
     case OPTION_TEXT:
         if (option->words)
             write_words(writer, option);
@@ -162,7 +199,7 @@ static void write_default(struct json_writer *writer, const struct option *optio
     bool is_number = text[strspn(text, "0123456789.")] == '\0' && option->type != OPTION_TEXT;
     if (strcmp(text, "[store, live]") == 0)
         json_raw(writer, "default", "[\"store\", \"live\"]");
-    else if (is_number || option->type == OPTION_BOOL || text[0] == '[')
+    else if (is_number || option->type == OPTION_BOOL || option->type == OPTION_SWITCH || text[0] == '[')
         json_raw(writer, "default", text);
     else
         json_text(writer, "default", text);
@@ -222,6 +259,20 @@ static void write_mapping_rules(struct json_writer *writer, enum option_scope sc
     }
 }
 
+static void write_mapping(struct json_writer *writer, enum option_scope scope, const char *group,
+                          bool is_kind);
+
+/* true and false, or the mapping. */
+static void write_switch(struct json_writer *writer, const struct option *option)
+{
+    json_open(writer, "anyOf", '[');
+    write_bool(writer);
+    json_open(writer, NULL, '{');
+    write_mapping(writer, option->scope, option->path, false);
+    json_close(writer, '}');
+    json_close(writer, ']');
+}
+
 /* The inside of a mapping's schema. As deep as groups nest in the table, which is three. */
 static void write_mapping(struct json_writer *writer, enum option_scope scope, const char *group,
                           bool is_kind)
@@ -236,6 +287,8 @@ static void write_mapping(struct json_writer *writer, enum option_scope scope, c
         json_text(writer, "description", option->help);
         if (option->type == OPTION_COLLECTION)
             write_collection(writer, option);
+        else if (option->type == OPTION_SWITCH)
+            write_switch(writer, option);
         else if (option_has_members(option))
             write_mapping(writer, scope, option->path, option->type == OPTION_KIND);
         else

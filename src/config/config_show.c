@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/config_show.h"
 #include "config/json_writer.h"
+#include "config/kafka_properties.h"
 #include "config/options.h"
 
 enum { SHOW_COMMENT_COLUMN = 48 };
@@ -31,10 +33,11 @@ static const char *origin(struct shower *shower, const struct node *node)
 static bool is_number_or_bool(const struct option *option, const char *text)
 {
     bool is_digits = text[strspn(text, "0123456789")] == '\0';
-    return option && (option->type == OPTION_BOOL || option->type == OPTION_SHARE ||
-                      ((option->type == OPTION_COUNT32 || option->type == OPTION_COUNT64 ||
-                        option->type == OPTION_SHARDS) &&
-                       is_digits));
+    return option &&
+           (option->type == OPTION_BOOL || option->type == OPTION_SWITCH || option->type == OPTION_SHARE ||
+            ((option->type == OPTION_COUNT32 || option->type == OPTION_COUNT64 ||
+              option->type == OPTION_SHARDS) &&
+             is_digits));
 }
 
 /* True when YAML reads the text back as the same text without quotes, in any context. */
@@ -69,7 +72,7 @@ static void append_scalar(struct shower *shower, const struct option *option, co
         append_text(shower, "***");
     else if (!is_number_or_bool(option, text))
         append_text(shower, text);
-    else if (option->type == OPTION_BOOL)
+    else if (option->type == OPTION_BOOL || option->type == OPTION_SWITCH)
         buffer_append_text(shower->json.out, text);
     else if (option->type == OPTION_SHARE)
         buffer_json_double(shower->json.out, strtod(text, NULL));
@@ -145,14 +148,16 @@ static void close_mapping(struct shower *shower, size_t size_when_open)
     }
 }
 
-/* Keys and aggregates: names of the user's own. */
-static void show_named(struct shower *shower, const char *key, const char *path, const struct node *map)
+/* Keys, aggregates, properties: names that are not in the table. */
+static void show_named(struct shower *shower, const char *key, const char *path, const struct node *map,
+                       bool is_property)
 {
+    static const struct option secret = {.type = OPTION_TEXT, .flags = OPTION_SECRET};
     open_mapping(shower, key);
     size_t size = shower->json.out->size;
     for (const struct node *child = map->first; child; child = child->next)
-        show_value(shower, NULL, child->key, arena_format(shower->arena, "%s.%s", path, child->key), child,
-                   child);
+        show_value(shower, is_property && kafka_property_is_secret(child->key) ? &secret : NULL, child->key,
+                   arena_format(shower->arena, "%s.%s", path, child->key), child, child);
     close_mapping(shower, size);
 }
 
@@ -197,10 +202,11 @@ static void show_option(struct shower *shower, const struct option *option, cons
                         const struct node *node)
 {
     const char *path = arena_format(shower->arena, "%s%s", prefix, option->path);
+    bool is_scalar_switch = option->type == OPTION_SWITCH && (!node || node->kind == NODE_SCALAR);
     if (option->type == OPTION_COLLECTION) {
         if (node)
             show_collection(shower, option, node);
-    } else if (option_has_members(option)) {
+    } else if (option_has_members(option) && !is_scalar_switch) {
         if (!node && (option->type == OPTION_KIND || !has_something_to_show(option)))
             return;
         open_mapping(shower, option_name(option));
@@ -208,7 +214,7 @@ static void show_option(struct shower *shower, const struct option *option, cons
         show_members(shower, option->scope, option->path, prefix, node);
         close_mapping(shower, size);
     } else if (node && node->kind == NODE_MAP) {
-        show_named(shower, option_name(option), path, node);
+        show_named(shower, option_name(option), path, node, option->type == OPTION_PROPERTIES);
     } else if (node) {
         show_value(shower, option, option_name(option), path, node, node);
     } else if (option->fallback) {
@@ -232,6 +238,7 @@ static void show_tree(struct config *config, const struct node *root, bool as_js
     struct shower shower = {.json.out = out, .arena = &config->arena, .file = config->file};
     if (!as_json) {
         show_members(&shower, SCOPE_ROOT, "", "", root);
+        config_show_kafka(config, false, &shower.json);
         return;
     }
     json_open(&shower.json, NULL, '{');
@@ -243,6 +250,7 @@ static void show_tree(struct config *config, const struct node *root, bool as_js
     json_open(&shower.json, "origins", '{');
     show_members(&shower, SCOPE_ROOT, "", "", root);
     json_close(&shower.json, '}');
+    config_show_kafka(config, true, &shower.json);
     json_close(&shower.json, '}');
 }
 

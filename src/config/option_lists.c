@@ -155,6 +155,33 @@ void parse_aggregates(struct loader *loader, const struct option *option, const 
     }
 }
 
+void parse_properties(struct loader *loader, const struct option *option, const struct node *node,
+                      void *owner)
+{
+    if (node->kind != NODE_MAP) {
+        value_problem(loader, node, "expected %s", option_type_text(option));
+        return;
+    }
+    if (node->child_count > CONFIG_MAX_PROPERTIES) {
+        value_problem(loader, node, "%u are too many; the most are %d", node->child_count,
+                      CONFIG_MAX_PROPERTIES);
+        return;
+    }
+    struct config_named_text *properties =
+        arena_allocate(loader->arena, (node->child_count + 1) * sizeof *properties);
+    uint32_t count = 0;
+    for (const struct node *child = node->first; child; child = child->next) {
+        if (child->is_broken)
+            continue;
+        if (child->kind != NODE_SCALAR || node_is_null(child))
+            value_problem(loader, child, "expected one value: text, a number, true or false");
+        else
+            properties[count++] = (struct config_named_text){child->key, {child->text, child->place}};
+    }
+    *(struct config_named_text **)((char *)owner + option->offset) = properties;
+    *(uint32_t *)((char *)owner + option->count_offset) = count;
+}
+
 /* Says that `name` is none of `names`. */
 static void refuse_name(struct loader *loader, const struct node *node, const char *what,
                         const char *const *names, uint32_t count)

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/thread.h"
@@ -30,7 +31,8 @@ enum { SHORT_VALUE_SIZE = 200 };
 static bool is_short_type(enum option_type type)
 {
     return type != OPTION_TEXT && type != OPTION_TEXTS && type != OPTION_PATH && type != OPTION_EXPRESSION &&
-           type != OPTION_KEYS && type != OPTION_AGGREGATES;
+           type != OPTION_KEYS && type != OPTION_AGGREGATES && type != OPTION_SECRET_FILE &&
+           type != OPTION_PROPERTIES;
 }
 
 const char *value_text(struct loader *loader, const struct option *option, const struct node *node)
@@ -40,7 +42,7 @@ const char *value_text(struct loader *loader, const struct option *option, const
     if (node->kind != NODE_SCALAR)
         value_problem(loader, node, "expected %s, found a %s", option_type_text(option),
                       node->kind == NODE_MAP ? "mapping" : "list");
-    else if (node_is_null(node) || node->text[0] == '\0')
+    else if (node_is_null(node) || (node->text[0] == '\0' && !(option->flags & OPTION_MAY_BE_EMPTY)))
         value_problem(loader, node, "has no value; expected %s", option_type_text(option));
     else if (is_short_type(option->type) && strlen(node->text) > SHORT_VALUE_SIZE)
         value_problem(loader, node, "`%.40s...` is not %s", node->text, option_type_text(option));
@@ -193,6 +195,13 @@ static void parse_size(struct loader *loader, const struct option *option, const
         *(uint64_t *)field(option, owner) = (uint64_t)value;
 }
 
+static bool is_word(const struct option *option, struct slice word, const char *text)
+{
+    if (option->flags & OPTION_ANY_CASE)
+        return strlen(text) == word.size && strncasecmp(word.data, text, word.size) == 0;
+    return slice_equal_text(word, text);
+}
+
 /* Index of the word, or UINT32_MAX after a problem. */
 static uint32_t parse_word(struct loader *loader, const struct option *option, const struct node *node)
 {
@@ -210,7 +219,7 @@ static uint32_t parse_word(struct loader *loader, const struct option *option, c
         if (word.data[0] == '!')
             continue;
         words[count++] = arena_copy(loader->arena, word).data;
-        if (slice_equal_text(word, text))
+        if (is_word(option, word, text))
             return i;
     }
     const char *near = suggest(text, words, count);
@@ -237,7 +246,7 @@ static void parse_enum(struct loader *loader, const struct option *option, const
 {
     uint32_t index = parse_word(loader, option, node);
     if (index != UINT32_MAX && option->offset != OPTION_NO_FIELD)
-        *(uint32_t *)field(option, owner) = index;
+        *(uint32_t *)field(option, owner) = index + (uint32_t)option->least;
 }
 
 /* A path or expression is only kept here, with its place; expr/ and decode/ judge it. */
@@ -380,6 +389,7 @@ static const struct {
     [OPTION_LATER] = {"nothing in this version", "nothing in this version", NULL},
     [OPTION_GROUP] = {"a mapping", "a mapping", NULL},
     [OPTION_KIND] = {"a mapping", "a mapping", NULL},
+    [OPTION_SWITCH] = {"true, false or a mapping", "`true`, `false` or a mapping", parse_bool},
     [OPTION_COLLECTION] = {"a mapping of names", "a mapping of names", NULL},
     [OPTION_BOOL] = {"true or false", "`true`, `false`", parse_bool},
     [OPTION_COUNT32] = {"a whole number", "whole number", parse_count32},
@@ -390,6 +400,9 @@ static const struct {
     [OPTION_TEXT] = {"text", "text", parse_text},
     [OPTION_TEXTS] = {"a list of texts", "list of texts", parse_texts},
     [OPTION_ENUM] = {"one word", "one word", parse_enum},
+    [OPTION_SECRET_FILE] = {"the path of a file", "path of a file", parse_secret_file},
+    [OPTION_PROPERTIES] = {"a mapping such as {socket.timeout.ms: 10000}", "mapping of names to values",
+                           parse_properties},
     [OPTION_PATH] = {"a path such as properties.amount", "path", parse_expression},
     [OPTION_EXPRESSION] = {"an expression in text, such as amount > 0", "expression", parse_expression},
     [OPTION_KEYS] = {"a path, a list of paths, or a mapping of names to expressions",

@@ -16,6 +16,38 @@
 #define ANY             0, 0, NULL
 
 /* clang-format off */
+/* How a cluster is reached: the same rows for sources and sinks. */
+#define KAFKA_CONNECTION_ROWS(scope, FIELD) \
+    {scope, "kafka.brokers", OPTION_TEXTS, FIELD(kafka.connection.brokers), FIELD(kafka.connection.broker_count), OPTION_REQUIRED, NULL, ANY, \
+     "host:port of one or more brokers, from which the others are learned"}, \
+    {scope, "kafka.properties", OPTION_PROPERTIES, FIELD(kafka.connection.properties), FIELD(kafka.connection.property_count), 0, NULL, ANY, \
+     "any setting of librdkafka, as in `{socket.timeout.ms: 10000}`; goes before everything else"}, \
+    {scope, "kafka.tls", OPTION_SWITCH, FIELD(kafka.connection.tls), 0, 0, "false", ANY, \
+     "encrypted connections: `tls: true` trusts the system's authorities; or a mapping"}, \
+    {scope, "kafka.tls.ca", OPTION_TEXT, FIELD(kafka.connection.tls_ca), 0, 0, NULL, ANY, \
+     "PEM file of the authorities that are trusted; absent = the system's"}, \
+    {scope, "kafka.tls.certificate", OPTION_TEXT, FIELD(kafka.connection.tls_certificate), 0, 0, NULL, ANY, \
+     "PEM file of weir's own certificate, where the brokers ask for one"}, \
+    {scope, "kafka.tls.key", OPTION_TEXT, FIELD(kafka.connection.tls_key), 0, 0, NULL, ANY, "PEM file of its private key"}, \
+    {scope, "kafka.tls.key_password", OPTION_TEXT, FIELD(kafka.connection.tls_key_password), 0, OPTION_SECRET, NULL, ANY, "password of the key"}, \
+    {scope, "kafka.tls.key_password_file", OPTION_SECRET_FILE, FIELD(kafka.connection.tls_key_password), 0, 0, NULL, ANY, \
+     "file that holds the password of the key"}, \
+    {scope, "kafka.tls.insecure_skip_verify", OPTION_BOOL, FIELD(kafka.connection.tls_insecure_skip_verify), 0, 0, "false", ANY, \
+     "do not check who the brokers are: for tests only"}, \
+    {scope, "kafka.sasl", OPTION_GROUP, OPTION_NO_FIELD, 0, 0, NULL, ANY, "authentication at the brokers"}, \
+    {scope, "kafka.sasl.mechanism", OPTION_ENUM, FIELD(kafka.connection.sasl), 0, OPTION_REQUIRED | OPTION_ANY_CASE, NULL, KAFKA_SASL_PLAIN, 0, \
+     "plain|scram-sha-256|scram-sha-512|oauthbearer", "how weir shows who it is; small or capital letters"}, \
+    {scope, "kafka.sasl.username", OPTION_TEXT, FIELD(kafka.connection.sasl_username), 0, 0, NULL, ANY, "plain, scram"}, \
+    {scope, "kafka.sasl.password", OPTION_TEXT, FIELD(kafka.connection.sasl_password), 0, OPTION_SECRET, NULL, ANY, "plain, scram"}, \
+    {scope, "kafka.sasl.password_file", OPTION_SECRET_FILE, FIELD(kafka.connection.sasl_password), 0, 0, NULL, ANY, "file that holds the password"}, \
+    {scope, "kafka.sasl.token_url", OPTION_TEXT, FIELD(kafka.connection.oauth_token_url), 0, 0, NULL, ANY, \
+     "oauthbearer: where tokens are fetched (client credentials of OAuth 2.0)"}, \
+    {scope, "kafka.sasl.client_id", OPTION_TEXT, FIELD(kafka.connection.oauth_client_id), 0, 0, NULL, ANY, "oauthbearer"}, \
+    {scope, "kafka.sasl.client_secret", OPTION_TEXT, FIELD(kafka.connection.oauth_client_secret), 0, OPTION_SECRET, NULL, ANY, "oauthbearer"}, \
+    {scope, "kafka.sasl.client_secret_file", OPTION_SECRET_FILE, FIELD(kafka.connection.oauth_client_secret), 0, 0, NULL, ANY, \
+     "file that holds the client secret"}, \
+    {scope, "kafka.sasl.scope", OPTION_TEXT, FIELD(kafka.connection.oauth_scope), 0, 0, NULL, ANY, "oauthbearer: scope that is asked for"}
+
 const struct option options[] = {
     {SCOPE_ROOT, "server", OPTION_GROUP, OPTION_NO_FIELD, 0, 0, NULL, ANY, "HTTP, WebSocket and the page"},
     {SCOPE_ROOT, "server.listen", OPTION_LISTEN, ROOT(server), 0, 0, "127.0.0.1:8765", ANY,
@@ -61,26 +93,34 @@ const struct option options[] = {
     {SCOPE_ROOT, "pipelines", OPTION_COLLECTION, OPTION_NO_FIELD, 0, 0, NULL, SCOPE_PIPELINE, 0, NULL,
      "what is computed, by name"},
     {SCOPE_ROOT, "sinks", OPTION_COLLECTION, OPTION_NO_FIELD, 0, 0, NULL, SCOPE_SINK, 0, NULL,
-     "where results go besides store and live, by name; each has exactly one of file, console, blackhole"},
+     "where results go besides store and live, by name; each has exactly one of file, console, blackhole, kafka"},
     {SCOPE_ROOT, "models", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "models that score events"},
     {SCOPE_ROOT, "schemas", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "named shapes of events"},
     {SCOPE_ROOT, "alerts", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "conditions that notify"},
     {SCOPE_ROOT, "channels", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "where alerts go"},
     {SCOPE_ROOT, "slo", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "objectives with error budgets"},
 
-    {SCOPE_SOURCE, "kafka", OPTION_KIND, SOURCE(kind), 0, 0, NULL, SOURCE_KAFKA, 0, NULL,
-     "topics of a Kafka cluster; check and replay accept it, run does not in this version"},
-    {SCOPE_SOURCE, "kafka.brokers", OPTION_TEXTS, SOURCE(kafka.connection.brokers), SOURCE(kafka.connection.broker_count), OPTION_REQUIRED, NULL, ANY,
-     "host:port of one or more brokers"},
-    {SCOPE_SOURCE, "kafka.topics", OPTION_TEXTS, SOURCE(kafka.topics), SOURCE(kafka.topic_count), OPTION_REQUIRED, NULL, ANY, "topics to read"},
-    {SCOPE_SOURCE, "kafka.group", OPTION_TEXT, SOURCE(kafka.group), 0, 0, "weir", ANY, "consumer group"},
+    {SCOPE_SOURCE, "kafka", OPTION_KIND, SOURCE(kind), 0, 0, NULL, SOURCE_KAFKA, 0, NULL, "topics of a Kafka cluster, read as a member of a consumer group"},
+    {SCOPE_SOURCE, "kafka.topics", OPTION_TEXTS, SOURCE(kafka.topics), SOURCE(kafka.topic_count), OPTION_REQUIRED, NULL, ANY,
+     "topics to read; one that begins with ^ is a regular expression over the topics there are"},
+    {SCOPE_SOURCE, "kafka.group", OPTION_TEXT, SOURCE(kafka.group), 0, 0, "weir", ANY, "consumer group; its members share the partitions"},
     {SCOPE_SOURCE, "kafka.profile", OPTION_ENUM, SOURCE(kafka.profile), 0, 0, "high_throughput", 0, 0, "high_throughput|low_latency",
-     "set of consumer settings"},
-    {SCOPE_SOURCE, "kafka.group_protocol", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "classic or consumer"},
-    {SCOPE_SOURCE, "kafka.group_instance_id", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "static membership"},
-    {SCOPE_SOURCE, "kafka.tls", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "encrypted connections"},
-    {SCOPE_SOURCE, "kafka.sasl", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "authentication at the brokers"},
-    {SCOPE_SOURCE, "kafka.properties", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "settings of the client library"},
+     "set of consumer settings, see Kafka profiles below"},
+    {SCOPE_SOURCE, "kafka.group_protocol", OPTION_ENUM, SOURCE(kafka.group_protocol), 0, 0, "classic", 0, 0, "classic|consumer",
+     "how members agree: classic = among themselves, any broker; consumer = the broker decides, Kafka 4.0 and later"},
+    {SCOPE_SOURCE, "kafka.group_instance_id", OPTION_TEXT, SOURCE(kafka.group_instance_id), 0, 0, NULL, ANY,
+     "static membership: a restart within session_timeout keeps the partitions; must differ between processes; classic only"},
+    {SCOPE_SOURCE, "kafka.start", OPTION_ENUM, SOURCE(kafka.start), 0, 0, "earliest", 0, 0, "earliest|latest",
+     "where a group without offsets begins"},
+    {SCOPE_SOURCE, "kafka.session_timeout", OPTION_DURATION, SOURCE(kafka.session_timeout_us), 0, 0, NULL, SECONDS, 3600 * SECONDS, NULL,
+     "silence after which a member's partitions go to others; absent = as the profile says; classic only"},
+    {SCOPE_SOURCE, "kafka.buffer_size", OPTION_SIZE, SOURCE(kafka.buffer_size), 0, 0, "64MiB", MEBIBYTES, 1024 * MEBIBYTES, NULL,
+     "records fetched ahead, all partitions of the source together"},
+    {SCOPE_SOURCE, "kafka.partials_topic", OPTION_TEXT, SOURCE(kafka.partials_topic), 0, 0, NULL, ANY,
+     "topic through which processes of the group share windows; absent = weir.GROUP.partials"},
+    {SCOPE_SOURCE, "kafka.dead_letter_topic", OPTION_TEXT, SOURCE(kafka.dead_letter_topic), 0, OPTION_MAY_BE_EMPTY, NULL, ANY,
+     "topic of bad events; absent = the record's topic with .dlq behind it; \"\" = none, they are only in the store"},
+    KAFKA_CONNECTION_ROWS(SCOPE_SOURCE, SOURCE),
     {SCOPE_SOURCE, "http", OPTION_KIND, SOURCE(kind), 0, 0, NULL, SOURCE_HTTP, 0, NULL,
      "POST /api/v1/sources/NAME/events, durable before the answer"},
     {SCOPE_SOURCE, "http.partitions", OPTION_COUNT32, SOURCE(partitions), 0, 0, "1", 1, CONFIG_MAX_PARTITIONS, NULL, "partitions of the log"},
@@ -157,7 +197,17 @@ const struct option options[] = {
     {SCOPE_SINK, "file.path", OPTION_TEXT, SINK(path), 0, OPTION_REQUIRED, NULL, ANY, "the file"},
     {SCOPE_SINK, "console", OPTION_KIND, SINK(kind), 0, 0, NULL, SINK_CONSOLE, 0, NULL, "one record per line on standard output"},
     {SCOPE_SINK, "blackhole", OPTION_KIND, SINK(kind), 0, 0, NULL, SINK_BLACKHOLE, 0, NULL, "counts and drops, for measuring"},
-    {SCOPE_SINK, "kafka", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "a Kafka topic"},
+    {SCOPE_SINK, "kafka", OPTION_KIND, SINK(kind), 0, 0, NULL, SINK_KAFKA, 0, NULL, "one message per result, to a topic of a Kafka cluster"},
+    {SCOPE_SINK, "kafka.topic", OPTION_TEXT, SINK(kafka.topic), 0, OPTION_REQUIRED, NULL, ANY, "topic to write to"},
+    {SCOPE_SINK, "kafka.profile", OPTION_ENUM, SINK(kafka.profile), 0, 0, "high_throughput", 0, 0, "high_throughput|low_latency",
+     "set of producer settings, see Kafka profiles below"},
+    {SCOPE_SINK, "kafka.compression", OPTION_ENUM, SINK(kafka.compression), 0, 0, NULL, KAFKA_COMPRESSION_NONE, 0, "none|gzip|snappy|lz4|zstd",
+     "of messages; absent = as the profile says"},
+    {SCOPE_SINK, "kafka.transactional", OPTION_BOOL, SINK(kafka.transactional), 0, 0, "false", ANY,
+     "results and the offsets of their events in one transaction: each result exactly once, read with isolation.level=read_committed"},
+    {SCOPE_SINK, "kafka.transactional_id", OPTION_TEXT, SINK(kafka.transactional_id), 0, 0, NULL, ANY,
+     "beginning of the ids of its transactions; absent = weir.NAME; must differ between groups"},
+    KAFKA_CONNECTION_ROWS(SCOPE_SINK, SINK),
     {SCOPE_SINK, "postgres", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "a PostgreSQL database"},
 };
 /* clang-format on */
@@ -194,7 +244,7 @@ bool option_is_member(const struct option *option, enum option_scope scope, cons
 
 bool option_has_members(const struct option *option)
 {
-    return option->type == OPTION_GROUP || option->type == OPTION_KIND;
+    return option->type == OPTION_GROUP || option->type == OPTION_KIND || option->type == OPTION_SWITCH;
 }
 
 bool option_is_scalar(const struct option *option)
@@ -202,7 +252,9 @@ bool option_is_scalar(const struct option *option)
     switch (option->type) {
     case OPTION_GROUP:
     case OPTION_KIND:
+    case OPTION_SWITCH:
     case OPTION_COLLECTION:
+    case OPTION_PROPERTIES:
     case OPTION_TEXTS:
     case OPTION_KEYS:
     case OPTION_AGGREGATES:

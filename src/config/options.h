@@ -10,6 +10,7 @@ enum option_scope { SCOPE_ROOT, SCOPE_SOURCE, SCOPE_PIPELINE, SCOPE_SINK, SCOPE_
 enum option_type {
     OPTION_GROUP,      /* a mapping of further options */
     OPTION_KIND,       /* a group that also says what kind the source or sink is; `least` is the kind */
+    OPTION_SWITCH,     /* bool; true, or a mapping of further options, which means true as well */
     OPTION_COLLECTION, /* a mapping of names to sources, pipelines or sinks; `least` is the scope of each */
     OPTION_BOOL,       /* bool */
     OPTION_COUNT32,    /* uint32_t */
@@ -19,12 +20,14 @@ enum option_type {
     OPTION_SIZE,       /* uint64_t, bytes */
     OPTION_TEXT,       /* const char * */
     OPTION_TEXTS,      /* const char **, and how many at count_offset; one text may stand for a list of one */
-    OPTION_ENUM,       /* an enum, by the position of the word in `words` */
-    OPTION_PATH,       /* struct config_text */
-    OPTION_EXPRESSION, /* struct config_text */
-    OPTION_KEYS,       /* keys of a pipeline: path, list of paths, or mapping of names to expressions */
-    OPTION_AGGREGATES, /* mapping of names to calls */
-    OPTION_SOURCES,    /* name of a source, or a list of them */
+    OPTION_ENUM,       /* an enum: the position of the word in `words`, `least` added */
+    OPTION_SECRET_FILE, /* const char *: what is in the file of that name, in the field of the row without `_file` */
+    OPTION_PROPERTIES,   /* mapping of names that weir does not know to scalars; how many at count_offset */
+    OPTION_PATH,         /* struct config_text */
+    OPTION_EXPRESSION,   /* struct config_text */
+    OPTION_KEYS,         /* keys of a pipeline: path, list of paths, or mapping of names to expressions */
+    OPTION_AGGREGATES,   /* mapping of names to calls */
+    OPTION_SOURCES,      /* name of a source, or a list of them */
     OPTION_DESTINATIONS, /* store, live, names of sinks */
     OPTION_LISTEN,       /* host:port */
     OPTION_SHARDS,       /* auto or a number */
@@ -38,6 +41,8 @@ enum option_type {
 enum {
     OPTION_REQUIRED = 1, /* its mapping must have it */
     OPTION_SECRET = 2,   /* shown as *** */
+    OPTION_ANY_CASE = 4, /* enum: capitals do not matter */
+    OPTION_MAY_BE_EMPTY = 8,
     OPTION_NO_FIELD = UINT16_MAX,
 };
 
@@ -89,6 +94,10 @@ const char *suggest(const char *word, const char *const *candidates, size_t cand
 
 /* Reads the whole tree into loader->config. */
 void config_check(struct loader *loader, const struct node *root);
+/* What has to fit together in sources and sinks of Kafka; the last part of config_check(). */
+void config_check_kafka(struct loader *loader, const struct node *root);
+/* Warnings about what is right in itself, and hardly meant. */
+void config_warn_kafka(struct loader *loader);
 /* YAML of the file or text, substituted and overridden. NULL when it cannot be read at all. */
 struct node *config_read_tree(struct loader *loader, const char *file, const char *text,
                               const struct config_override *overrides, uint32_t override_count);
@@ -114,6 +123,11 @@ void parse_aggregates(struct loader *loader, const struct option *option, const 
 void parse_sources(struct loader *loader, const struct option *option, const struct node *node, void *owner);
 void parse_destinations(struct loader *loader, const struct option *option, const struct node *node,
                         void *owner);
+
+void parse_properties(struct loader *loader, const struct option *option, const struct node *node,
+                      void *owner);
+void parse_secret_file(struct loader *loader, const struct option *option, const struct node *node,
+                       void *owner);
 
 /* Durations and sizes, as in the file. On failure `reason` says what is wrong with the text, remedy included. */
 bool duration_parse(const char *text, int64_t *out_us, struct error *reason);

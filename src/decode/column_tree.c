@@ -69,12 +69,15 @@ static void build_node(const struct tree_builder *builder, struct column_node *n
 const struct column_node *column_tree_build(struct arena *arena, const struct schema *schema)
 {
     const struct path *paths[SCHEMA_MAX_COLUMNS];
-    for (uint32_t i = 0; i < schema->column_count; i++)
-        paths[i] = &schema->paths[i];
-    qsort(paths, schema->column_count, sizeof *paths, compare_paths);
+    uint32_t path_count = 0;
+    for (uint32_t i = 0; i < schema->column_count; i++) {
+        if (schema->paths[i].origin == PATH_DOCUMENT)
+            paths[path_count++] = &schema->paths[i];
+    }
+    qsort(paths, path_count, sizeof *paths, compare_paths);
     struct tree_builder builder = {arena, schema};
     struct column_node *root = arena_allocate(arena, sizeof *root);
-    build_node(&builder, root, paths, schema->column_count, 0);
+    build_node(&builder, root, paths, path_count, 0);
     return root;
 }
 

@@ -15,7 +15,7 @@ struct column_node {
     uint32_t element_count; /* how many of the children are elements */
 };
 
-/* The root stands for the document. Lives in the arena; refers to the names of the schema. */
+/* Of the schema's paths into documents. The root stands for the document. Lives in the arena; refers to the names of the schema. */
 const struct column_node *column_tree_build(struct arena *arena, const struct schema *schema);
 
 /* The child, or NULL when no path goes there. `node` may be NULL. */

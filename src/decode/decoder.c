@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "decode/fast_path.h"
+#include "decode/record_fields.h"
 #include "decode/slow_path.h"
 
 enum { FAILURES_UNTIL_SPARE = 64, SPARE_EVERY = 8, UNESCAPED_KEPT_SIZE = BATCH_TEXT_SIZE };
@@ -19,6 +20,8 @@ struct decoder {
     struct shape shape;
     struct slow_path slow;
     struct row_writer writer;
+    struct record_fields fields;
+    bool time_is_field;   /* the event time is a field of the record, not of its document */
     uint32_t failure_run; /* documents since the fast path last read one */
     uint32_t full_count;  /* slow documents since the shape has been full */
     struct decoder_counters counters;
@@ -32,6 +35,9 @@ struct decoder *decoder_create(const struct decoder_options *options)
     const struct column_node *columns = column_tree_build(&decoder->arena, options->schema);
     shape_init(&decoder->shape, columns);
     slow_path_init(&decoder->slow, columns);
+    record_fields_init(&decoder->fields, options->schema, &decoder->arena);
+    decoder->time_is_field = options->time_column != UINT32_MAX &&
+                             options->schema->paths[options->time_column].origin != PATH_DOCUMENT;
     return decoder;
 }
 
@@ -101,9 +107,10 @@ static bool try_fast_path(struct decoder *decoder, struct slice text)
 static bool read_document(struct decoder *decoder, const struct record *record, struct slice text,
                           struct bad_record *bad)
 {
-    if (record->cut_size || text.size > EVENT_MAX_SIZE) {
+    bool is_text_too_big = text.size > EVENT_MAX_SIZE;
+    if (is_text_too_big || record->cut_size || record->metadata_size > EVENT_MAX_SIZE) {
         bad->reason = BAD_TOO_BIG;
-        bad->detail = "larger than 1 MiB";
+        bad->detail = is_text_too_big ? "larger than 1 MiB" : "its key and headers are larger than 1 MiB";
         return false;
     }
     if (try_fast_path(decoder, text))
@@ -146,6 +153,8 @@ static bool judge_time(struct decoder *decoder, const struct record *record, int
     const struct decoder_options *options = &decoder->options;
     struct batch *batch = decoder->writer.batch;
     bool has_column = options->time_column != UINT32_MAX;
+    if (decoder->time_is_field)
+        record_fields_put(&decoder->fields, &decoder->writer, options->time_column, record);
     const char *name = has_column ? options->schema->paths[options->time_column].text.data : "the record";
     enum status status = has_column
                              ? time_from_column(decoder, &batch->columns[options->time_column], time_us)
@@ -214,8 +223,10 @@ void decoder_run(struct decoder *decoder, struct batch *batch)
         memset(batch->columns[i].kinds, VALUE_NULL, batch->record_count);
     writer->batch = batch;
     writer->row = 0;
+    record_fields_begin(&decoder->fields, writer);
     for (uint32_t i = 0; i < batch->record_count; i++)
         decode_record(decoder, i);
+    record_fields_finish(&decoder->fields, writer);
     batch->row_count = writer->row;
     for (uint32_t i = 0; i < batch->column_count; i++)
         collect_kinds(&batch->columns[i], batch->row_count);

@@ -254,11 +254,30 @@ static bool check_negate(struct expr_compilation *compilation, struct expr_node 
            expr_reject(compilation, node->offset, "\"-\" does not work on %s", expr_type_name(type));
 }
 
+/* Paths into documents are EXPR_ANY; what else a record has is of one type, or null. */
+static bool check_path(struct expr_compilation *compilation, struct expr_node *node)
+{
+    enum path_origin origin;
+    struct error error;
+    if (schema_origin(compilation->schema, node->path, &origin, &error) != STATUS_OK)
+        return expr_reject(compilation, node->offset, "%.240s", error.text);
+    switch (origin) {
+    case PATH_DOCUMENT: node->type = EXPR_ANY; break;
+    case PATH_KEY:
+    case PATH_HEADER:
+    case PATH_TOPIC: node->type = EXPR_STRING; break;
+    case PATH_PARTITION:
+    case PATH_OFFSET:
+    case PATH_TIMESTAMP: node->type = EXPR_INT; break;
+    }
+    return true;
+}
+
 static bool check_node(struct expr_compilation *compilation, struct expr_node *node)
 {
     switch (node->operation) {
     case OP_CONSTANT: node->type = constant_type(&node->constant); return true;
-    case OP_PATH: node->type = EXPR_ANY; return true;
+    case OP_PATH: return check_path(compilation, node);
     case OP_LIST: return check_list(compilation, node);
     case OP_NEGATE: return check_negate(compilation, node);
     case OP_ADD:

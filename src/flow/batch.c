@@ -67,6 +67,10 @@ void batch_reset(struct batch *batch)
     batch->text_size = 0;
     batch->side_start = 0;
     batch->side_size = 0;
+    batch->open_metadata_size = 0;
+    batch->open_cut_size = 0;
+    batch->topic = NULL;
+    batch->topic_partition = 0;
     batch->record_count = 0;
     batch->row_count = 0;
     batch->column_count = 0;
@@ -108,6 +112,41 @@ void batch_add_record(struct batch *batch, struct record record)
     batch->records[batch->record_count++] = record;
 }
 
+static uint32_t add_cut(uint32_t cut_size, size_t size)
+{
+    return size < UINT32_MAX - cut_size ? cut_size + (uint32_t)size : UINT32_MAX;
+}
+
+/* Where a part of the open record's metadata goes; NULL when there is no room for it. */
+static char *open_metadata(struct batch *batch, size_t size)
+{
+    if (size > METADATA_MAX_SIZE - (size_t)batch->open_metadata_size) {
+        batch->open_cut_size = add_cut(batch->open_cut_size, size);
+        return NULL;
+    }
+    char *to = batch_reserve_text(batch, size);
+    batch->text_size += size;
+    batch->open_metadata_size += (uint32_t)size;
+    return to;
+}
+
+void batch_put_key(struct batch *batch, struct slice key)
+{
+    assert(batch->open_metadata_size == 0);
+    char *to = open_metadata(batch, metadata_key_size(key));
+    if (to)
+        metadata_write_key(to, key);
+}
+
+void batch_put_header(struct batch *batch, struct record_header header)
+{
+    if (batch->open_metadata_size == 0)
+        batch_put_key(batch, (struct slice){0});
+    char *to = open_metadata(batch, metadata_header_size(&header));
+    if (to)
+        metadata_write_header(to, &header);
+}
+
 void batch_append(struct batch *batch, struct slice text, int64_t offset, int64_t time_us)
 {
     size_t kept_size = text.size < RECORD_MAX_SIZE ? text.size : RECORD_MAX_SIZE;
@@ -115,14 +154,16 @@ void batch_append(struct batch *batch, struct slice text, int64_t offset, int64_
     if (kept_size)
         memcpy(to, text.data, kept_size);
     size_t text_offset = batch->text_size;
-    size_t cut_size = text.size - kept_size;
+    uint32_t cut_size = add_cut(batch->open_cut_size, text.size - kept_size);
     batch->text_size += kept_size;
-    batch_add_record(batch,
-                     (struct record){.text_offset = (uint32_t)text_offset,
-                                     .text_size = (uint32_t)kept_size,
-                                     .cut_size = cut_size < UINT32_MAX ? (uint32_t)cut_size : UINT32_MAX,
-                                     .offset = offset,
-                                     .time_us = time_us});
+    batch_add_record(batch, (struct record){.text_offset = (uint32_t)text_offset,
+                                            .text_size = (uint32_t)kept_size,
+                                            .cut_size = cut_size,
+                                            .metadata_size = batch->open_metadata_size,
+                                            .offset = offset,
+                                            .time_us = time_us});
+    batch->open_metadata_size = 0;
+    batch->open_cut_size = 0;
 }
 
 static void grow_rows(struct batch *batch, uint32_t rows, uint32_t columns)

@@ -4,12 +4,18 @@
  *   bytes:  [ raw text of the records ............ | 64 bytes of padding | side area: unescaped strings ... ]
  *            0                                 text_size               side_start                    capacity
  *
+ * A record that has key or headers has them directly before its text (record_metadata.h):
+ *
+ *   ... [ metadata of record i | text of record i ] [ text of record i + 1, which has none ] ...
+ *                              text_offset
+ *
  * A source fills text and records; the decoder fills everything from `row_count` on. A batch has one owner at a time;
  * buffers are kept over batch_reset(), so a pool of batches allocates nothing after warm-up. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/slice.h"
+#include "flow/record_metadata.h"
 #include "flow/value.h"
 
 enum {
@@ -29,9 +35,11 @@ enum {
 struct record {
     uint32_t text_offset;
     uint32_t text_size;
-    uint32_t cut_size; /* bytes beyond RECORD_MAX_SIZE that were not kept; 0 nearly always */
-    int64_t offset;    /* in its partition's log; grows, gaps allowed */
-    int64_t time_us;   /* the record's own time (Kafka timestamp, http arrival); TIME_NONE for files */
+    uint32_t
+        cut_size; /* bytes beyond RECORD_MAX_SIZE or METADATA_MAX_SIZE that were not kept; 0 nearly always */
+    uint32_t metadata_size; /* key and headers, directly before the text; 0 = neither */
+    int64_t offset;         /* in its partition's log; grows, gaps allowed */
+    int64_t time_us;        /* the record's own time (Kafka timestamp, http arrival); TIME_NONE for files */
 };
 
 /* Why an event is bad. The names (bad_reason_name) are part of the API: bad_by_reason, dead letters, metrics. */
@@ -58,15 +66,19 @@ struct bad_record {
 struct batch {
     uint32_t source_index;
     uint32_t partition;
-    bool is_replay;          /* its effects are already durable: rebuild state, show nothing */
-    int64_t arrival_us;      /* monotonic clock when the source had the newest record; one per batch */
-    int64_t arrival_wall_us; /* the same moment on the wall clock */
+    bool is_replay;           /* its effects are already durable: rebuild state, show nothing */
+    const char *topic;        /* of all records, interned: outlives the batch; NULL: the source has none */
+    uint32_t topic_partition; /* within the topic, which need not be `partition`; set by batch_set_topic() */
+    int64_t arrival_us;       /* monotonic clock when the source had the newest record; one per batch */
+    int64_t arrival_wall_us;  /* the same moment on the wall clock */
 
     char *bytes;
     size_t capacity;
     size_t text_size;
     size_t side_start; /* set by the decoder: text_size + padding, rounded */
     size_t side_size;
+    uint32_t open_metadata_size; /* put for the record that batch_append() adds next */
+    uint32_t open_cut_size;      /* of that, bytes that found no room */
 
     struct record *records;
     uint32_t record_count;
@@ -98,6 +110,10 @@ void batch_reset(struct batch *batch);
 char *batch_reserve_text(struct batch *batch, size_t size) __attribute__((returns_nonnull));
 /* Adds a record whose text was already put at [text_offset, +text_size). */
 void batch_add_record(struct batch *batch, struct record record);
+/* What the next batch_append() adds comes with this key and these headers: at most one key, then headers in their order. Bytes are
+ * copied and may be any; `data` NULL is no key, or a null value. What goes beyond METADATA_MAX_SIZE in all is left out and counts as cut. */
+void batch_put_key(struct batch *batch, struct slice key);
+void batch_put_header(struct batch *batch, struct record_header header);
 /* Copies the text and adds the record. Cuts at RECORD_MAX_SIZE. */
 void batch_append(struct batch *batch, struct slice text, int64_t offset, int64_t time_us);
 
@@ -112,6 +128,13 @@ void batch_show_rows(struct batch *batch, int64_t first, uint32_t count);
 /* Decoder: room for `size` bytes in the side area; returns their offset for a text_reference. May move batch->bytes. */
 uint32_t batch_reserve_side(struct batch *batch, size_t size);
 
+/* The topic and its partition that all records of the batch are from. */
+static inline void batch_set_topic(struct batch *batch, const char *topic, uint32_t partition)
+{
+    batch->topic = topic;
+    batch->topic_partition = partition;
+}
+
 static inline struct slice batch_text(const struct batch *batch, struct text_reference reference)
 {
     return (struct slice){batch->bytes + reference.offset, reference.size};
@@ -121,4 +144,13 @@ static inline struct slice batch_record_text(const struct batch *batch, uint32_t
 {
     const struct record *record = &batch->records[record_index];
     return (struct slice){batch->bytes + record->text_offset, record->text_size};
+}
+
+/* Key and headers, to be read by record_metadata.h; empty when it has neither. Moves with batch->bytes. */
+static inline struct slice batch_record_metadata(const struct batch *batch, uint32_t record_index)
+{
+    const struct record *record = &batch->records[record_index];
+    if (!record->metadata_size)
+        return (struct slice){0};
+    return (struct slice){batch->bytes + record->text_offset - record->metadata_size, record->metadata_size};
 }

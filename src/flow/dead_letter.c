@@ -10,13 +10,20 @@ enum { FIRST_CAPACITY = 16 };
 struct dead_letter_block *dead_letter_block_create(void)
 {
     struct dead_letter_block *block = memory_allocate(sizeof *block);
+    atomic_init(&block->reference_count, 1);
     arena_init(&block->arena, 0);
     return block;
 }
 
-void dead_letter_block_destroy(struct dead_letter_block *block)
+struct dead_letter_block *dead_letter_block_acquire(struct dead_letter_block *block)
 {
-    if (!block)
+    atomic_fetch_add_explicit(&block->reference_count, 1, memory_order_relaxed);
+    return block;
+}
+
+void dead_letter_block_release(struct dead_letter_block *block)
+{
+    if (!block || atomic_fetch_sub_explicit(&block->reference_count, 1, memory_order_acq_rel) > 1)
         return;
     arena_deinit(&block->arena);
     free(block->letters);
@@ -33,4 +40,7 @@ void dead_letter_block_add(struct dead_letter_block *block, const struct dead_le
     *copy = *letter;
     copy->detail = arena_copy(&block->arena, letter->detail);
     copy->raw = arena_copy(&block->arena, letter->raw);
+    copy->metadata = arena_copy(&block->arena, letter->metadata);
+    if (letter->topic)
+        copy->topic = arena_copy(&block->arena, slice_of(letter->topic)).data;
 }

@@ -184,6 +184,41 @@ static bool paths_equal(const struct path *a, const struct path *b)
     return true;
 }
 
+enum status schema_origin(const struct schema *schema, const struct path *path, enum path_origin *origin,
+                          struct error *error)
+{
+    static const struct {
+        const char *name;
+        enum path_origin origin;
+    } fields[] = {
+        {"_key", PATH_KEY},       {"_topic", PATH_TOPIC},         {"_partition", PATH_PARTITION},
+        {"_offset", PATH_OFFSET}, {"_timestamp", PATH_TIMESTAMP},
+    };
+    *origin = PATH_DOCUMENT;
+    if (!schema->has_record_fields)
+        return STATUS_OK;
+    struct slice name = path->steps[0].name;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (!slice_equal_text(name, fields[i].name))
+            continue;
+        if (path->step_count > 1) {
+            error_set(error, "%s is a field of the record with one value, it has no members", fields[i].name);
+            return STATUS_INVALID;
+        }
+        *origin = fields[i].origin;
+        return STATUS_OK;
+    }
+    if (!slice_equal_text(name, "_headers"))
+        return STATUS_OK;
+    if (path->step_count != 2 || !path->steps[1].name.data) {
+        error_set(error, "_headers needs the name of one header and nothing behind it: _headers.trace or "
+                         "_headers[\"content-type\"]");
+        return STATUS_INVALID;
+    }
+    *origin = PATH_HEADER;
+    return STATUS_OK;
+}
+
 enum status schema_add(struct schema *schema, const struct path *path, uint32_t *column_index)
 {
     for (uint32_t i = 0; i < schema->column_count; i++) {
@@ -192,6 +227,9 @@ enum status schema_add(struct schema *schema, const struct path *path, uint32_t 
             return STATUS_OK;
         }
     }
+    enum path_origin origin;
+    if (schema_origin(schema, path, &origin, NULL) != STATUS_OK)
+        return STATUS_INVALID;
     if (schema->column_count == SCHEMA_MAX_COLUMNS)
         return STATUS_LIMIT;
     uint32_t count = schema->column_count;
@@ -203,6 +241,7 @@ enum status schema_add(struct schema *schema, const struct path *path, uint32_t 
     }
     struct path *copy = &schema->paths[schema->column_count];
     *copy = *path;
+    copy->origin = origin;
     for (uint32_t i = 0; i < path->step_count; i++) {
         if (path->steps[i].name.data)
             copy->steps[i].name = arena_copy(&schema->arena, path->steps[i].name);
@@ -218,6 +257,9 @@ enum status schema_add_text(struct schema *schema, struct slice text, uint32_t *
 {
     struct path path;
     enum status status = path_parse(&schema->arena, text, &path, error);
+    enum path_origin origin;
+    if (status == STATUS_OK)
+        status = schema_origin(schema, &path, &origin, error);
     if (status)
         return status;
     status = schema_add(schema, &path, column_index);

@@ -32,11 +32,16 @@ struct sink_operations {
     /* What was written is durable (as far as the kind can promise) when this returns STATUS_OK. Retried likewise. */
     enum status (*flush)(struct sink *sink, struct error *error);
     /* Transactional kinds, else NULL: what was written since the last commit becomes visible together with the offsets, all or
-     * nothing. `group`: the consumer's rd_kafka_consumer_group_metadata_t. `error` says why when it is not committed. */
+     * nothing. `group`: the consumer's rd_kafka_consumer_group_metadata_t. `error` says why when it is not committed. After ABORTED
+     * and FENCED the source goes back to the positions that its group has committed, never to what memory holds: the answer to a
+     * commit may have been lost, and then it was one. */
     enum sink_commit (*commit)(struct sink *sink, const struct sink_offset *offsets, uint32_t offset_count,
                                const void *group, struct error *error);
     /* Transactional kinds, else NULL: what was written since the last commit is undone. */
     void (*abort)(struct sink *sink);
+    /* Transactional kinds, else NULL: sinks with the same answer write into one transaction. They share a thread, and commit() or
+     * abort() of one of them is that of all. */
+    const void *(*transaction)(const struct sink *sink);
     void (*close)(struct sink *sink);
 };
 

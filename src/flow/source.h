@@ -19,7 +19,7 @@ struct source_reader_operations {
     /* Appends records to the empty batch, in offset order: at most `max_records`, none with an offset >= `end_offset`,
      * stopping near BATCH_TEXT_SIZE of text. Sets arrival_us/arrival_wall_us. STATUS_OK: at least one record.
      * STATUS_AGAIN: nothing now; `*next_us` (monotonic) says when to look again, or INT64_MAX when only the waker
-     * will tell. STATUS_END: the partition has ended for good. STATUS_IO and others: error says what; the shard retries
+     * will tell. STATUS_NOT_FOUND: there will be no record below the finite `end_offset` any more. STATUS_END: the partition has ended for good. STATUS_IO and others: error says what; the shard retries
      * after a pause and reports it in /health. Never blocks for long. Thread: the shard's. */
     enum status (*read)(struct source_reader *reader, uint32_t max_records, int64_t end_offset,
                         struct batch *batch, int64_t *next_us, struct error *error);

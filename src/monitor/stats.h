@@ -20,11 +20,14 @@ enum latency_stage {
 const char *latency_stage_name(enum latency_stage stage); /* "accept" ... "end_to_end" */
 
 struct partition_stats {
+    uint32_t source_index;
+    const char *topic; /* kafka; else NULL */
     uint32_t partition;
     int64_t offset;       /* next offset to process; 0 before the first */
     int64_t watermark_us; /* TIME_NONE before the first event */
     bool idle, ended;
     int64_t lag; /* records behind the end of the log; -1 unknown */
+    int64_t newest_record_us; /* own time of the newest record that was read; TIME_NONE. For lag in seconds */
 };
 
 struct source_pipeline_stats {

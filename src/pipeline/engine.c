@@ -10,7 +10,8 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "pipeline/engine_internal.h"
-#include "sink/sink_kinds.h"
+#include "pipeline/membership.h"
+#include "sink/kafka_transactions.h"
 
 enum { FLUSH_INTERVAL_MIN_US = 10 * 1000, FLUSH_INTERVAL_MAX_US = 250 * 1000 };
 
@@ -73,29 +74,6 @@ static void name_everything(struct engine *engine)
         engine->pipeline_names[i] = config->pipelines[i].name;
 }
 
-/* The store's outlet is the first; it gets dead letters and progress even when no pipeline writes to it. */
-static enum status open_outlets(struct engine *engine, struct error *error)
-{
-    const struct config *config = engine->config;
-    engine->outlets = memory_allocate_array(config->sink_count + 1, sizeof *engine->outlets);
-    outlet_init(&engine->outlets[0], engine, "store", NULL);
-    engine->outlet_count = 1;
-    for (uint32_t i = 0; i < config->sink_count; i++) {
-        struct sink *sink = NULL;
-        enum status status = sink_open(&config->sinks[i], &sink, error);
-        if (status != STATUS_OK)
-            return status;
-        outlet_init(&engine->outlets[engine->outlet_count++], engine, config->sinks[i].name, sink);
-    }
-    for (uint32_t i = 0; i < config->pipeline_count; i++) {
-        engine->outlets[0].pipelines[i] = config->pipelines[i].to_store;
-        for (uint32_t s = 0; s < config->pipelines[i].sink_count; s++) {
-            engine->outlets[1 + config->pipelines[i].sinks[s]].pipelines[i] = true;
-        }
-    }
-    return STATUS_OK;
-}
-
 static void init_threads(struct engine *engine)
 {
     const struct config *config = engine->config;
@@ -121,7 +99,9 @@ static enum status open_parts(struct engine *engine, struct error *error)
         if (status != STATUS_OK)
             return status;
     }
-    status = recovery_load(engine, error);
+    status = memberships_create(engine, error);
+    if (status == STATUS_OK)
+        status = recovery_load(engine, error);
     if (status != STATUS_OK)
         return status;
     engine->shard_count = engine->config->shards;
@@ -129,12 +109,14 @@ static enum status open_parts(struct engine *engine, struct error *error)
         engine->shard_count = engine->partition_count;
     if (!engine->shard_count)
         engine->shard_count = 1;
-    engine_share_readers(engine);
+    engine_assign_shards(engine);
     init_threads(engine);
-    status = open_outlets(engine, error);
-    if (status != STATUS_OK)
-        return status;
-    return engine_open_readers(engine, error);
+    status = engine_open_outlets(engine, error);
+    if (status == STATUS_OK)
+        status = engine_open_readers(engine, error);
+    if (status == STATUS_OK)
+        status = memberships_open(engine, error);
+    return status;
 }
 
 static void init_histograms(struct engine *engine)
@@ -163,6 +145,10 @@ struct engine *engine_create(const struct engine_options *options, struct config
     engine->ledger = ledger_create();
     init_histograms(engine);
     name_everything(engine);
+    engine_rest_init(engine);
+    pthread_mutex_init(&engine->durable_lock, NULL);
+    pthread_mutex_init(&engine->failure_lock, NULL);
+    atomic_init(&engine->is_replaying, true);
     engine_init_partitions(engine);
     if (open_parts(engine, error) != STATUS_OK) {
         engine_destroy(engine);
@@ -190,6 +176,8 @@ void engine_destroy(struct engine *engine)
     }
     for (uint32_t i = 0; i < engine->outlet_count; i++)
         outlet_deinit(&engine->outlets[i]);
+    kafka_transactions_destroy(engine->transactions);
+    memberships_destroy(engine);
     if (engine->shards) {
         for (uint32_t i = 0; i < engine->shard_count; i++)
             shard_deinit(&engine->shards[i]);
@@ -200,6 +188,10 @@ void engine_destroy(struct engine *engine)
     if (engine->store)
         store_close(engine->store);
     ledger_destroy(engine->ledger);
+    progress_mark_destroy(engine->durable);
+    pthread_mutex_destroy(&engine->durable_lock);
+    pthread_mutex_destroy(&engine->failure_lock);
+    engine_rest_deinit(engine);
     free(engine->outlets);
     free(engine->shards);
     free(engine->hub_inputs);
@@ -225,6 +217,7 @@ void engine_start(struct engine *engine)
     for (uint32_t i = 0; i < engine->shard_count; i++) {
         engine->shards[i].thread = thread_start("weir-shard", shard_main, &engine->shards[i]);
     }
+    memberships_start(engine);
 }
 
 /* Nobody waits for room any more: what is not durable by now is read again after the next start. */
@@ -260,6 +253,7 @@ static void join_until(struct engine *engine, pthread_t thread, int64_t deadline
 void engine_stop(struct engine *engine, int64_t deadline_us)
 {
     atomic_store_explicit(&engine->should_stop, true, memory_order_release);
+    engine_rest_stop(engine);
     for (uint32_t i = 0; i < engine->shard_count; i++)
         waker_wake(&engine->shards[i].waker);
     for (uint32_t i = 0; i < engine->shard_count; i++)
@@ -267,13 +261,29 @@ void engine_stop(struct engine *engine, int64_t deadline_us)
     join_until(engine, engine->merger.thread, deadline_us);
     for (uint32_t i = engine->outlet_count; i-- > 0;)
         join_until(engine, engine->outlets[i].thread, deadline_us);
+    memberships_stop(engine);
 }
 
 /* --- what others ask ---------------------------------------------------------------------------------------------- */
 
 bool engine_is_live(const struct engine *engine)
 {
-    return atomic_load_explicit(&engine->is_live, memory_order_acquire);
+    return atomic_load_explicit(&engine->is_live, memory_order_acquire) && memberships_are_joined(engine);
+}
+
+bool engine_has_failed(struct engine *engine, struct error *error)
+{
+    pthread_mutex_lock(&engine->failure_lock);
+    *error = engine->failure;
+    pthread_mutex_unlock(&engine->failure_lock);
+    return error->text[0] != '\0';
+}
+
+void engine_fail(struct engine *engine, const struct error *error)
+{
+    pthread_mutex_lock(&engine->failure_lock);
+    engine->failure = *error;
+    pthread_mutex_unlock(&engine->failure_lock);
 }
 
 struct ingest *engine_ingest(struct engine *engine)

@@ -28,6 +28,10 @@ void engine_destroy(struct engine *engine);
 
 /* True once everything that was durable before the start is rebuilt and new events count. Any thread. */
 bool engine_is_live(const struct engine *engine);
+/* What makes going on impossible (events that are needed are gone, for example), with what to do; false while there is nothing. Any
+ * thread. */
+bool engine_has_failed(struct engine *engine, struct error *error);
+void engine_fail(struct engine *engine, const struct error *error);
 /* Ingest of http sources; NULL when there are none. I/O thread may call ingest_* on it. */
 struct ingest *engine_ingest(struct engine *engine);
 /* Inputs the hub has to drain: [count]. I/O thread is the consumer. */

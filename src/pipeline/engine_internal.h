@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "flow/sink.h"
 #include "flow/source.h"
+#include "source/kafka_consumer.h"
 #include "pipeline/engine.h"
 #include "pipeline/ingest.h"
 #include "pipeline/processor.h"
@@ -40,7 +41,12 @@ struct engine_partition {
     /* The partition of the same shard whose reader serves this one: itself, unless they are dealt the lines of one file.
      * Then that is the first of them, the others hang on it by next_sharer, and only its reader, batches and errors count. */
     struct engine_partition *leader, *next_sharer;
-    struct source_reader *reader; /* NULL where another leads */
+    struct kafka_partition kafka; /* topic NULL: not of a kafka source */
+    /* NULL: another leads, or a slot of a kafka source that holds no partition at present */
+    struct source_reader *reader;
+    bool is_overtaken;     /* leader: the reader is past offsets that some sharer still waits for */
+    bool is_kafka, is_own; /* own: assigned to this process; else only its name is known */
+    uint32_t shard_index;  /* never changes while there is a reader */
     struct batch *held;           /* realtime files: the batch that is read ahead; else NULL */
     bool holds_batch;             /* it is decoded and not yet due */
     int64_t realtime_origin_us;   /* monotonic clock minus event time of the first record */
@@ -67,6 +73,8 @@ struct pipeline_clock {
 
 struct partition_position {
     uint32_t source_index, partition;
+    const char *topic; /* NULL: not of a kafka source */
+    int32_t topic_partition;
     int64_t position; /* P */
     int64_t position_max_time_us;
     int64_t base; /* B, as far as the operators know; INT64_MAX = they hold nothing */
@@ -99,6 +107,7 @@ struct shard_published {
     struct source_counts *sources;
     struct pipeline_counts *pipelines;
     struct partition_stats *partitions; /* in the order of shard->partitions */
+    uint32_t partition_count;
 };
 
 struct shard {
@@ -120,11 +129,13 @@ struct shard {
     struct histogram decode_latency, window_latency;
     struct shard_published published;
     struct hub_input hub_input; /* events only */
+    bool is_resting;            /* under engine->rest.lock */
 };
 
 /* A point in the stream of blocks at which everything caused by the offsets before each position has been sent. */
 struct progress_mark {
     uint64_t epoch;
+    uint64_t run; /* of the memberships together: positions of kafka sources are those of this run */
     struct partition_position *positions; /* of all resumable partitions */
     uint32_t position_count;
     int64_t *closed_through_us; /* [pipeline_count] */
@@ -134,6 +145,7 @@ enum outlet_item_kind { OUTLET_RESULTS, OUTLET_DEAD_LETTERS, OUTLET_MARK, OUTLET
 
 struct outlet_item {
     enum outlet_item_kind kind;
+    uint64_t run; /* 0: nothing that came from a kafka source is in it */
     union {
         struct result_block *results;
         struct dead_letter_block *dead_letters;
@@ -141,20 +153,36 @@ struct outlet_item {
     };
 };
 
-/* A thread that writes to one sink, or to the store. */
+/* One sink of an outlet. */
+struct outlet_target {
+    struct sink *sink;
+    bool *pipelines; /* [pipeline_count] which it is meant for */
+};
+
+struct outlet;
+struct kafka_dead_letters;
+
+/* A thread that writes to one sink, to all sinks of one transaction, to dead-letter topics, or to the store. */
 struct outlet {
     struct engine *engine;
     const char *name;
     char health_name[HEALTH_NAME_SIZE];
-    struct sink *sink; /* NULL: this is the store's */
-    bool takes_json;
+    struct outlet_target *targets;
+    uint32_t target_count;
+    struct kafka_dead_letters **letters; /* [source_count] of the dead letters' outlet; NULL entries: other sources */
+    struct membership *membership;       /* of a transactional outlet: whose offsets it commits */
+    uint64_t written_run;                /* the same: of what it has written since its last commit; 0 = nothing */
+    int64_t committed_us;                /* the same: monotonic clock of the last commit */
+    /* Deals with one item, for as long as it takes; false when the outlet ends. */
+    bool (*handle)(struct outlet *outlet, struct outlet_item *item);
+    bool takes_json, is_well;
     pthread_t thread;
     struct waker waker;
     struct ring items;
     _Atomic size_t queued_size;     /* relaxed: of the blocks in the ring */
     _Atomic uint64_t durable_epoch; /* release after the flush; acquire by the store's outlet */
     atomic_bool has_ended;          /* release by its thread, acquire by the store's outlet */
-    bool *pipelines;                /* [pipeline_count] which it is meant for */
+    bool *pipelines;                /* [pipeline_count] which some target is meant for */
 };
 
 /* What the engine knows of a pipeline beyond its plan. */
@@ -164,12 +192,38 @@ struct engine_pipeline {
     int64_t closed_through_us; /* recovered; TIME_NONE */
 };
 
+/* Another process whose panes are merged here. */
+struct remote_member {
+    char instance[17];
+    uint64_t sequence;          /* of the last message that was merged */
+    _Atomic uint64_t to_be_told; /* the same, for the membership, which acknowledges it; relaxed */
+};
+
+/* What the merger does about the windows that several processes share. Changes only while the merger rests. */
+struct merger_share {
+    struct membership *membership; /* NULL: no windows are shared */
+    struct partials *partials;
+    bool is_leader; /* merges what others send; else sends what its shards have */
+    int64_t round;
+    uint64_t sequence;             /* sender: of the last message */
+    _Atomic uint64_t acknowledged; /* sender; release by the membership, acquire by the merger */
+    atomic_bool may_go_live;       /* sender: the leader says that all have caught up; the same */
+    struct remote_member *members; /* leader: [PARTIALS_MEMBERS_MAX] */
+    uint32_t member_count;
+    struct buffer message;
+};
+
 struct merger {
     struct engine *engine;
+    struct merger_share share;
     pthread_t thread;
     struct waker waker;
     struct window_merger **windows; /* [pipeline_count] */
-    struct shard_update **latest; /* [shard_count] without panes: clocks and positions of the newest update */
+    bool is_resting;                /* under engine->rest.lock */
+    /* [shard_count + PARTIALS_MEMBERS_MAX] without panes: clocks and positions of the newest update of each shard, then of each other
+     * member of the group whose panes are merged here. */
+    struct shard_update **latest;
+    uint32_t latest_count;
     uint64_t next_sequence, epoch;
     int64_t next_mark_us, next_publish_us;
     struct progress_mark *last_mark; /* as sent, to see whether anything has changed */
@@ -181,6 +235,17 @@ struct merger {
     struct window_merger_stats *published; /* [pipeline_count] */
     struct hub_input hub_input;
 };
+
+/* Shards, then the merger, lay down their work for a moment, so that another thread may change what they own: which partitions
+ * there are, and what the windows hold. */
+struct engine_rest {
+    pthread_mutex_t lock; /* guards the flags of rest, is_resting of shards and merger */
+    pthread_cond_t changed;
+    pthread_mutex_t owner; /* one at a time asks for rest */
+    atomic_bool shards_should_rest, merger_should_rest; /* release by the asker, acquire by those who rest */
+};
+
+struct membership;
 
 struct engine {
     const struct config *config;
@@ -211,6 +276,9 @@ struct engine {
     atomic_bool *wants_events; /* [source_count] relaxed: a turn more or less does not matter */
     atomic_bool
         is_live; /* everything durable has been rebuilt; release by the merger, acquire by whoever asks */
+    /* Partitions that have reached what was durable wait there until all have: then windows hold exactly what they held, and
+     * nothing that was shown is shown again. Release by the merger and who sets it, acquire by the shards. */
+    atomic_bool is_replaying;
     atomic_bool should_stop;    /* release by engine_stop, acquire by shards */
     atomic_bool should_abandon; /* the deadline has passed: nobody waits for room any more */
 
@@ -219,10 +287,29 @@ struct engine {
     _Atomic uint64_t dead_letter_count, store_row_count, store_commit_count; /* relaxed statistics */
 
     struct ledger *ledger;
+
+    struct engine_rest rest;
+    char instance[17]; /* names this data_dir for good; among the members of a group and in transactional ids */
+    struct kafka_transactions *transactions; /* what transactional sinks share; NULL = there are none */
+    _Atomic uint64_t stored_epoch; /* rows before this mark are in the store; release by its outlet, acquire by others */
+    struct outlet *letter_outlet;  /* NULL: no dead-letter topic */
+    bool has_transactional_sink; /* which commits the offsets with its results */
+    pthread_mutex_t failure_lock;
+    struct error failure; /* why the engine cannot go on; empty while it can */
+    struct membership **memberships; /* one for each consumer group that this process is a member of */
+    uint32_t membership_count;
+    struct membership **pipeline_memberships; /* [pipeline_count] whose partitions feed it; NULL = none's */
+    _Atomic uint64_t run;         /* counts the times that partitions of kafka sources were taken up; relaxed */
+    _Atomic uint64_t dropped_run; /* what came of this run and earlier ones is not to be written any more: another process
+                                   * has taken over. Release by the membership, acquire by the outlets. */
+    pthread_mutex_t durable_lock;
+    struct progress_mark *durable; /* the newest recorded mark, also of an earlier life; NULL = none */
 };
 
 /* shard.c */
 void shard_init(struct shard *shard, struct engine *engine, uint32_t index);
+/* Shares out the partitions that there are. While the shards rest, or before they run. */
+void shard_take_partitions(struct shard *shard);
 void shard_deinit(struct shard *shard);
 void *shard_main(void *shard);
 
@@ -243,16 +330,57 @@ void merger_init(struct merger *merger, struct engine *engine);
 void merger_deinit(struct merger *merger);
 void *merger_main(void *merger);
 
+/* engine_rest.c */
+/* Asks all shards and then the merger to rest, and waits until they do: what the shards had has been merged, and the blocks and a mark
+ * have been sent. False: the engine stops; nothing rests and nothing is to be ended. */
+bool engine_rest_begin(struct engine *engine);
+/* Forgets what the merger knows of the shards: they tell it anew. Only while all rest. */
+void engine_rest_end(struct engine *engine);
+/* A shard or the merger: lies down until it is over. */
+void engine_rest_here(struct engine *engine, bool *is_resting, const atomic_bool *should_rest);
+/* Empties a pipeline's windows and those of its operators. Only while all rest. */
+void engine_reset_pipeline(struct engine *engine, uint32_t pipeline_index);
+/* The engine stops: nobody rests any longer. */
+void engine_rest_stop(struct engine *engine);
+void engine_rest_init(struct engine *engine);
+void engine_rest_deinit(struct engine *engine);
+
+/* merger_partials.c: windows that several processes share */
+/* Sends the panes of shared pipelines that the update has to the leader, and takes them out of it. */
+void merger_send_panes(struct merger *merger, struct shard_update *update);
+/* Tells the leader how far the shards are, when anything has been sent or has changed. */
+void merger_send_update(struct merger *merger);
+/* Merges what other members have sent. True when there was anything. */
+bool merger_receive(struct merger *merger);
+
+/* merger.c */
+/* The clocks of a pipeline over all shards and members. */
+struct pipeline_clock merger_pipeline_clock(const struct merger *merger, uint32_t pipeline_index);
+/* A mark behind all that was sent; waits until it is recorded. False when the engine gives up. */
+bool merger_make_durable(struct merger *merger);
+
 /* progress.c */
 /* The mark for what the merger has done so far. */
 struct progress_mark *progress_mark_create(const struct merger *merger);
 bool progress_mark_equal(const struct progress_mark *a, const struct progress_mark *b,
                          uint32_t pipeline_count);
 void progress_mark_destroy(struct progress_mark *mark);
+struct progress_mark *progress_mark_copy(const struct progress_mark *mark, uint32_t pipeline_count);
+/* Notes the mark as recorded; takes it. Any thread. */
+void engine_set_durable(struct engine *engine, struct progress_mark *mark);
+/* A copy, or NULL. Any thread. */
+struct progress_mark *engine_durable(struct engine *engine);
 
 /* outlet.c */
-/* `sink` NULL: the store's. Takes the sink. */
-void outlet_init(struct outlet *outlet, struct engine *engine, const char *name, struct sink *sink);
+void outlet_init(struct outlet *outlet, struct engine *engine, const char *name, const char *health_prefix);
+/* Takes the sink. */
+void outlet_add_sink(struct outlet *outlet, struct sink *sink, uint32_t sink_index);
+/* Tells the sink's trouble, waits, and says whether to try again. */
+bool outlet_should_retry(struct outlet *outlet, const struct error *error);
+void outlet_is_well(struct outlet *outlet);
+/* Writes the block to every target that it is meant for; false when the engine gives up. */
+bool outlet_write(struct outlet *outlet, const struct result_block *block);
+void outlet_set_durable(struct outlet *outlet, uint64_t epoch);
 void outlet_deinit(struct outlet *outlet);
 void *outlet_main(void *outlet);
 /* Merger: waits for room; drops the item when the engine gives up. */
@@ -260,6 +388,20 @@ void outlet_push(struct outlet *outlet, struct outlet_item *item);
 struct outlet_item *outlet_item_create(enum outlet_item_kind kind);
 void outlet_item_destroy(struct outlet_item *item);
 size_t outlet_item_size(const struct outlet_item *item);
+/* It came of partitions that another process has taken over: not to be written. */
+bool outlet_item_is_dropped(const struct engine *engine, const struct outlet_item *item);
+
+/* transaction_outlet.c, letter_outlet.c: outlet->handle */
+bool transaction_outlet_handle(struct outlet *outlet, struct outlet_item *item);
+bool letter_outlet_handle(struct outlet *outlet, struct outlet_item *item);
+/* The outlet of all dead-letter topics; `*is_needed` false when no source has one. */
+NODISCARD
+enum status letter_outlet_open(struct outlet *outlet, struct engine *engine, bool *is_needed, struct error *error);
+void letter_outlet_close(struct outlet *outlet);
+
+/* engine_outlets.c */
+NODISCARD
+enum status engine_open_outlets(struct engine *engine, struct error *error);
 
 /* store_outlet.c */
 void *store_outlet_main(void *outlet);
@@ -270,12 +412,13 @@ enum status recovery_load(struct engine *engine, struct error *error);
 
 /* engine_sources.c */
 void engine_init_partitions(struct engine *engine);
-/* Once the number of shards is known. */
-void engine_share_readers(struct engine *engine);
-/* The shard that owns engine->partitions[index]. */
-uint32_t engine_shard_of(const struct engine *engine, uint32_t index);
+/* Says which shard owns each partition that is not a kafka source's, and which share a reader. Once the number of shards is known. */
+void engine_assign_shards(struct engine *engine);
 NODISCARD
 enum status engine_open_readers(struct engine *engine, struct error *error);
+/* Opens a shared reader anew where its sharers go on. Shard. */
+NODISCARD
+enum status engine_reopen_reader(struct engine *engine, struct engine_partition *leader, struct error *error);
 
 /* ledger.c: latencies of the last minute, as differences of histograms that are copied every ten seconds. Any thread. */
 struct ledger *ledger_create(void);
@@ -290,6 +433,13 @@ bool engine_push(struct engine *engine, struct ring *ring, struct waker *waker, 
 /* Any thread: the partitions do not move. */
 struct engine_partition *engine_find_partition(const struct engine *engine, uint32_t source_index,
                                                uint32_t partition);
+/* True when the pipeline's windows are another process's at present: its panes are sent there. */
+static inline bool engine_sends_pipeline(const struct engine *engine, uint32_t pipeline_index)
+{
+    const struct merger_share *share = &engine->merger.share;
+    return share->membership && !share->is_leader &&
+           engine->pipeline_memberships[pipeline_index] == share->membership;
+}
 static inline bool engine_has_abandoned(const struct engine *engine)
 {
     return atomic_load_explicit(&engine->should_abandon, memory_order_relaxed);

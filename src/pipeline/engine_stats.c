@@ -1,4 +1,5 @@
 /* The engine as others see it: what shards and merger have published, added up on the asker's thread. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -32,7 +33,6 @@ static void init_source(const struct engine *engine, uint32_t source_index, stru
     const struct plan_source *source = &engine->plan->sources[source_index];
     stats->name = source->config->name;
     stats->kind = kinds[source->config->kind];
-    stats->partition_count = source->partition_count;
     stats->partitions =
         arena_allocate_zeroed(&snapshot->arena, sizeof *stats->partitions * source->partition_count);
     stats->pipeline_count = source->feed_count;
@@ -53,14 +53,25 @@ static void add_shard(struct engine *engine, struct shard *shard, struct stats_s
         snapshot->pipelines[i].type_errors += shard->published.pipelines[i].type_errors;
         snapshot->pipelines[i].overflow_events += shard->published.pipelines[i].overflow_events;
     }
-    for (uint32_t i = 0; i < shard->partition_count; i++) {
-        const struct partition_state *state = &shard->partitions[i]->state; /* these two never change */
-        struct source_stats *source = &snapshot->sources[state->source_index];
-        source->partitions[state->partition] = shard->published.partitions[i];
+    for (uint32_t i = 0; i < shard->published.partition_count; i++) {
+        struct source_stats *source = &snapshot->sources[shard->published.partitions[i].source_index];
+        source->partitions[source->partition_count++] = shard->published.partitions[i];
         if (!shard->published.partitions[i].ended)
             source->ended = false;
     }
     pthread_mutex_unlock(&shard->published.lock);
+}
+
+static int compare_partitions(const void *a, const void *b)
+{
+    const struct partition_stats *x = a, *y = b;
+    int order = x->topic && y->topic ? strcmp(x->topic, y->topic) : 0;
+    return order ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+static void sort_partitions(struct source_stats *source)
+{
+    qsort(source->partitions, source->partition_count, sizeof *source->partitions, compare_partitions);
 }
 
 /* Smallest watermark of the pipeline's partitions that still hold it back. */
@@ -73,7 +84,7 @@ static int64_t pipeline_watermark_us(const struct engine *engine, const struct s
         for (uint32_t f = 0; f < source->feed_count; f++) {
             if (source->feeds[f].pipeline_index != pipeline_index)
                 continue;
-            for (uint32_t p = 0; p < source->partition_count; p++) {
+            for (uint32_t p = 0; p < snapshot->sources[s].partition_count; p++) {
                 const struct partition_stats *partition = &snapshot->sources[s].partitions[p];
                 if (!partition->idle && !partition->ended && partition->watermark_us < smallest_us)
                     smallest_us = partition->watermark_us;
@@ -154,6 +165,8 @@ void engine_snapshot(struct engine *engine, struct stats_snapshot *snapshot)
         snapshot->pipelines[i].name = plan->pipelines[i].shape.pipeline;
     for (uint32_t i = 0; i < engine->shard_count; i++)
         add_shard(engine, &engine->shards[i], snapshot);
+    for (uint32_t i = 0; i < plan->source_count; i++)
+        sort_partitions(&snapshot->sources[i]);
     add_merger(engine, snapshot);
     sum_pipelines(engine, snapshot);
     ledger_fill(engine->ledger, engine, snapshot);

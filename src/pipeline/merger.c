@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/partials_message.h"
 
 /* --- emission ----------------------------------------------------------------------------------------------------- */
 
@@ -53,6 +54,8 @@ static void emit_block(void *context, struct result_block *block)
             continue;
         struct outlet_item *item = outlet_item_create(OUTLET_RESULTS);
         item->results = result_block_acquire(block);
+        if (engine->pipeline_memberships[pipeline_index])
+            item->run = atomic_load_explicit(&engine->run, memory_order_relaxed);
         outlet_push(&engine->outlets[i], item);
     }
     if (engine->io_waker && engine->config->pipelines[pipeline_index].to_live)
@@ -68,7 +71,9 @@ void merger_init(struct merger *merger, struct engine *engine)
     pthread_mutex_init(&merger->lock, NULL);
     histogram_init(&merger->latency);
     hub_input_init(&merger->hub_input, engine->io_waker, &merger->waker);
-    merger->latest = memory_allocate_array(engine->shard_count, sizeof *merger->latest);
+    merger->latest_count = engine->shard_count + PARTIALS_MEMBERS_MAX;
+    merger->latest = memory_allocate_array(merger->latest_count, sizeof *merger->latest);
+    merger->share.members = memory_allocate_array(PARTIALS_MEMBERS_MAX, sizeof *merger->share.members);
     merger->published = memory_allocate_array(plan->pipeline_count + 1, sizeof *merger->published);
     merger->windows = memory_allocate_array(plan->pipeline_count + 1, sizeof *merger->windows);
     for (uint32_t i = 0; i < plan->pipeline_count; i++) {
@@ -84,8 +89,10 @@ void merger_deinit(struct merger *merger)
 {
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++)
         window_merger_destroy(merger->windows[i]);
-    for (uint32_t i = 0; i < merger->engine->shard_count; i++)
+    for (uint32_t i = 0; i < merger->latest_count; i++)
         shard_update_destroy(merger->latest[i]);
+    free(merger->share.members);
+    buffer_deinit(&merger->share.message);
     progress_mark_destroy(merger->last_mark);
     hub_input_deinit(&merger->hub_input);
     free(merger->windows);
@@ -101,6 +108,11 @@ static void send_dead_letters(struct engine *engine, struct shard_update *update
 {
     if (!update->dead_letters)
         return;
+    if (engine->letter_outlet) {
+        struct outlet_item *copy = outlet_item_create(OUTLET_DEAD_LETTERS);
+        copy->dead_letters = dead_letter_block_acquire(update->dead_letters);
+        outlet_push(engine->letter_outlet, copy);
+    }
     struct outlet_item *item = outlet_item_create(OUTLET_DEAD_LETTERS);
     item->dead_letters = update->dead_letters;
     update->dead_letters = NULL;
@@ -109,14 +121,23 @@ static void send_dead_letters(struct engine *engine, struct shard_update *update
 
 static void merge_update(struct merger *merger, struct shard_update *update)
 {
+    bool has_letters = update->dead_letters != NULL;
+    merger_send_panes(merger, update);
     for (uint32_t i = 0; i < update->pane_count; i++) {
         struct update_pane *pane = &update->panes[i];
+        if (!pane->pane)
+            continue;
         window_merger_add(merger->windows[pane->pipeline_index], pane->pane, update->arrival_us);
         pane->pane = NULL;
     }
     if (update->arrival_us > merger->arrival_us)
         merger->arrival_us = update->arrival_us;
     send_dead_letters(merger->engine, update);
+    /* The leader may commit what it is told next, so the letters must not be lost after that. */
+    if (has_letters && merger->share.membership && !merger->share.is_leader && !merger_make_durable(merger)) {
+        shard_update_destroy(update);
+        return;
+    }
     shard_update_destroy(merger->latest[update->shard_index]);
     merger->latest[update->shard_index] = update;
 }
@@ -132,16 +153,19 @@ static bool merge_updates(struct merger *merger)
         merge_update(merger, update);
         has_merged = true;
     }
-    return has_merged;
+    if (has_merged)
+        merger_send_update(merger);
+    return merger_receive(merger) || has_merged;
 }
 
 /* --- watermarks --------------------------------------------------------------------------------------------------- */
 
-/* The clocks of a pipeline over all shards. */
-static struct pipeline_clock pipeline_clock(const struct merger *merger, uint32_t pipeline_index)
+struct pipeline_clock merger_pipeline_clock(const struct merger *merger, uint32_t pipeline_index)
 {
     struct pipeline_clock clock = {.active_us = TIME_MAX, .all_us = TIME_MAX, .ahead_us = TIME_NONE};
-    for (uint32_t i = 0; i < merger->engine->shard_count; i++) {
+    for (uint32_t i = 0; i < merger->latest_count; i++) {
+        if (!merger->latest[i])
+            continue;
         const struct pipeline_clock *part = &merger->latest[i]->clocks[pipeline_index];
         if (!part->has_partitions)
             continue;
@@ -164,8 +188,8 @@ static int64_t advance_pipeline(struct merger *merger, uint32_t pipeline_index)
 {
     const struct clock *clock = merger->engine->clock;
     struct window_merger *windows = merger->windows[pipeline_index];
-    struct pipeline_clock time = pipeline_clock(merger, pipeline_index);
-    if (!time.has_partitions)
+    struct pipeline_clock time = merger_pipeline_clock(merger, pipeline_index);
+    if (!time.has_partitions || engine_sends_pipeline(merger->engine, pipeline_index))
         return INT64_MAX;
     if (time.all_us == TIME_MAX) {
         window_merger_advance(windows, TIME_MAX, CLOSED_BY_END_OF_INPUT, clock);
@@ -197,6 +221,8 @@ static int64_t advance_all(struct merger *merger)
     }
     merger->arrival_us = 0;
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) {
+        if (engine_sends_pipeline(merger->engine, i))
+            continue;
         int64_t again_us = window_merger_tick(merger->windows[i], merger->engine->clock);
         if (again_us < next_us)
             next_us = again_us;
@@ -212,11 +238,12 @@ static void send_mark(struct merger *merger, struct progress_mark *mark)
     mark->epoch = ++merger->epoch;
     for (uint32_t i = engine->outlet_count; i-- > 1;) {
         struct outlet_item *item = outlet_item_create(OUTLET_MARK);
-        item->mark = memory_allocate(sizeof *item->mark);
-        item->mark->epoch = mark->epoch;
+        item->mark = progress_mark_copy(mark, engine->plan->pipeline_count);
+        item->run = mark->run;
         outlet_push(&engine->outlets[i], item);
     }
     struct outlet_item *item = outlet_item_create(OUTLET_MARK);
+    item->run = mark->run;
     item->mark = mark;
     outlet_push(&engine->outlets[0], item);
 }
@@ -237,6 +264,28 @@ static void mark_progress(struct merger *merger, bool now)
     send_mark(merger, mark);
 }
 
+bool merger_make_durable(struct merger *merger)
+{
+    struct engine *engine = merger->engine;
+    progress_mark_destroy(merger->last_mark);
+    merger->last_mark = NULL;
+    merger->now_us = clock_monotonic_us(engine->clock);
+    mark_progress(merger, true);
+    uint64_t run = atomic_load_explicit(&engine->run, memory_order_relaxed);
+    for (;;) {
+        struct progress_mark *durable = engine_durable(engine);
+        bool is_done = durable && durable->epoch >= merger->epoch;
+        progress_mark_destroy(durable);
+        if (is_done)
+            return true;
+        if (engine_has_abandoned(engine) ||
+            run <= atomic_load_explicit(&engine->dropped_run, memory_order_acquire))
+            return false;
+        waker_prepare(&merger->waker);
+        waker_wait(&merger->waker, WAIT_STEP_US / 4);
+    }
+}
+
 static void publish(struct merger *merger, bool now)
 {
     if (!now && merger->now_us < merger->next_publish_us)
@@ -251,9 +300,11 @@ static void publish(struct merger *merger, bool now)
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */
 
+/* Of the shards, and of the members whose panes are merged here. */
 static bool all_shards(const struct merger *merger, size_t flag_offset)
 {
-    for (uint32_t i = 0; i < merger->engine->shard_count; i++) {
+    uint32_t count = merger->engine->shard_count + merger->share.member_count;
+    for (uint32_t i = 0; i < count; i++) {
         const struct shard_update *update = merger->latest[i];
         if (!update || !*((const bool *)update + flag_offset))
             return false;
@@ -265,15 +316,29 @@ static void try_to_go_live(struct merger *merger)
 {
     if (merger->is_live || !all_shards(merger, offsetof(struct shard_update, is_live)))
         return;
+    const struct merger_share *share = &merger->share;
+    if (share->membership && !share->is_leader &&
+        !atomic_load_explicit(&share->may_go_live, memory_order_acquire))
+        return;
     merger->is_live = true;
+    atomic_store_explicit(&merger->engine->is_replaying, false, memory_order_release);
+    for (uint32_t i = 0; i < merger->engine->shard_count; i++)
+        waker_wake(&merger->engine->shards[i].waker);
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++)
         window_merger_go_live(merger->windows[i]);
     health_report(merger->engine->health, "engine", HEALTH_OK, NULL);
     atomic_store_explicit(&merger->engine->is_live, true, memory_order_release);
 }
 
+static bool should_rest(const struct merger *merger)
+{
+    return atomic_load_explicit(&merger->engine->rest.merger_should_rest, memory_order_acquire);
+}
+
 static bool has_updates(const struct merger *merger)
 {
+    if (should_rest(merger))
+        return true;
     for (uint32_t i = 0; i < merger->engine->shard_count; i++) {
         if (ring_count(&merger->engine->shards[i].updates))
             return true;
@@ -312,6 +377,21 @@ static void run_turn(struct merger *merger)
         sleep_until(merger, next_us);
 }
 
+/* All that the shards had is merged, and what came of it sent, with a mark behind it. */
+static void rest(struct merger *merger)
+{
+    while (merge_updates(merger))
+        ;
+    merger->now_us = clock_monotonic_us(merger->engine->clock);
+    try_to_go_live(merger);
+    if (merger->is_live) {
+        advance_all(merger);
+        mark_progress(merger, true);
+    }
+    publish(merger, true);
+    engine_rest_here(merger->engine, &merger->is_resting, &merger->engine->rest.merger_should_rest);
+}
+
 /* Windows of sources that do not come back would be lost: they close as they are. */
 static void close_for_shutdown(struct merger *merger)
 {
@@ -332,7 +412,10 @@ void *merger_main(void *argument)
     struct merger *merger = argument;
     while (!all_shards(merger, offsetof(struct shard_update, is_last)) &&
            !engine_has_abandoned(merger->engine)) {
-        run_turn(merger);
+        if (should_rest(merger))
+            rest(merger);
+        else
+            run_turn(merger);
     }
     close_for_shutdown(merger);
     publish(merger, true);

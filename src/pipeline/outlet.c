@@ -23,7 +23,7 @@ void outlet_item_destroy(struct outlet_item *item)
         return;
     switch (item->kind) {
     case OUTLET_RESULTS: result_block_release(item->results); break;
-    case OUTLET_DEAD_LETTERS: dead_letter_block_destroy(item->dead_letters); break;
+    case OUTLET_DEAD_LETTERS: dead_letter_block_release(item->dead_letters); break;
     case OUTLET_MARK: progress_mark_destroy(item->mark); break;
     case OUTLET_STOP: break;
     }
@@ -40,8 +40,10 @@ size_t outlet_item_size(const struct outlet_item *item)
                (size_t)item->results->row_count * RESULT_ROW_SIZE;
     case OUTLET_DEAD_LETTERS: {
         size_t size = 0;
-        for (uint32_t i = 0; i < item->dead_letters->letter_count; i++)
-            size += item->dead_letters->letters[i].raw.size;
+        for (uint32_t i = 0; i < item->dead_letters->letter_count; i++) {
+            const struct dead_letter *letter = &item->dead_letters->letters[i];
+            size += letter->raw.size + letter->metadata.size;
+        }
         return size;
     }
     case OUTLET_MARK:
@@ -50,20 +52,37 @@ size_t outlet_item_size(const struct outlet_item *item)
     return 0;
 }
 
-void outlet_init(struct outlet *outlet, struct engine *engine, const char *name, struct sink *sink)
+bool outlet_item_is_dropped(const struct engine *engine, const struct outlet_item *item)
+{
+    return item->run && item->run <= atomic_load_explicit(&engine->dropped_run, memory_order_acquire);
+}
+
+void outlet_init(struct outlet *outlet, struct engine *engine, const char *name, const char *health_prefix)
 {
     outlet->engine = engine;
     outlet->name = name;
-    outlet->sink = sink;
-    outlet->takes_json = sink ? sink->operations->needs_json : true;
-    if (sink) {
-        snprintf(outlet->health_name, sizeof outlet->health_name, "sink.%s", name);
-    } else {
-        snprintf(outlet->health_name, sizeof outlet->health_name, "store");
-    }
+    outlet->is_well = true;
+    snprintf(outlet->health_name, sizeof outlet->health_name, "%s%s", health_prefix, name);
     waker_open(&outlet->waker);
     ring_init(&outlet->items, OUTLET_RING_ITEMS, &outlet->waker, &engine->merger.waker);
     outlet->pipelines = memory_allocate_array(engine->plan->pipeline_count + 1, sizeof *outlet->pipelines);
+}
+
+void outlet_add_sink(struct outlet *outlet, struct sink *sink, uint32_t sink_index)
+{
+    const struct config *config = outlet->engine->config;
+    outlet->targets =
+        memory_resize_array(outlet->targets, outlet->target_count + 1, sizeof *outlet->targets);
+    struct outlet_target *target = &outlet->targets[outlet->target_count++];
+    target->sink = sink;
+    target->pipelines = memory_allocate_array(config->pipeline_count + 1, sizeof *target->pipelines);
+    outlet->takes_json |= sink->operations->needs_json;
+    for (uint32_t i = 0; i < config->pipeline_count; i++) {
+        for (uint32_t s = 0; s < config->pipelines[i].sink_count; s++) {
+            if (config->pipelines[i].sinks[s] == sink_index)
+                outlet->pipelines[i] = target->pipelines[i] = true;
+        }
+    }
 }
 
 void outlet_deinit(struct outlet *outlet)
@@ -72,9 +91,13 @@ void outlet_deinit(struct outlet *outlet)
         outlet_item_destroy(item);
     ring_deinit(&outlet->items);
     waker_close(&outlet->waker);
+    for (uint32_t i = 0; i < outlet->target_count; i++) {
+        sink_close(outlet->targets[i].sink);
+        free(outlet->targets[i].pipelines);
+    }
+    letter_outlet_close(outlet);
+    free(outlet->targets);
     free(outlet->pipelines);
-    if (outlet->sink)
-        sink_close(outlet->sink);
 }
 
 /* Bytes have no waker of their own: the merger looks again every few milliseconds, which only a full queue costs. */
@@ -103,41 +126,77 @@ void outlet_push(struct outlet *outlet, struct outlet_item *item)
     outlet_item_destroy(item);
 }
 
+bool outlet_should_retry(struct outlet *outlet, const struct error *error)
+{
+    health_report(outlet->engine->health, outlet->health_name, HEALTH_DEGRADED, "%s", error->text);
+    outlet->is_well = false;
+    if (engine_has_abandoned(outlet->engine))
+        return false;
+    waker_prepare(&outlet->waker);
+    waker_wait(&outlet->waker, SINK_RETRY_US);
+    return true;
+}
+
+void outlet_is_well(struct outlet *outlet)
+{
+    if (!outlet->is_well)
+        health_report(outlet->engine->health, outlet->health_name, HEALTH_OK, NULL);
+    outlet->is_well = true;
+}
+
+void outlet_set_durable(struct outlet *outlet, uint64_t epoch)
+{
+    atomic_store_explicit(&outlet->durable_epoch, epoch, memory_order_release);
+    waker_wake(&outlet->engine->outlets[0].waker);
+}
+
 /* Calls the sink until it succeeds; false when the engine gives up. */
-static bool try_sink(struct outlet *outlet, const struct result_block *block, bool *was_well)
+static bool try_sink(struct outlet *outlet, struct sink *sink, const struct result_block *block)
 {
     for (;;) {
         struct error error = {{0}};
-        enum status status =
-            block ? sink_write(outlet->sink, block, &error) : sink_flush(outlet->sink, &error);
+        enum status status = block ? sink_write(sink, block, &error) : sink_flush(sink, &error);
         if (status == STATUS_OK) {
-            if (!*was_well)
-                health_report(outlet->engine->health, outlet->health_name, HEALTH_OK, NULL);
-            *was_well = true;
+            outlet_is_well(outlet);
             return true;
         }
-        health_report(outlet->engine->health, outlet->health_name, HEALTH_DEGRADED, "%s", error.text);
-        *was_well = false;
-        if (engine_has_abandoned(outlet->engine))
+        if (!outlet_should_retry(outlet, &error))
             return false;
-        waker_prepare(&outlet->waker);
-        waker_wait(&outlet->waker, SINK_RETRY_US);
     }
 }
 
-/* True to go on. */
-static bool handle(struct outlet *outlet, const struct outlet_item *item, bool *was_well)
+bool outlet_write(struct outlet *outlet, const struct result_block *block)
 {
-    switch (item->kind) {
-    case OUTLET_RESULTS: return try_sink(outlet, item->results, was_well);
-    case OUTLET_MARK:
-        if (!try_sink(outlet, NULL, was_well))
+    for (uint32_t i = 0; i < outlet->target_count; i++) {
+        struct outlet_target *target = &outlet->targets[i];
+        if (target->pipelines[block->shape->pipeline_index] && !try_sink(outlet, target->sink, block))
             return false;
-        atomic_store_explicit(&outlet->durable_epoch, item->mark->epoch, memory_order_release);
-        waker_wake(&outlet->engine->outlets[0].waker);
+    }
+    return true;
+}
+
+static bool flush(struct outlet *outlet)
+{
+    for (uint32_t i = 0; i < outlet->target_count; i++) {
+        if (!try_sink(outlet, outlet->targets[i].sink, NULL))
+            return false;
+    }
+    return true;
+}
+
+static bool plain_handle(struct outlet *outlet, struct outlet_item *item)
+{
+    if (outlet_item_is_dropped(outlet->engine, item))
         return true;
-    case OUTLET_STOP: try_sink(outlet, NULL, was_well); return false;
-    case OUTLET_DEAD_LETTERS: break; /* only the store gets them */
+    switch (item->kind) {
+    case OUTLET_RESULTS: return outlet_write(outlet, item->results);
+    case OUTLET_MARK:
+        if (!flush(outlet))
+            return false;
+        outlet_set_durable(outlet, item->mark->epoch);
+        return true;
+    case OUTLET_STOP: flush(outlet); return false;
+    case OUTLET_DEAD_LETTERS: break; /* others get them */
     }
     return true;
 }
@@ -145,7 +204,7 @@ static bool handle(struct outlet *outlet, const struct outlet_item *item, bool *
 void *outlet_main(void *argument)
 {
     struct outlet *outlet = argument;
-    bool goes_on = true, was_well = true;
+    bool goes_on = true;
     while (goes_on) {
         struct outlet_item *item = ring_pop_wait(&outlet->items, WAIT_STEP_US * 10);
         if (!item) {
@@ -153,7 +212,7 @@ void *outlet_main(void *argument)
             continue;
         }
         atomic_fetch_sub_explicit(&outlet->queued_size, outlet_item_size(item), memory_order_relaxed);
-        goes_on = handle(outlet, item, &was_well);
+        goes_on = outlet->handle ? outlet->handle(outlet, item) : plain_handle(outlet, item);
         outlet_item_destroy(item);
     }
     /* The store must not wait for a sink that has ended. */

@@ -42,6 +42,14 @@ static uint32_t path_column(const struct planner *planner, struct schema *schema
     return column;
 }
 
+/* `time: _timestamp` is what is done without a path: the record's own time, whose unit need not be guessed. */
+static uint32_t time_column(const struct planner *planner, struct plan_source *source)
+{
+    uint32_t column = path_column(planner, &source->schema, &source->config->time);
+    bool is_own_time = column != PLAN_NO_COLUMN && source->schema.paths[column].origin == PATH_TIMESTAMP;
+    return is_own_time ? PLAN_NO_COLUMN : column;
+}
+
 static bool is_number_type(enum expr_type type)
 {
     return type == EXPR_ANY || type == EXPR_INT || type == EXPR_DOUBLE || type == EXPR_NUMBER ||
@@ -204,8 +212,11 @@ static void plan_source(struct planner *planner, uint32_t source_index, const ui
     struct plan_source *source = &plan->sources[source_index];
     source->config = &plan->config->sources[source_index];
     source->partition_count = partition_counts ? partition_counts[source_index] : source->config->partitions;
+    if (!partition_counts && source->config->kind == SOURCE_KAFKA)
+        source->partition_count = CONFIG_MAX_PARTITIONS; /* slots: the brokers know how many there are */
     schema_init(&source->schema);
-    source->time_column = path_column(planner, &source->schema, &source->config->time);
+    source->schema.has_record_fields = source->config->kind == SOURCE_KAFKA;
+    source->time_column = time_column(planner, source);
     source->partition_column = path_column(planner, &source->schema, &source->config->partition_by);
     source->feeds =
         arena_allocate_zeroed(&plan->arena, sizeof *source->feeds * (plan->config->pipeline_count + 1));

@@ -31,7 +31,7 @@ void processor_deinit(struct processor *processor)
             window_operator_destroy(processor->operators[i]);
     }
     if (processor->dead_letters)
-        dead_letter_block_destroy(processor->dead_letters);
+        dead_letter_block_release(processor->dead_letters);
     free(processor->decoders);
     free(processor->operators);
     free(processor->sources);
@@ -45,6 +45,12 @@ struct window_operator *processor_operator(struct processor *processor, uint32_t
             window_operator_create(&processor->plan->pipelines[pipeline_index].window);
     }
     return processor->operators[pipeline_index];
+}
+
+void processor_reset_pipeline(struct processor *processor, uint32_t pipeline_index)
+{
+    window_operator_destroy(processor->operators[pipeline_index]);
+    processor->operators[pipeline_index] = NULL;
 }
 
 static struct decoder *source_decoder(struct processor *processor, uint32_t source_index)
@@ -71,7 +77,10 @@ static void add_dead_letter(struct processor *processor, const struct batch *bat
         .reason = reason,
         .pipeline_index = pipeline_index,
         .detail = slice_of(detail),
+        .topic = batch->topic,
+        .topic_partition = batch->topic_partition,
         .raw = batch_record_text(batch, record_index),
+        .metadata = batch_record_metadata(batch, record_index),
     };
     dead_letter_block_add(processor->dead_letters, &letter);
 }

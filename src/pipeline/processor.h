@@ -53,6 +53,9 @@ void processor_deinit(struct processor *processor);
 /* The operator of a pipeline in this processor. */
 struct window_operator *processor_operator(struct processor *processor, uint32_t pipeline_index);
 
+/* Forgets what the pipeline's operator holds. */
+void processor_reset_pipeline(struct processor *processor, uint32_t pipeline_index);
+
 /* Decodes the batch that the partition's reader has filled. */
 void processor_decode(struct processor *processor, const struct partition_state *partition,
                       struct batch *batch);

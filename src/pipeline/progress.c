@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/membership.h"
 
 static struct partition_position with_merger_base(const struct merger *merger,
                                                   struct partition_position position)
@@ -36,14 +37,25 @@ static struct partition_position with_merger_base(const struct merger *merger,
     return position;
 }
 
+/* Its panes go to another process. */
+static bool is_sent(const struct engine *engine, const struct partition_position *position)
+{
+    const struct merger_share *share = &engine->merger.share;
+    return position->topic && share->membership && !share->is_leader &&
+           membership_has_source(share->membership, position->source_index);
+}
+
 struct progress_mark *progress_mark_create(const struct merger *merger)
 {
     const struct engine *engine = merger->engine;
     struct progress_mark *mark = memory_allocate(sizeof *mark);
+    mark->run = atomic_load_explicit(&engine->run, memory_order_relaxed);
     mark->positions = memory_allocate_array(engine->partition_count + 1, sizeof *mark->positions);
-    for (uint32_t i = 0; i < engine->shard_count; i++) {
+    for (uint32_t i = 0; i < merger->latest_count; i++) {
         const struct shard_update *update = merger->latest[i];
-        for (uint32_t p = 0; p < update->position_count; p++) {
+        for (uint32_t p = 0; update && p < update->position_count; p++) {
+            if (is_sent(engine, &update->positions[p]))
+                continue; /* the leader records it */
             mark->positions[mark->position_count++] = with_merger_base(merger, update->positions[p]);
         }
     }
@@ -71,6 +83,18 @@ bool progress_mark_equal(const struct progress_mark *a, const struct progress_ma
                   sizeof *a->closed_through_us * pipeline_count) == 0;
 }
 
+struct progress_mark *progress_mark_copy(const struct progress_mark *mark, uint32_t pipeline_count)
+{
+    struct progress_mark *copy = memory_allocate(sizeof *copy);
+    *copy = *mark;
+    copy->positions = memory_allocate_array(mark->position_count + 1, sizeof *copy->positions);
+    memcpy(copy->positions, mark->positions, sizeof *copy->positions * mark->position_count);
+    copy->closed_through_us = memory_allocate_array(pipeline_count + 1, sizeof *copy->closed_through_us);
+    memcpy(copy->closed_through_us, mark->closed_through_us,
+           sizeof *copy->closed_through_us * pipeline_count);
+    return copy;
+}
+
 void progress_mark_destroy(struct progress_mark *mark)
 {
     if (!mark)
@@ -78,4 +102,24 @@ void progress_mark_destroy(struct progress_mark *mark)
     free(mark->positions);
     free(mark->closed_through_us);
     free(mark);
+}
+
+/* --- what is recorded ----------------------------------------------------------------------------------------------- */
+
+void engine_set_durable(struct engine *engine, struct progress_mark *mark)
+{
+    pthread_mutex_lock(&engine->durable_lock);
+    struct progress_mark *before = engine->durable;
+    engine->durable = mark;
+    pthread_mutex_unlock(&engine->durable_lock);
+    progress_mark_destroy(before);
+}
+
+struct progress_mark *engine_durable(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->durable_lock);
+    struct progress_mark *copy =
+        engine->durable ? progress_mark_copy(engine->durable, engine->plan->pipeline_count) : NULL;
+    pthread_mutex_unlock(&engine->durable_lock);
+    return copy;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "pipeline/engine_internal.h"
 
 static bool find_source(const struct config *config, const char *name, uint32_t *index)
@@ -16,6 +17,33 @@ static bool find_source(const struct config *config, const char *name, uint32_t 
         return true;
     }
     return false;
+}
+
+/* Positions of kafka sources are kept under "source:topic". They wait in engine->durable until the group has assigned the partitions. */
+static bool restore_kafka(struct engine *engine, const struct store_position *position,
+                          struct progress_mark *mark)
+{
+    const char *colon = strchr(position->source, ':');
+    if (!colon)
+        return false;
+    for (uint32_t i = 0; i < engine->config->source_count; i++) {
+        const char *name = engine->config->sources[i].name;
+        if (strlen(name) != (size_t)(colon - position->source) ||
+            strncmp(name, position->source, (size_t)(colon - position->source)) != 0)
+            continue;
+        if (position->position < 0)
+            return true; /* given up: the group knows */
+        mark->positions[mark->position_count++] = (struct partition_position){
+            .source_index = i,
+            .topic = arena_copy(&engine->plan->arena, slice_of(colon + 1)).data,
+            .topic_partition = (int32_t)position->partition,
+            .position = position->position,
+            .position_max_time_us = position->position_max_time_us,
+            .base = position->base,
+            .base_watermark_us = position->base_watermark_us,
+        };
+    }
+    return true;
 }
 
 static void restore_partition(struct engine *engine, const struct store_position *position)
@@ -71,10 +99,20 @@ enum status recovery_load(struct engine *engine, struct error *error)
     enum status status = store_load_progress(engine->store, &arena, &progress, error);
     if (status == STATUS_OK) {
         engine->merger.epoch = progress.epoch;
-        for (uint32_t i = 0; i < progress.position_count; i++)
-            restore_partition(engine, &progress.positions[i]);
         for (uint32_t i = 0; i < progress.pipeline_count; i++)
             restore_pipeline(engine, &progress.pipelines[i]);
+        struct progress_mark *mark = memory_allocate(sizeof *mark);
+        mark->epoch = progress.epoch;
+        mark->positions = memory_allocate_array(progress.position_count + 1, sizeof *mark->positions);
+        mark->closed_through_us =
+            memory_allocate_array(engine->plan->pipeline_count + 1, sizeof *mark->closed_through_us);
+        for (uint32_t i = 0; i < engine->plan->pipeline_count; i++)
+            mark->closed_through_us[i] = engine->pipelines[i].closed_through_us;
+        for (uint32_t i = 0; i < progress.position_count; i++) {
+            if (!restore_kafka(engine, &progress.positions[i], mark))
+                restore_partition(engine, &progress.positions[i]);
+        }
+        engine_set_durable(engine, mark);
     }
     int64_t replayed = 0;
     for (uint32_t i = 0; i < engine->partition_count; i++) {

@@ -308,12 +308,15 @@ static enum status open_partitions(struct replay *replay, struct error *error)
         partition->input = &replay->options->inputs[i];
         partition->state = (struct partition_state){
             .source_index = partition->input->source_index,
-            .partition = next_partition[partition->input->source_index]++,
+            .partition = partition->input->open ? partition->input->partition
+                                                : next_partition[partition->input->source_index]++,
             .watermark = {source->config->max_out_of_orderness_us, TIME_NONE},
         };
         processor_init(&partition->processor, replay->plan, false);
         struct file_reader_options options = {.rate = FILE_READ_MAX, .clock = &clock_system};
-        status = file_reader_open(partition->input->path, &options, &partition->reader, error);
+        status = partition->input->open
+                     ? partition->input->open(partition->input, &partition->reader, error)
+                     : file_reader_open(partition->input->path, &options, &partition->reader, error);
     }
     free(next_partition);
     return status;
@@ -377,9 +380,12 @@ static bool check_inputs(const struct replay_options *options, uint32_t *partiti
 {
     bool is_good = true;
     for (uint32_t i = 0; i < options->input_count; i++) {
-        const struct config_source *source = &options->config->sources[options->inputs[i].source_index];
-        bool is_first = partition_counts[options->inputs[i].source_index]++ == 0;
-        if (source->time.text || !is_first)
+        const struct replay_input *input = &options->inputs[i];
+        const struct config_source *source = &options->config->sources[input->source_index];
+        uint32_t *count = &partition_counts[input->source_index];
+        bool is_first = *count == 0;
+        *count = input->open && input->partition >= *count ? input->partition + 1 : *count + !input->open;
+        if (source->time.text || !is_first || input->open)
             continue;
         config_error_add(
             errors, source->place,

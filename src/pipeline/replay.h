@@ -11,9 +11,16 @@
 
 enum { REPLAY_ROUND_RECORDS = 4096, REPLAY_RING_ROUNDS = 4 };
 
+struct source_reader;
+
 struct replay_input {
     uint32_t source_index;
     const char *path; /* "-" = stdin; one per run */
+    /* Instead of a file, when not NULL: opens a reader whose records may have times of their own, as the source's partition
+     * `partition`. The reader is closed by the replay. */
+    enum status (*open)(const struct replay_input *input, struct source_reader **out, struct error *error);
+    const void *context; /* of open */
+    uint32_t partition;  /* of open; below CONFIG_MAX_PARTITIONS, each once per source */
 };
 
 struct replay_options {

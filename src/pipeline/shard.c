@@ -21,10 +21,6 @@ void shard_init(struct shard *shard, struct engine *engine, uint32_t index)
     processor_init(&shard->processor, plan, true);
     shard->batch = batch_create();
     shard->partitions = memory_allocate_array(engine->partition_count + 1, sizeof *shard->partitions);
-    for (uint32_t i = 0; i < engine->partition_count; i++) {
-        if (engine_shard_of(engine, i) == index)
-            shard->partitions[shard->partition_count++] = &engine->partitions[i];
-    }
     histogram_init(&shard->decode_latency);
     histogram_init(&shard->window_latency);
     hub_input_init(&shard->hub_input, engine->io_waker, NULL);
@@ -38,7 +34,24 @@ void shard_init(struct shard *shard, struct engine *engine, uint32_t index)
     shard->published.pipelines =
         memory_allocate_array(plan->pipeline_count + 1, sizeof *shard->published.pipelines);
     shard->published.partitions =
-        memory_allocate_array(shard->partition_count + 1, sizeof *shard->published.partitions);
+        memory_allocate_array(engine->partition_count + 1, sizeof *shard->published.partitions);
+    shard_take_partitions(shard);
+}
+
+void shard_take_partitions(struct shard *shard)
+{
+    struct engine *engine = shard->engine;
+    pthread_mutex_lock(&shard->published.lock);
+    shard->partition_count = shard->published.partition_count = 0;
+    for (uint32_t i = 0; i < engine->partition_count; i++) {
+        struct engine_partition *partition = &engine->partitions[i];
+        if (partition->is_kafka && !partition->reader)
+            continue;
+        if (partition->shard_index == shard->index)
+            shard->partitions[shard->partition_count++] = partition;
+    }
+    shard->first_in_turn = 0;
+    pthread_mutex_unlock(&shard->published.lock);
 }
 
 void shard_deinit(struct shard *shard)
@@ -84,13 +97,19 @@ static void publish(struct shard *shard)
         struct partition_stats *stats = &published->partitions[i];
         struct source_reader *reader = partition->leader->reader;
         int64_t end = reader->operations->end_offset(reader);
-        stats->partition = partition->state.partition;
+        stats->source_index = partition->state.source_index;
+        stats->topic = partition->kafka.topic;
+        stats->partition =
+            partition->is_kafka ? (uint32_t)partition->kafka.partition : partition->state.partition;
         stats->offset = partition->state.next_offset;
         stats->watermark_us = watermark_us(&partition->state.watermark);
         stats->idle = partition->state.is_idle;
         stats->ended = partition->state.is_ended;
         stats->lag = end < 0 ? -1 : end > stats->offset ? end - stats->offset : 0;
+        stats->newest_record_us =
+            partition->is_kafka ? kafka_reader_newest_time_us(partition->reader) : TIME_NONE;
     }
+    published->partition_count = shard->partition_count;
     pthread_mutex_unlock(&published->lock);
 }
 
@@ -207,11 +226,25 @@ static void run_turn(struct shard *shard)
     now_us = clock_monotonic_us(engine->clock);
     /* Telling may have slept on the same waker and used up a wake that was meant for the sources. */
     bool may_sleep = !has_read && !should_tell && next_us > now_us;
+    may_sleep = may_sleep && !atomic_load_explicit(&engine->rest.shards_should_rest, memory_order_acquire);
     if (may_sleep && !atomic_load_explicit(&engine->should_stop, memory_order_acquire)) {
         sleep_until(shard, now_us, next_us);
     } else {
         waker_cancel(&shard->waker);
     }
+}
+
+/* What is complete goes to the merger; the rest may be taken away. */
+static void rest(struct shard *shard)
+{
+    struct engine *engine = shard->engine;
+    shard->told_state = 0;
+    tell_merger(shard, clock_monotonic_us(engine->clock), false);
+    publish(shard);
+    engine_rest_here(engine, &shard->is_resting, &engine->rest.shards_should_rest);
+    shard->told_state = 0;
+    shard->is_untold = true;
+    shard->told_us = 0;
 }
 
 void *shard_main(void *argument)
@@ -222,8 +255,12 @@ void *shard_main(void *argument)
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         shard->partitions[i]->state.last_record_us = shard->partitions[i]->state.max_time_seen_us = now_us;
     }
-    while (!atomic_load_explicit(&shard->engine->should_stop, memory_order_acquire))
-        run_turn(shard);
+    while (!atomic_load_explicit(&shard->engine->should_stop, memory_order_acquire)) {
+        if (atomic_load_explicit(&shard->engine->rest.shards_should_rest, memory_order_acquire))
+            rest(shard);
+        else
+            run_turn(shard);
+    }
     tell_merger(shard, clock_monotonic_us(shard->engine->clock), true);
     publish(shard);
     return NULL;

@@ -14,7 +14,7 @@ void shard_update_destroy(struct shard_update *update)
             pane_destroy(update->panes[i].pane);
     }
     if (update->dead_letters)
-        dead_letter_block_destroy(update->dead_letters);
+        dead_letter_block_release(update->dead_letters);
     free(update->panes);
     free(update->clocks);
     free(update->positions);
@@ -87,6 +87,8 @@ static struct partition_position partition_position(const struct shard *shard,
     struct partition_position position = {
         .source_index = state->source_index,
         .partition = state->partition,
+        .topic = partition->kafka.topic,
+        .topic_partition = partition->kafka.partition,
         .position = state->next_offset,
         .position_max_time_us = state->watermark.max_event_time_us,
         .base = INT64_MAX,

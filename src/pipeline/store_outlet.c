@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/membership.h"
 
 struct store_outlet {
     struct outlet *outlet;
@@ -63,7 +64,37 @@ static void forget_marks(struct store_outlet *self, uint32_t count)
 
 /* --- one transaction ---------------------------------------------------------------------------------------------- */
 
-static enum status put_progress(const struct engine *engine, const struct progress_mark *mark,
+static bool has_position(const struct progress_mark *mark, const struct partition_position *position)
+{
+    for (uint32_t i = 0; i < mark->position_count; i++) {
+        const struct partition_position *other = &mark->positions[i];
+        if (other->topic && other->source_index == position->source_index &&
+            other->topic_partition == position->topic_partition && strcmp(other->topic, position->topic) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Partitions of a group that others record from now on: what is here would look as new as the mark. */
+static void forget_given_up(const struct engine *engine, struct arena *arena, const struct progress_mark *mark,
+                            const struct progress_mark *before, struct store_progress *progress)
+{
+    for (uint32_t i = 0; before && i < before->position_count; i++) {
+        const struct partition_position *position = &before->positions[i];
+        if (!position->topic || has_position(mark, position))
+            continue;
+        progress->positions[progress->position_count++] = (struct store_position){
+            .source = arena_format(arena, "%s:%s", engine->source_names[position->source_index], position->topic),
+            .partition = (uint32_t)position->topic_partition,
+            .position = -1,
+            .position_max_time_us = TIME_NONE,
+            .base = -1,
+            .base_watermark_us = TIME_NONE,
+        };
+    }
+}
+
+static enum status put_progress(struct engine *engine, const struct progress_mark *mark,
                                 struct error *error)
 {
     struct arena arena;
@@ -71,21 +102,26 @@ static enum status put_progress(const struct engine *engine, const struct progre
     struct store_progress progress = {.epoch = mark->epoch,
                                       .position_count = mark->position_count,
                                       .pipeline_count = engine->plan->pipeline_count};
-    progress.positions =
-        arena_allocate_zeroed(&arena, sizeof *progress.positions * (mark->position_count + 1));
+    struct progress_mark *before = engine_durable(engine);
+    uint32_t before_count = before ? before->position_count : 0;
+    progress.positions = arena_allocate_zeroed(&arena, sizeof *progress.positions *
+                                                           (mark->position_count + before_count + 1));
     progress.pipelines =
         arena_allocate_zeroed(&arena, sizeof *progress.pipelines * (progress.pipeline_count + 1));
     for (uint32_t i = 0; i < mark->position_count; i++) {
         const struct partition_position *from = &mark->positions[i];
+        const char *source = engine->source_names[from->source_index];
         progress.positions[i] = (struct store_position){
-            .source = engine->source_names[from->source_index],
-            .partition = from->partition,
+            .source = from->topic ? arena_format(&arena, "%s:%s", source, from->topic) : source,
+            .partition = from->topic ? (uint32_t)from->topic_partition : from->partition,
             .position = from->position,
             .position_max_time_us = from->position_max_time_us,
             .base = from->base,
             .base_watermark_us = from->base_watermark_us,
         };
     }
+    forget_given_up(engine, &arena, mark, before, &progress);
+    progress_mark_destroy(before);
     for (uint32_t i = 0; i < progress.pipeline_count; i++) {
         progress.pipelines[i] = (struct store_pipeline_progress){
             .pipeline = engine->pipeline_names[i],
@@ -146,7 +182,11 @@ static void note_commit(struct store_outlet *self, const struct progress_mark *m
         atomic_fetch_add_explicit(&engine->store_row_count, block->row_count, memory_order_relaxed);
     }
     atomic_fetch_add_explicit(&engine->store_commit_count, 1, memory_order_relaxed);
+    if (mark)
+        engine_set_durable(engine, progress_mark_copy(mark, engine->plan->pipeline_count));
     for (uint32_t i = 0; mark && i < mark->position_count; i++) {
+        if (mark->positions[i].topic)
+            continue; /* the broker keeps what it keeps */
         struct engine_partition *partition =
             engine_find_partition(engine, mark->positions[i].source_index, mark->positions[i].partition);
         assert(partition);
@@ -154,12 +194,60 @@ static void note_commit(struct store_outlet *self, const struct progress_mark *m
     }
 }
 
+/* Rows before the newest mark that was taken are in the store. */
+static void note_stored(const struct store_outlet *self)
+{
+    if (!self->mark_count)
+        return;
+    atomic_store_explicit(&self->engine->stored_epoch, self->marks[self->mark_count - 1]->epoch,
+                          memory_order_release);
+    for (uint32_t i = 1; i < self->engine->outlet_count; i++) {
+        if (self->engine->outlets[i].membership)
+            waker_wake(&self->engine->outlets[i].waker);
+    }
+}
+
+/* Rows of a group's partitions are written only while this process is a member of it for sure: one that was stopped for a while may
+ * have been replaced, and not know yet. */
+static bool may_write(const struct store_outlet *self)
+{
+    for (uint32_t i = 0; i < self->item_count; i++) {
+        const struct outlet_item *item = self->items[i];
+        if (!item->run || item->kind != OUTLET_RESULTS)
+            continue;
+        struct membership *membership =
+            self->engine->pipeline_memberships[item->results->shape->pipeline_index];
+        if (!membership_is_current(membership, item->run))
+            return false;
+    }
+    return true;
+}
+
+static void drop_items(struct store_outlet *self)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < self->item_count; i++) {
+        if (self->items[i]->kind == OUTLET_RESULTS && self->items[i]->run)
+            outlet_item_destroy(self->items[i]);
+        else
+            self->items[kept++] = self->items[i];
+    }
+    self->item_count = kept;
+    forget_marks(self, self->mark_count);
+}
+
 /* Until the store says yes or the engine gives up. */
 static void commit(struct store_outlet *self)
 {
     uint32_t mark_count = recordable_marks(self);
-    if (!self->item_count && !mark_count)
+    if (!self->item_count && !mark_count) {
+        note_stored(self);
         return;
+    }
+    if (!may_write(self)) {
+        drop_items(self);
+        return;
+    }
     const struct progress_mark *mark = mark_count ? self->marks[mark_count - 1] : NULL;
     for (;;) {
         struct error error = {{0}};
@@ -176,6 +264,7 @@ static void commit(struct store_outlet *self)
         health_report(self->engine->health, "store", HEALTH_OK, NULL);
     self->was_well = true;
     note_commit(self, mark);
+    note_stored(self);
     forget_marks(self, mark_count);
 }
 
@@ -191,6 +280,10 @@ static void release_items(struct store_outlet *self)
 static void take_item(struct store_outlet *self, struct outlet_item *item)
 {
     atomic_fetch_sub_explicit(&self->outlet->queued_size, outlet_item_size(item), memory_order_relaxed);
+    if (outlet_item_is_dropped(self->engine, item)) {
+        outlet_item_destroy(item);
+        return;
+    }
     switch (item->kind) {
     case OUTLET_RESULTS:
     case OUTLET_DEAD_LETTERS: self->items[self->item_count++] = item; return;

@@ -17,7 +17,7 @@ static const struct {
      "bucket_start:time bucket_end:time group:object count:integer mean:number? min:number? max:number? "
      "stddev:number? skipped:integer"},
     {"DeadLetter", "source:string partition:integer offset:integer time:time reason:string detail:string? "
-                   "raw_base64:string"},
+                   "raw_base64:string topic:string key_base64:string headers:objects"},
     {"Pipeline",
      "name:string description:string from:strings window:object key:strings aggregates:objects "
      "where:string? late:update|drop|dlq allowed_lateness_ms:integer to:strings counters:counts "

@@ -3,14 +3,15 @@
 
 #include "sink/sink_internal.h"
 
-enum status sink_open(const struct config_sink *config, struct sink **out, struct error *error)
+enum status sink_open(const struct config_sink *config, struct kafka_transactions *transactions,
+                      struct sink **out, struct error *error)
 {
     *out = NULL;
     switch (config->kind) {
     case SINK_FILE: return file_sink_open(config, out, error);
     case SINK_CONSOLE: *out = console_sink_open(); break;
     case SINK_BLACKHOLE: *out = blackhole_sink_open(); break;
-    case SINK_KAFKA: error_set(error, "kafka sinks are not there yet"); return STATUS_INVALID;
+    case SINK_KAFKA: return kafka_sink_open(config, transactions, out, error);
     }
     return STATUS_OK;
 }

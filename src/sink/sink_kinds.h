@@ -1,10 +1,14 @@
-/* The list of the kinds of sinks. Each sink is used by one outlet thread. */
+/* The list of the kinds of sinks. Each sink is used by one outlet thread; those of one transaction (sink_operations.transaction) by
+ * the same one. */
 #pragma once
 
 #include "config/config.h"
 #include "flow/sink.h"
 
-/* Opens the sink that the configuration describes. A file that cannot be written: STATUS_IO or STATUS_NOT_FOUND,
- * the error names it. Control thread. */
+struct kafka_transactions;
+
+/* Opens the sink that the configuration describes. A file that cannot be written: STATUS_IO or STATUS_NOT_FOUND, the error names it.
+ * `transactions`: what transactional sinks share; it outlives them; NULL when there are none. Control thread. */
 NODISCARD
-enum status sink_open(const struct config_sink *config, struct sink **out, struct error *error);
+enum status sink_open(const struct config_sink *config, struct kafka_transactions *transactions,
+                      struct sink **out, struct error *error);

@@ -13,13 +13,39 @@ enum {
     COLUMN_TIME,
     COLUMN_REASON,
     COLUMN_DETAIL,
-    COLUMN_RAW
+    COLUMN_RAW,
+    COLUMN_TOPIC,
+    COLUMN_KEY,
+    COLUMN_HEADERS
 };
 
 static bool row_passes(sqlite3_stmt *row, const char *source, const char *reason)
 {
     return (!source || slice_equal_text(store_column_text(row, COLUMN_SOURCE), source)) &&
            (!reason || slice_equal_text(store_column_text(row, COLUMN_REASON), reason));
+}
+
+static bool has_value(sqlite3_stmt *row, int column)
+{
+    return sqlite3_column_type(row, column) != SQLITE_NULL;
+}
+
+/* What only records of some sources have. */
+static void append_metadata(struct buffer *out, sqlite3_stmt *row)
+{
+    if (has_value(row, COLUMN_TOPIC)) {
+        buffer_append_text(out, ",\"topic\":");
+        buffer_json_string(out, store_column_text(row, COLUMN_TOPIC));
+    }
+    if (has_value(row, COLUMN_KEY)) {
+        buffer_append_text(out, ",\"key_base64\":\"");
+        buffer_base64(out, store_column_text(row, COLUMN_KEY));
+        buffer_append_char(out, '"');
+    }
+    if (has_value(row, COLUMN_HEADERS)) {
+        buffer_append_text(out, ",\"headers\":");
+        buffer_append_slice(out, store_column_text(row, COLUMN_HEADERS));
+    }
 }
 
 static void append_item(struct buffer *out, sqlite3_stmt *row)
@@ -42,7 +68,9 @@ static void append_item(struct buffer *out, sqlite3_stmt *row)
     buffer_json_string(out, store_column_text(row, COLUMN_DETAIL));
     buffer_append_text(out, ",\"raw_base64\":\"");
     buffer_base64(out, store_column_text(row, COLUMN_RAW));
-    buffer_append_text(out, "\"}");
+    buffer_append_char(out, '"');
+    append_metadata(out, row);
+    buffer_append_char(out, '}');
 }
 
 static enum status read_letters(struct store_reader *reader, const char *source, const char *reason,

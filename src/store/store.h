@@ -128,7 +128,7 @@ enum status store_read_newest(struct store_reader *reader, const char *pipeline,
                               store_result_visitor *visit, void *context, struct error *error);
 
 /* Dead letters, newest first, as JSON items {source,partition,offset,time,reason,detail,raw_base64} appended to `out`
- * (comma-separated). `source`, `reason` NULL = all. */
+ * (comma-separated), with topic, key_base64 and headers [{name,value_base64}] where the record has them. `source`, `reason` NULL = all. */
 NODISCARD
 enum status store_read_dead_letters(struct store_reader *reader, const char *source, const char *reason,
                                     uint32_t limit, struct slice cursor, struct buffer *out,

@@ -37,6 +37,10 @@ static const char *const migrations[] = {
     "INSERT INTO expired VALUES (1, 0);"
     /* How old rows are: by then, ids up to this one had been written. Event times say nothing of it: they may be years ago. */
     "CREATE TABLE milestones(stored_at INTEGER PRIMARY KEY, result_id INTEGER NOT NULL);",
+    /* What a record has beside its text: null where it has none. `headers` is the array that is shown, as JSON. */
+    "ALTER TABLE dead_letters ADD COLUMN topic TEXT;"
+    "ALTER TABLE dead_letters ADD COLUMN record_key BLOB;"
+    "ALTER TABLE dead_letters ADD COLUMN headers TEXT;",
 };
 
 enum { NEWEST_VERSION = sizeof migrations / sizeof *migrations };

@@ -34,7 +34,7 @@ static const char *const texts[STORE_STATEMENT_COUNT] = {
     [STORE_UPSERT_ROWS] = UPSERT_HEAD RESULT_ROW_32 UPSERT_TAIL,
     [STORE_ADD_DEAD_LETTER] =
         "INSERT OR IGNORE INTO dead_letters(source, partition, offset, pipeline, time, reason, "
-        "stored_at, detail, raw) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+        "stored_at, detail, raw, topic, record_key, headers) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
     [STORE_SET_EPOCH] = "INSERT OR REPLACE INTO epoch(id, epoch) VALUES (1, ?1)",
     [STORE_SET_POSITION] =
         "INSERT OR REPLACE INTO positions(source, partition, position, position_max_time, base, "
@@ -78,8 +78,15 @@ static const char *const texts[STORE_STATEMENT_COUNT] = {
     [STORE_BASES_FROM] = "SELECT boot, base FROM boots WHERE boot >= ?1 ORDER BY boot LIMIT 2",
     [STORE_EXPIRED_ID] = "SELECT result_id FROM expired",
     [STORE_READ_DEAD_LETTERS] =
-        "SELECT id, source, partition, offset, time, reason, detail, raw FROM dead_letters "
+        "SELECT id, source, partition, offset, time, reason, detail, raw, topic, record_key, headers "
+        "FROM dead_letters "
         "WHERE id < ?1 ORDER BY id DESC",
+    [STORE_DEAD_LETTER_PARTITIONS] =
+        "SELECT DISTINCT partition FROM dead_letters WHERE source = ?1 AND (?2 IS NULL OR reason = ?2) "
+        "ORDER BY partition",
+    [STORE_SCAN_DEAD_LETTERS] =
+        "SELECT offset, time, reason, raw, topic, record_key, headers FROM dead_letters WHERE source = ?1 AND partition = ?2 "
+        "AND (?3 IS NULL OR reason = ?3) ORDER BY offset, pipeline",
 };
 
 /* No room is a state that passes, whichever way the system words it. */

@@ -80,17 +80,57 @@ enum status store_put_results(struct store *store, const struct result_block *bl
     return status;
 }
 
+/* The array of the API; nothing when the record has no headers. */
+static void write_headers(struct buffer *out, struct slice metadata)
+{
+    struct slice rest = metadata_headers(metadata);
+    struct record_header header;
+    buffer_clear(out);
+    while (metadata_next_header(&rest, &header)) {
+        buffer_append_text(out, out->size ? ",{\"name\":" : "[{\"name\":");
+        buffer_json_string(out, header.name);
+        buffer_append_text(out, ",\"value_base64\":");
+        if (header.value.data) {
+            buffer_append_char(out, '"');
+            buffer_base64(out, header.value);
+            buffer_append_char(out, '"');
+        } else {
+            buffer_append_text(out, "null");
+        }
+        buffer_append_char(out, '}');
+    }
+    if (out->size)
+        buffer_append_char(out, ']');
+}
+
+/* Parameters that nothing is bound to are null. */
+static void bind_metadata(sqlite3_stmt *add, int first, const struct dead_letter *letter,
+                          struct buffer *headers)
+{
+    struct slice key = metadata_key(letter->metadata);
+    if (letter->topic)
+        store_bind_text(add, first, slice_of(letter->topic));
+    if (key.data)
+        sqlite3_bind_blob64(add, first + 1, key.data, key.size, SQLITE_STATIC);
+    write_headers(headers, letter->metadata);
+    if (headers->size)
+        store_bind_text(add, first + 2, buffer_slice(headers));
+}
+
 enum status store_put_dead_letters(struct store *store, const struct dead_letter_block *block,
                                    const char *const *sources, const char *const *pipelines, int64_t now_us,
                                    struct error *error)
 {
     assert(store->is_in_transaction);
     enum status status = STATUS_OK;
+    struct buffer headers = {0};
     for (uint32_t i = 0; status == STATUS_OK && i < block->letter_count; i++) {
         const struct dead_letter *letter = &block->letters[i];
         sqlite3_stmt *add = store_prepare(&store->connection, STORE_ADD_DEAD_LETTER);
-        if (!add)
-            return store_fail(&store->connection, "write to", error);
+        if (!add) {
+            status = store_fail(&store->connection, "write to", error);
+            break;
+        }
         const char *pipeline = letter->pipeline_index == UINT32_MAX ? "" : pipelines[letter->pipeline_index];
         store_bind_text(add, 1, slice_of(sources[letter->source_index]));
         sqlite3_bind_int64(add, 2, letter->partition);
@@ -102,8 +142,10 @@ enum status store_put_dead_letters(struct store *store, const struct dead_letter
         store_bind_text(add, 8, letter->detail);
         sqlite3_bind_blob64(add, 9, letter->raw.data ? letter->raw.data : "", letter->raw.size,
                             SQLITE_STATIC);
+        bind_metadata(add, 10, letter, &headers);
         status = store_run(&store->connection, add, "write to", error);
     }
+    buffer_deinit(&headers);
     store->has_rows = true;
     return status;
 }

@@ -1,4 +1,5 @@
 /* count() is the row's own count of events and needs no state; count(x) counts the values that are not null. */
+#include "window/pane_wire.h"
 #include "window/state_access.h"
 
 static void count_finish(const struct aggregate_finish *finish)
@@ -8,26 +9,9 @@ static void count_finish(const struct aggregate_finish *finish)
                    (int64_t)((const struct pane_row *)(const void *)finish->entries[i])->event_count);
 }
 
-static void count_save(const char *state, const struct pane *pane, struct buffer *out)
-{
-    (void)state;
-    (void)pane;
-    (void)out;
-}
-
-static bool count_load(char *state, struct pane *pane, struct slice *in)
-{
-    (void)state;
-    (void)pane;
-    (void)in;
-    return true;
-}
-
 const struct aggregate_kind count_aggregate = {
     .name = "count",
     .finish = count_finish,
-    .save = count_save,
-    .load = count_load,
 };
 
 static void count_value_add(struct aggregate_input *input)
@@ -53,16 +37,15 @@ static void count_value_finish(const struct aggregate_finish *finish)
         finish_int(finish, i, (int64_t) * (const uint64_t *)finish_state(finish, i));
 }
 
-static void count_value_save(const char *state, const struct pane *pane, struct buffer *out)
+static void count_value_save(const char *state, const struct aggregate_save *save)
 {
-    (void)pane;
-    buffer_append(out, state, sizeof(uint64_t));
+    char *at = wire_room(save->out, VARINT_ROOM);
+    wire_end(save->out, wire_put_varint(at, *(const uint64_t *)(const void *)state));
 }
 
-static bool count_value_load(char *state, struct pane *pane, struct slice *in)
+static bool count_value_load(char *state, struct aggregate_load *load)
 {
-    (void)pane;
-    return load_bytes(state, sizeof(uint64_t), in);
+    return wire_get_varint(&load->in, (uint64_t *)(void *)state);
 }
 
 const struct aggregate_kind count_value_aggregate = {

@@ -2,6 +2,7 @@
  * compared exactly, beyond 2^53 too. Of equal numbers the integer stays, so the order of events does not show. */
 #pragma once
 
+#include "window/pane_wire.h"
 #include "window/state_access.h"
 
 struct extreme_state {
@@ -71,15 +72,19 @@ static inline void extreme_finish(const struct aggregate_finish *finish)
     }
 }
 
-static inline void extreme_save(const char *state, const struct pane *pane, struct buffer *out)
+static inline void extreme_save(const char *state, const struct aggregate_save *save)
 {
-    (void)pane;
-    buffer_append(out, state, sizeof(struct extreme_state));
+    const struct extreme_state *extreme = (const struct extreme_state *)(const void *)state;
+    wire_put_value(save->out, (uint8_t)extreme->kind, extreme->value, "");
 }
 
-static inline bool extreme_load(char *state, struct pane *pane, struct slice *in)
+static inline bool extreme_load(char *state, struct aggregate_load *load)
 {
-    (void)pane;
-    return load_bytes(state, sizeof(struct extreme_state), in) &&
-           ((struct extreme_state *)(void *)state)->kind <= VALUE_DOUBLE;
+    struct extreme_state *extreme = (struct extreme_state *)(void *)state;
+    uint8_t kind;
+    const char *text;
+    if (!wire_get_value(&load->in, &kind, &extreme->value, &text))
+        return false;
+    extreme->kind = kind;
+    return kind == VALUE_NULL || kind == VALUE_INT || kind == VALUE_DOUBLE;
 }

@@ -1,4 +1,5 @@
 /* first(x): the earliest value by event time. Most of what first and last share is here; see pick_state.h. */
+#include "window/pane_wire.h"
 #include "window/pick_state.h"
 
 static bool is_text(uint8_t kind)
@@ -109,27 +110,42 @@ void pick_finish(const struct aggregate_finish *finish)
     }
 }
 
-void pick_save(const char *state, const struct pane *pane, struct buffer *out)
+void pick_save(const char *state, const struct aggregate_save *save)
 {
-    struct pick_state copy = *(const struct pick_state *)(const void *)state;
-    copy.text_room = 0;
-    buffer_append(out, &copy, sizeof copy);
-    if (is_text((uint8_t)copy.kind))
-        buffer_append(out, text_of(&copy, pane), copy.value.s.size);
+    const struct pick_state *pick = (const struct pick_state *)(const void *)state;
+    uint8_t kind = (uint8_t)pick->kind;
+    wire_put_value(save->out, kind, pick->value, is_text(kind) ? text_of(pick, save->pane) : "");
+    if (kind == VALUE_NULL)
+        return;
+    const struct pane_partition_map *partitions = save->partitions;
+    uint32_t partition =
+        partitions->map ? partitions->map(partitions->context, pick->partition) : pick->partition;
+    char *at = wire_room(save->out, 3 * VARINT_ROOM);
+    at = wire_put_signed(at, (int64_t)((uint64_t)pick->time_us - (uint64_t)save->pane->start_us));
+    at = wire_put_varint(at, partition);
+    wire_end(save->out, wire_put_signed(at, pick->offset));
 }
 
-bool pick_load(char *state, struct pane *pane, struct slice *in)
+bool pick_load(char *state, struct aggregate_load *load)
 {
-    struct pick_state saved, *into = (struct pick_state *)(void *)state;
-    if (!load_bytes(&saved, sizeof saved, in) || saved.kind >= VALUE_KIND_COUNT)
+    struct pick_state saved = {0};
+    uint8_t kind;
+    const char *text = NULL;
+    int64_t distance_us;
+    uint32_t partition;
+    if (!wire_get_value(&load->in, &kind, &saved.value, &text))
         return false;
-    uint32_t text_size = is_text((uint8_t)saved.kind) ? saved.value.s.size : 0;
-    if (in->size < text_size)
+    if (kind == VALUE_NULL)
+        return true;
+    if (!wire_get_signed(&load->in, &distance_us) || !wire_get_varint32(&load->in, &partition) ||
+        !wire_get_signed(&load->in, &saved.offset) ||
+        !wire_map_partition(load->partitions, load->pane, &partition))
         return false;
-    take(into, pane, &saved, in->data);
-    in->data += text_size;
-    in->size -= text_size;
-    return true;
+    saved.time_us = (int64_t)((uint64_t)load->pane->start_us + (uint64_t)distance_us);
+    saved.partition = partition;
+    saved.kind = kind;
+    take((struct pick_state *)(void *)state, load->pane, &saved, text);
+    return ((const struct pick_state *)(const void *)state)->kind == kind;
 }
 
 static void first_add(struct aggregate_input *input)

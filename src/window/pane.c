@@ -57,6 +57,11 @@ struct pane_pool *pane_pool_create(const struct window_spec *spec)
     return pool;
 }
 
+const struct pane_layout *pane_pool_layout(const struct pane_pool *pool)
+{
+    return &pool->layout;
+}
+
 static void pool_unreference(struct pane_pool *pool)
 {
     if (atomic_fetch_sub_explicit(&pool->reference_count, 1, memory_order_acq_rel) != 1)

@@ -167,7 +167,7 @@ static bool is_overflow_key(const struct pane *pane, const struct pane_row *row)
 }
 
 /* Index of the group for keys beyond the limit. Its text always fits: PANE_TEXT_MAX_SIZE leaves 3 GiB of offsets. */
-static uint32_t overflow_row(struct pane *pane)
+static uint32_t overflow_row(struct pane *pane, struct key_lookup *lookup)
 {
     if (pane->overflow_row)
         return pane->overflow_row - 1;
@@ -176,6 +176,7 @@ static uint32_t overflow_row(struct pane *pane)
         uint32_t index = (uint32_t)pane->slots[place] - 1;
         if (pane->slots[place] >> 32 == hash && is_overflow_key(pane, pane_row_at(pane, index))) {
             pane->overflow_row = index + 1;
+            lookup->new_row_limit++; /* it was counted as a key so far */
             return index;
         }
     }
@@ -202,7 +203,7 @@ static uint32_t drop_last_row(struct pane *pane, struct key_lookup *lookup)
 {
     pane->row_count--;
     lookup->overflowed++;
-    return overflow_row(pane);
+    return overflow_row(pane, lookup);
 }
 
 static uint32_t insert_batch_key(struct pane *pane, struct key_lookup *lookup, uint32_t batch_row,
@@ -210,7 +211,7 @@ static uint32_t insert_batch_key(struct pane *pane, struct key_lookup *lookup, u
 {
     if (must_overflow(pane, lookup)) {
         lookup->overflowed++;
-        return overflow_row(pane);
+        return overflow_row(pane, lookup);
     }
     struct pane_row *row = append_empty_row(pane, hash);
     for (uint32_t k = 0; k < pane->layout->spec->shape->key_count; k++) {
@@ -371,7 +372,7 @@ static uint32_t find_or_copy(struct pane *pane, const struct pane *from, uint32_
     bool is_overflow = from->overflow_row == index + 1;
     if (is_overflow || must_overflow(pane, lookup)) {
         lookup->overflowed += is_overflow ? 0 : row->event_count;
-        return overflow_row(pane);
+        return overflow_row(pane, lookup);
     }
     struct pane_row *into = append_empty_row(pane, row->hash);
     if (!copy_keys(pane, into, from, row))
@@ -396,6 +397,61 @@ void pane_find_rows_of(struct pane *pane, const struct pane *from, const uint32_
             hashes[i] = find_or_copy(pane, from, indices[start + i], lookup);
     }
     indices_to_entries(pane, lookup->hashes, count, entries);
+}
+
+/* --- keys that were read ------------------------------------------------------------------------------------------------ */
+
+struct pane_row *pane_add_row(struct pane *pane)
+{
+    return append_empty_row(pane, 0);
+}
+
+bool pane_set_key_text(struct pane *pane, struct key_cell *cell, const char *text, uint32_t size)
+{
+    return cell_set_text(pane, cell, text, size);
+}
+
+uint8_t pane_key_canonical(uint8_t kind, union value *value)
+{
+    return canonical(kind, value);
+}
+
+/* The same as hash_rows makes of the key in a batch. */
+static uint32_t hash_row(const struct pane *pane, const struct pane_row *row)
+{
+    const struct window_spec *spec = pane->layout->spec;
+    uint64_t hash = spec->hash_seed;
+    for (uint32_t k = 0; k < spec->shape->key_count; k++) {
+        const struct key_cell *cell = &row->keys[k];
+        hash += cell->kind;
+        hash = is_text(cell->kind) ? hash_bytes(key_cell_text(pane, cell), cell->size, hash)
+                                   : hash_bytes(&cell->bits, sizeof cell->bits, hash);
+    }
+    return short_hash(hash);
+}
+
+/* False when the table has the key. */
+static bool enter_row(struct pane *pane, uint32_t index)
+{
+    struct pane_row *row = pane_row_at(pane, index);
+    uint32_t place = row->hash & pane->slot_mask;
+    for (uint64_t slot; (slot = pane->slots[place]) != 0; place = (place + 1) & pane->slot_mask) {
+        if (slot >> 32 == row->hash && rows_equal(pane, pane_row_at(pane, (uint32_t)slot - 1), pane, row))
+            return false;
+    }
+    pane->slots[place] = (uint64_t)row->hash << 32 | (index + 1);
+    return true;
+}
+
+bool pane_enter_rows(struct pane *pane)
+{
+    for (uint32_t i = 0; i < pane->row_count; i++) {
+        struct pane_row *row = pane_row_at(pane, i);
+        row->hash = hash_row(pane, row);
+        if (pane->kind != PANE_EARLY && !enter_row(pane, i))
+            return false;
+    }
+    return !pane->overflow_row || is_overflow_key(pane, pane_row_at(pane, pane->overflow_row - 1));
 }
 
 void pane_merge_rows(struct pane *into_pane, char *const *into, const struct pane *from_pane,

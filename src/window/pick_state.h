@@ -32,5 +32,6 @@ void pick_merge(const struct aggregate_merge *merge, int sign);
 /* Empty again, but the room for text stays the state's. */
 void pick_reset(char *state);
 void pick_finish(const struct aggregate_finish *finish);
-void pick_save(const char *state, const struct pane *pane, struct buffer *out);
-bool pick_load(char *state, struct pane *pane, struct slice *in);
+/* The value; after a value its time since the start of the pane, partition and offset. */
+void pick_save(const char *state, const struct aggregate_save *save);
+bool pick_load(char *state, struct aggregate_load *load);

@@ -73,14 +73,3 @@ static inline void finish_double(const struct aggregate_finish *finish, uint32_t
     finish->kinds[index] = isfinite(value) ? VALUE_DOUBLE : VALUE_NULL;
     finish->values[index].d = value;
 }
-
-/* States without references are saved as they are; the format is that of little-endian machines. */
-static inline bool load_bytes(void *state, size_t size, struct slice *in)
-{
-    if (in->size < size)
-        return false;
-    memcpy(state, in->data, size);
-    in->data += size;
-    in->size -= size;
-    return true;
-}

@@ -1,4 +1,5 @@
 /* sum(x). See sum_state.h. */
+#include "window/pane_wire.h"
 #include "window/sum_state.h"
 
 static inline void add_128(struct sum_state *state, uint64_t low, int64_t high)
@@ -12,8 +13,9 @@ static void to_double(struct sum_state *state)
 {
     int64_t high = state->high;
     uint64_t low = state->low;
-    double a = ldexp((double)high, 64), a_error = ldexp((double)(high - (int64_t)(double)high), 64);
-    /* (double)high may round up to 2^63, which does not fit back; sums of int64 values stay far below. */
+    /* (double)high may round up to 2^63, which does not fit back; sums of int64 values stay far below, damaged ones need not. */
+    double upper = (double)high;
+    double a = ldexp(upper, 64), a_error = upper < 0x1p63 ? ldexp((double)(high - (int64_t)upper), 64) : 0;
     double b = (double)low, b_error = b < 0x1p64 ? (double)(int64_t)(low - (uint64_t)b) : -(double)(0 - low);
     double sum = a + b, part = sum - a;
     state->compensation = (a - (sum - part)) + (b - part) + a_error + b_error;
@@ -186,17 +188,51 @@ static void sum_finish(const struct aggregate_finish *finish)
     }
 }
 
-void sum_save(const char *state, const struct pane *pane, struct buffer *out)
+void sum_save(const char *state, const struct aggregate_save *save)
 {
-    (void)pane;
-    buffer_append(out, state, sizeof(struct sum_state));
+    const struct sum_state *sum = (const struct sum_state *)(const void *)state;
+    bool is_wide = sum->mode == SUM_INT && sum->high != (int64_t)sum->low >> 63;
+    uint64_t mode = is_wide ? SUM_WIDE : sum->mode;
+    char *at = wire_room(save->out, VARINT_ROOM + 2 * sizeof(uint64_t));
+    if (!sum->count) {
+        at = wire_put_byte(at, 0);
+    } else if (mode == SUM_INT) {
+        at = wire_put_varint(at, (uint64_t)sum->count << 2 | mode);
+        at = wire_put_signed(at, (int64_t)sum->low);
+    } else {
+        /* Both halves of the union are 16 bytes: the doubles, or the integer, low first. */
+        at = wire_put_varint(at, (uint64_t)sum->count << 2 | mode);
+        at = wire_put_fixed64(at, sum->low);
+        at = wire_put_fixed64(at, (uint64_t)sum->high);
+    }
+    wire_end(save->out, at);
 }
 
-bool sum_load(char *state, struct pane *pane, struct slice *in)
+bool sum_load(char *state, struct aggregate_load *load)
 {
-    (void)pane;
-    return load_bytes(state, sizeof(struct sum_state), in) &&
-           ((struct sum_state *)(void *)state)->mode <= SUM_SCALED;
+    struct sum_state *sum = (struct sum_state *)(void *)state;
+    uint64_t header, count, high;
+    if (!wire_get_varint(&load->in, &header))
+        return false;
+    if (!header)
+        return true;
+    count = header >> 2;
+    if (!count)
+        return false;
+    sum->count = count & ((UINT64_C(1) << 62) - 1);
+    if ((header & 3) == SUM_INT) {
+        int64_t value;
+        if (!wire_get_signed(&load->in, &value))
+            return false;
+        sum->low = (uint64_t)value;
+        sum->high = value >> 63;
+        return true;
+    }
+    if (!wire_get_fixed64(&load->in, &sum->low) || !wire_get_fixed64(&load->in, &high))
+        return false;
+    sum->high = (int64_t)high;
+    sum->mode = (header & 3) == SUM_WIDE ? SUM_INT : header & 3;
+    return true;
 }
 
 const struct aggregate_kind sum_aggregate = {

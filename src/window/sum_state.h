@@ -9,7 +9,7 @@ enum sum_mode {
     SUM_DOUBLE = 1,
     SUM_SCALED = 2, /* as SUM_DOUBLE, times 2^-SUM_SCALE_BITS: a plain one would have overflowed on the way */
 };
-enum { SUM_SCALE_BITS = 64 };
+enum { SUM_SCALE_BITS = 64, SUM_WIDE = 3 /* saved only: an integer beyond 64 bits */ };
 
 struct sum_state {
     union {
@@ -27,7 +27,9 @@ struct sum_state {
 
 void sum_add(struct aggregate_input *input);
 void sum_merge(const struct aggregate_merge *merge);
-void sum_save(const char *state, const struct pane *pane, struct buffer *out);
-bool sum_load(char *state, struct pane *pane, struct slice *in);
+/* Varint count << 2 | mode; then, if there is a value, the integer as a signed varint, or, with SUM_WIDE for the mode, its 16
+ * bytes; or both doubles. */
+void sum_save(const char *state, const struct aggregate_save *save);
+bool sum_load(char *state, struct aggregate_load *load);
 /* The sum as a double, times 2^*exponent. */
 double sum_state_double(const struct sum_state *state, int *exponent);

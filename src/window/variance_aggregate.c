@@ -1,4 +1,5 @@
 /* variance(x): of a sample (n - 1). See variance_state.h. */
+#include "window/pane_wire.h"
 #include "window/variance_state.h"
 
 /* (*sum, *rest) += value, with the rounding error of the addition kept in rest. */
@@ -66,16 +67,29 @@ void variance_finish_by(const struct aggregate_finish *finish, uint64_t freedom,
     }
 }
 
-void variance_save(const char *state, const struct pane *pane, struct buffer *out)
+void variance_save(const char *state, const struct aggregate_save *save)
 {
-    (void)pane;
-    buffer_append(out, state, sizeof(struct variance_state));
+    const struct variance_state *variance = (const struct variance_state *)(const void *)state;
+    char *at = wire_room(save->out, VARINT_ROOM + 4 * sizeof(double));
+    at = wire_put_varint(at, variance->count);
+    if (variance->count) {
+        at = wire_put_double(at, variance->mean);
+        at = wire_put_double(at, variance->mean_rest);
+        at = wire_put_double(at, variance->squares);
+        at = wire_put_double(at, variance->squares_rest);
+    }
+    wire_end(save->out, at);
 }
 
-bool variance_load(char *state, struct pane *pane, struct slice *in)
+bool variance_load(char *state, struct aggregate_load *load)
 {
-    (void)pane;
-    return load_bytes(state, sizeof(struct variance_state), in);
+    struct variance_state *variance = (struct variance_state *)(void *)state;
+    if (!wire_get_varint(&load->in, &variance->count))
+        return false;
+    return !variance->count ||
+           (wire_get_double(&load->in, &variance->mean) && wire_get_double(&load->in, &variance->mean_rest) &&
+            wire_get_double(&load->in, &variance->squares) &&
+            wire_get_double(&load->in, &variance->squares_rest));
 }
 
 static void variance_finish(const struct aggregate_finish *finish)

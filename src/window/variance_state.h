@@ -12,8 +12,9 @@ struct variance_state {
 
 void variance_add(struct aggregate_input *input);
 void variance_merge(const struct aggregate_merge *merge);
-void variance_save(const char *state, const struct pane *pane, struct buffer *out);
-bool variance_load(char *state, struct pane *pane, struct slice *in);
+/* Varint count; then, if there is a value, the four doubles. */
+void variance_save(const char *state, const struct aggregate_save *save);
+bool variance_load(char *state, struct aggregate_load *load);
 
 /* Sum of squared differences by (count - freedom), or its root; null when that is not positive. */
 void variance_finish_by(const struct aggregate_finish *finish, uint64_t freedom, bool is_root);

@@ -115,6 +115,9 @@ void window_merger_advance(struct window_merger *merger, int64_t watermark_us, e
  * of the next call, INT64_MAX for none. */
 int64_t window_merger_tick(struct window_merger *merger, const struct clock *clock);
 
+/* Forgets all windows and the watermark, as when the pipeline is taken up anew from earlier positions; counters go on. */
+void window_merger_reset(struct window_merger *merger);
+
 /* After a restart: windows ending at or before this had been closed already; replayed panes for them are merged silently. */
 void window_merger_recover(struct window_merger *merger, int64_t closed_through_us);
 /* Replay is over: silence ends. */

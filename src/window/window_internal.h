@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 
+#include "window/pane_codec.h"
 #include "window/window.h"
 
 enum {
@@ -25,7 +26,7 @@ enum {
     KEY_INLINE_SIZE = 8,
 };
 
-/* Bit patterns decide equality: numbers are canonical (see key_canonical), short text is padded with zeros. */
+/* Bit patterns decide equality: numbers are canonical (see pane_key_canonical), short text is padded with zeros. */
 struct key_cell {
     uint8_t kind;
     uint8_t unused[3];
@@ -82,6 +83,18 @@ struct aggregate_finish {
     struct buffer *bytes; /* text of values goes here */
 };
 
+struct aggregate_save {
+    const struct pane *pane;
+    const struct pane_partition_map *partitions;
+    struct buffer *out;
+};
+
+struct aggregate_load {
+    struct pane *pane;
+    const struct pane_partition_map *partitions;
+    struct slice in; /* what is left to read */
+};
+
 /* State of all zeros is the empty state, so making a row makes its states. Kinds with the same `add` share one state when they
  * have the same input. */
 struct aggregate_kind {
@@ -94,9 +107,10 @@ struct aggregate_kind {
     /* Makes a state empty whose row lives on; NULL: by zeros. */
     void (*reset)(char *state);
     void (*finish)(const struct aggregate_finish *finish);
-    /* A state as bytes that do not depend on the machine's memory (snapshots). load: false when the bytes are none of ours. */
-    void (*save)(const char *state, const struct pane *pane, struct buffer *out);
-    bool (*load)(char *state, struct pane *pane, struct slice *in);
+    /* A state as bytes that do not depend on the machine (messages, snapshots), and back into an empty state of another pane; the
+     * empty state is one zero byte. load: false when the bytes are none that save writes; then the pane is of no more use. */
+    void (*save)(const char *state, const struct aggregate_save *save);
+    bool (*load)(char *state, struct aggregate_load *load);
 };
 
 extern const struct aggregate_kind count_aggregate, count_value_aggregate, sum_aggregate, mean_aggregate,
@@ -135,6 +149,8 @@ struct pane_pool;
 struct pane_pool *pane_pool_create(const struct window_spec *spec);
 /* The owner goes; panes may live on. */
 void pane_pool_release(struct pane_pool *pool);
+/* Where rows of panes made from this pool have their parts. */
+const struct pane_layout *pane_pool_layout(const struct pane_pool *pool);
 
 /* The first event of a partition in a pane: where reading must begin to build the pane again. */
 struct pane_origin {
@@ -185,6 +201,11 @@ bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *o
 void pane_note_origin(struct pane *pane, const struct pane_origin *origin);
 void pane_note_mark(struct pane *pane, int64_t watermark_us);
 
+/* window_merger_decode with the pool that the pane is made from. */
+NODISCARD
+enum status pane_decode(struct pane_pool *pool, const struct pane_codec *codec, struct slice message,
+                        struct pane **pane, struct error *error);
+
 /* Rows for keys; see pane_keys.c. */
 struct key_lookup {
     const struct batch *batch;
@@ -203,6 +224,17 @@ void pane_find_rows_of(struct pane *pane, const struct pane *from, const uint32_
 struct pane_row *pane_find(const struct pane *pane, const struct pane *from, const struct pane_row *row);
 /* A row at the end, outside the table, with the key of `row`. */
 struct pane_row *pane_append_row(struct pane *pane, const struct pane *from, const struct pane_row *row);
+
+/* For a pane that is read row by row: an empty row at the end; its keys are then set, text by pane_set_key_text (false: the pane is
+ * full of text); at last all rows are hashed and entered into the table. False when a key came twice, or when the row that
+ * pane->overflow_row names has another key than that. */
+struct pane_row *pane_add_row(struct pane *pane);
+NODISCARD
+bool pane_set_key_text(struct pane *pane, struct key_cell *cell, const char *text, uint32_t size);
+NODISCARD
+bool pane_enter_rows(struct pane *pane);
+/* Integral doubles are integers and what is not finite is null: the kind that a key of this kind has, its value changed with it. */
+uint8_t pane_key_canonical(uint8_t kind, union value *value);
 
 /* Adds the states and counts of from's rows to `into` rows. */
 void pane_merge_rows(struct pane *into_pane, char *const *into, const struct pane *from_pane,

@@ -306,6 +306,12 @@ void window_merger_add(struct window_merger *merger, struct pane *pane, int64_t 
     merge_pane(merger, window, is_late ? &window->late : &window->on_time, is_noted ? changes : NULL, pane);
 }
 
+enum status window_merger_decode(struct window_merger *merger, const struct pane_codec *codec,
+                                 struct slice message, struct pane **pane, struct error *error)
+{
+    return pane_decode(merger->pool, codec, message, pane, error);
+}
+
 /* --- closing ------------------------------------------------------------------------------------------------------------ */
 
 static void write_updates(struct window_merger *merger, struct merged_window *window)
@@ -466,6 +472,21 @@ int64_t window_merger_tick(struct window_merger *merger, const struct clock *clo
     }
     emission_flush(&merger->emission);
     return next_us;
+}
+
+void window_merger_reset(struct window_merger *merger)
+{
+    for (uint32_t i = 0; i < merger->window_count; i++)
+        merged_window_destroy(merger->windows[i]);
+    merger->window_count = 0;
+    merger->marks->mark_count = 0;
+    merger->watermark_us = merger->finite_us = TIME_NONE;
+    merger->cause = CLOSED_BY_WATERMARK;
+    merger->next_change_us = TIME_MAX;
+    merger->has_updates = merger->is_silent = false;
+    merger->open_key_count = 0;
+    merger->moved_us = merger->next_early_us = 0;
+    merger->stats.closed_through_us = TIME_NONE;
 }
 
 /* --- recovery and statistics -------------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import stat
 import subprocess
 import threading
@@ -255,6 +256,25 @@ def test_doctor_finds_a_data_dir_it_cannot_write(tmp_path):
     path = weir.write_config(tmp_path, {**CONFIG, "data_dir": str(blocker / "data")})
     answer = weir.run("doctor", path)
     assert answer.returncode == 1 and str(blocker) in answer.stdout
+
+
+def test_doctor_tells_why_kafka_cannot_be_reached(tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        broker = f"127.0.0.1:{closed.getsockname()[1]}"
+        path = weir.write_config(
+            tmp_path,
+            {
+                **CONFIG,
+                "sources": {"s": {"kafka": {"brokers": [broker], "topics": ["t"]}, "time": "ts"}},
+                "sinks": {"k": {"kafka": {"brokers": [broker], "topic": "o"}}},
+            },
+        )
+        answer = weir.run("doctor", path)
+    assert answer.returncode == 1
+    told = [line for line in answer.stdout.splitlines() if line.startswith("FAIL")]
+    assert [line.split()[1:3] for line in told] == [["source", "s:"], ["sink", "k:"]]
+    assert all(broker in line and "start the broker, or correct `brokers`" in line for line in told)
 
 
 def test_doctor_as_json(config):

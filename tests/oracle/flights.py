@@ -96,15 +96,15 @@ def arrival_order(rows, disorder, seed):
     return [row for _, _, row in sorted((row[0] + delay(), i, row) for i, row in enumerate(rows))]
 
 
-def write(directory, rows, months, partitions=1, disorder=None, seed=1):
-    """Writes NDJSON files, one per partition (split by carrier); each event names its partition
-    and place (`part`, `seq`), which the oracle uses as arrival order. Returns the paths."""
+def write(directory, rows, months, partitions=1, disorder=None, seed=1, split="carrier"):
+    """Writes NDJSON files, one per partition (split by a field of the event); each event names its
+    partition and place (`part`, `seq`), which the oracle uses as arrival order. Returns the paths."""
     wanted = set(months)
     chosen = arrival_order([row for row in rows if row[1] in wanted], disorder, seed)
     paths = [pathlib.Path(directory) / f"flights{i}.ndjson" for i in range(partitions)]
     lines = [[] for _ in paths]
-    for _, _, carrier, event in chosen:
-        part = zlib.crc32(carrier.encode()) % partitions
+    for _, _, _, event in chosen:
+        part = zlib.crc32(str(event[split]).encode()) % partitions
         placed = {**event, "part": part, "seq": len(lines[part])}
         lines[part].append(json.dumps(placed, separators=(",", ":")))
     for path, content in zip(paths, lines, strict=True):

@@ -22,6 +22,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("WEIR_BIN", ROOT / "build" / "release" / "weir"))
 COMMAND_TIMEOUT_S = 120
 READY_TIMEOUT_S = 20
+# The kernel ends a server when the thread that started it is gone, so that nothing is left of a killed test run.
+DIES_WITH_THE_TESTS = ["setpriv", "--pdeathsig", "KILL"]
 # A sanitizer build is several times slower; the deadlines of the product stay as they are.
 PATIENCE = float(os.environ.get("WEIR_TEST_PATIENCE", "1"))
 
@@ -195,7 +197,7 @@ class Server:
         self.starts += 1
         with open(self.stderr_path, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARY), "run", str(self.config_path)],
+                [*DIES_WITH_THE_TESTS, str(BINARY), "run", str(self.config_path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -60,7 +60,7 @@ static void store_letters(uint32_t count)
     check(store_begin(fixture.store, &error), &error);
     check(store_put_dead_letters(fixture.store, block, sources, pipelines, NOW_US, &error), &error);
     check(store_commit(fixture.store, &error), &error);
-    dead_letter_block_destroy(block);
+    dead_letter_block_release(block);
 }
 
 static void log_event(uint32_t source, uint32_t partition, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -154,7 +154,7 @@ static void dead_letters_own_their_bytes(void **state)
         assert_int_equal(block->letters[i].raw.data[0], 'a' + i % 26);
         assert_true(slice_equal_text(block->letters[i].detail, "detail"));
     }
-    dead_letter_block_destroy(block);
+    dead_letter_block_release(block);
 }
 
 int main(void)

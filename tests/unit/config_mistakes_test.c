@@ -11,13 +11,16 @@
 #include "config/config.h"
 
 /* Line 1 of most cases: a source, so that the mistake is the only one. */
-#define SOURCE         "sources: {s: {http: {}}}\n"
+#define SOURCE          "sources: {s: {http: {}}}\n"
 /* Lines 1 to 4: a pipeline that a further line, indented by 4, may continue. */
-#define PIPELINE       SOURCE "pipelines:\n  p:\n    {from: s, window: {tumbling: 10s}, aggregates: {n: count()}"
-#define PIPELINE_LINES SOURCE "pipelines:\n  p:\n    from: s\n    aggregates: {n: count()}\n"
+#define PIPELINE        SOURCE "pipelines:\n  p:\n    {from: s, window: {tumbling: 10s}, aggregates: {n: count()}"
+#define PIPELINE_LINES  SOURCE "pipelines:\n  p:\n    from: s\n    aggregates: {n: count()}\n"
 
-#define TEN(text)      text text text text text text text text text text
-#define LONG           TEN(TEN(TEN("xx")))
+/* A Kafka source in line 1, `text` in column 22. */
+#define SOURCE_OF(text) "sources: {s: {kafka: {" text "}}}\n"
+
+#define TEN(text)       text text text text text text text text text text
+#define LONG            TEN(TEN(TEN("xx")))
 
 struct mistake {
     const char *text;
@@ -125,8 +128,108 @@ static const struct mistake mistakes[] = {
     {"sources: {s: {generator: {bad_share: 5}}}\n", 1, 38, "not a share from 0 to 1"},
     {"sources: {s: {generator: {bad_share: nan}}}\n", 1, 38, "not a share"},
     {"sources: {s: {generator: {start: yesterday}}}\n", 1, 34, "`yesterday` is not now, a date"},
-    {"sources: {s: {kafka: {brokers: b, topics: t, profile: fast}}}\n", 1, 55,
+    {"sources: {s: {kafka: {brokers: b:1, topics: t, profile: fast}}}\n", 1, 57,
      "high_throughput, low_latency"},
+    /* Kafka. */
+    {SOURCE_OF("topics: [t], brokers: kafka"), 1, 45, "`kafka` is not host:port, such as 127.0.0.1:9092"},
+    {SOURCE_OF("topics: [t], brokers: 'a:1,b:1'"), 1, 46, "write a list"},
+    {SOURCE_OF("topics: [t], brokers: [a:1, ssl://b:1]"), 1, 51, "is a URL; write host:port"},
+    {SOURCE_OF("topics: [t], brokers: a:99999"), 1, 45, "is not host:port"},
+    {SOURCE_OF("topics: [t], bootstrap_servers: [a:1], brokers: a:1"), 1, 36, "known here: topics, group"},
+    {SOURCE_OF("brokers: b:1, topic: [t]"), 1, 37,
+     "unknown key `sources.s.kafka.topic`; did you mean `topics`?"},
+    {SOURCE_OF("brokers: b:1, topics: []"), 1, 45, "the list is empty"},
+    {SOURCE_OF("brokers: b:1, topics: 'a,b'"), 1, 46, "write a list: [a, b]"},
+    {SOURCE_OF("brokers: b:1, topics: a*"), 1, 45, "a pattern begins with ^"},
+    {SOURCE_OF("brokers: b:1, topics: '^a('"), 1, 46, "is no regular expression"},
+    {SOURCE_OF("brokers: b:1, topics: t, partials_topic: t"), 1, 64, "the source reads `t` itself"},
+    {SOURCE_OF("brokers: b:1, topics: t, dead_letter_topic: t"), 1, 67, "the source reads `t` itself"},
+    {SOURCE_OF("brokers: b:1, topics: t, dead_letter_topic: '^t'"), 1, 68, "give the name of one topic"},
+    {SOURCE_OF("brokers: b:1, topics: t, dead_letter_topic:"), 1, 66, "has no value"},
+    {SOURCE_OF("brokers: b:1, topics: t, start: beginning"), 1, 55, "not one of earliest, latest"},
+    {SOURCE_OF("brokers: b:1, topics: t, session_timeout: 100ms"), 1, 65, "allowed are 1s to 1h"},
+    {SOURCE_OF("brokers: b:1, topics: t, buffer_size: 64"), 1, 61, "no unit"},
+    {SOURCE_OF("brokers: b:1, topics: t, group_protocol: new"), 1, 64, "not one of classic, consumer"},
+    {SOURCE_OF("brokers: b:1, topics: t, group_protocol: consumer, group_instance_id: x"), 1, 74,
+     "goes with `group_protocol: classic` only"},
+    {SOURCE_OF("brokers: b:1, topics: t, group_protocol: consumer, session_timeout: 9s"), 1, 74,
+     "the broker decides it (group.consumer.session.timeout.ms"},
+    {SOURCE_OF("brokers: b:1, topics: t, tls: yes"), 1, 53, "`yes` is neither true nor false"},
+    {SOURCE_OF("brokers: b:1, topics: t, tls: [ca]"), 1, 53, "expected true, false or a mapping"},
+    {SOURCE_OF("brokers: b:1, topics: t, tls: {cafile: x}"), 1, 54, "known here: ca, certificate, key"},
+    {SOURCE_OF("brokers: b:1, topics: t, tls: {certificate: x}"), 1, 48, "`key` is missing"},
+    {SOURCE_OF("brokers: b:1, topics: t, tls: {key: x}"), 1, 48, "`certificate` is missing"},
+    {SOURCE_OF("brokers: b:1, topics: t, tls: {key_password: hunter2}"), 1, 48, "`key` is missing"},
+    {SOURCE_OF("brokers: b:1, topics: t, sasl: {username: u, password: hunter2}"), 1, 48,
+     "`mechanism` is missing"},
+    {SOURCE_OF("brokers: b:1, topics: t, sasl: {mechanism: scram-256, username: u, password: hunter2}"), 1,
+     66, "plain, scram-sha-256, scram-sha-512, oauthbearer"},
+    {SOURCE_OF("brokers: b:1, topics: t, sasl: {mechanism: PLAIN, password: hunter2}"), 1, 48,
+     "sasl: `username` is missing (plain needs it)"},
+    {SOURCE_OF("brokers: b:1, topics: t, sasl: {mechanism: scram-sha-256, username: u}"), 1, 48,
+     "`password` is missing (scram-sha-256 needs it, or `password_file`)"},
+    {SOURCE_OF("brokers: b:1, topics: t, sasl: {mechanism: plain, username: u, password: hunter2, scope: s}"),
+     1, 105, "is not used by `plain`"},
+    {SOURCE_OF(
+         "brokers: b:1, topics: t, sasl: {mechanism: oauthbearer, client_id: u, client_secret: hunter2}"),
+     1, 48, "`token_url` is missing"},
+    {SOURCE_OF("brokers: b:1, topics: t, sasl: {mechanism: oauthbearer, token_url: auth, client_id: u, "
+               "client_secret: hunter2}"),
+     1, 90, "`auth` is not a URL"},
+    {SOURCE_OF(
+         "brokers: b:1, topics: t, sasl: {mechanism: plain, username: u, password: hunter2, password_file: x}"),
+     1, 120, "`password` is given as well"},
+    {SOURCE_OF("brokers: b:1, topics: t, sasl: {mechanism: plain, username: u, password_file: no/such}"), 1,
+     101, "`no/such` cannot be read: No such file or directory"},
+    {SOURCE_OF("brokers: b:1, topics: t, sasl: {mechanism: plain, username: u, password_file: /dev/null}"), 1,
+     101, "`/dev/null` cannot be read"},
+    {SOURCE_OF("brokers: b:1, topics: t, properties: [a]"), 1, 60, "expected a mapping"},
+    {SOURCE_OF("brokers: b:1, topics: t, properties: {socket.timeout.ms: }"), 1, 79, "expected one value"},
+    {SOURCE_OF("brokers: b:1, topics: t, properties: {socket.timout.ms: 1}"), 1, 61,
+     "did you mean `socket.timeout.ms`?"},
+    {SOURCE_OF("brokers: b:1, topics: t, properties: {socket.timeout.ms: soon}"), 1, 80,
+     "librdkafka refuses it"},
+    {SOURCE_OF("brokers: b:1, topics: t, properties: {bootstrap.servers: a:1}"), 1, 61,
+     "give `brokers` instead"},
+    {SOURCE_OF("brokers: b:1, topics: t, properties: {metadata.broker.list: a:1}"), 1, 61,
+     "give `brokers` instead"},
+    {SOURCE_OF("brokers: b:1, topics: t, properties: {group.id: g}"), 1, 61, "give `group` instead"},
+    {SOURCE_OF("brokers: b:1, topics: t, properties: {enable.auto.commit: true}"), 1, 61,
+     "only after its effects are durable"},
+    {SOURCE_OF("brokers: b:1, topics: t, properties: {auto.offset.reset: latest}"), 1, 61, "`start: latest`"},
+    {SOURCE_OF(
+         "brokers: b:1, topics: t, properties: {partition.assignment.strategy: 'range,cooperative-sticky'}"),
+     1, 93, "mixes a cooperative and an eager strategy"},
+    {SOURCE_OF("brokers: b:1, topics: t, group_protocol: consumer, properties: {session.timeout.ms: 9}"), 1,
+     87, "the broker decides it"},
+    {"sources:\n  a: {kafka: {brokers: b:1, topics: [t, u]}}\n  c: {kafka: {brokers: b:1, topics: [u]}}\n", 3,
+     3, "sources `a` and `c` both read topic `u` in group `weir`"},
+    {SOURCE "sinks: {k: {kafka: {brokers: b:1}}}\n", 2, 13, "`topic` is missing"},
+    {SOURCE "sinks: {k: {kafka: {brokers: b:1, topic: [t]}}}\n", 2, 42, "expected text"},
+    {SOURCE "sinks: {k: {kafka: {brokers: b:1, topic: ^t}}}\n", 2, 42, "give the name of one topic"},
+    {SOURCE "sinks: {k: {kafka: {brokers: b:1, topic: t, compression: lz5}}}\n", 2, 58,
+     "did you mean `lz4`?"},
+    {SOURCE "sinks: {k: {kafka: {brokers: b:1, topic: t, transactional_id: x}}}\n", 2, 45,
+     "is of use with `transactional: true` only"},
+    {SOURCE "sinks: {k: {kafka: {brokers: b:1, topic: t, properties: {acks: 1}}}}\n", 2, 64,
+     "is lost with the leader"},
+    {SOURCE "sinks: {k: {kafka: {brokers: b:1, topic: t, properties: {enable.idempotence: false}}}}\n", 2, 78,
+     "without idempotence"},
+    {SOURCE "sinks: {k: {kafka: {brokers: b:1, topic: t, properties: {transactional.id: x}}}}\n", 2, 58,
+     "give `transactional: true`"},
+    {SOURCE "sinks:\n  k: {kafka: {brokers: b:1, topic: t, transactional: true}}\n"
+            "  l: {kafka: {brokers: c:1, topic: t, transactional: true}}\n",
+     4, 54, "`k` and `l` have different brokers"},
+    {PIPELINE ", to: k}\nsinks: {k: {kafka: {brokers: b:1, topic: t, transactional: true}}}\n", 5, 60,
+     "pipeline `p` writes to it, but source `s` is not kafka"},
+    {"sources: {s: {kafka: {brokers: a:1, topics: t}}}\n"
+     "pipelines: {p: {from: s, window: {tumbling: 1s}, aggregates: {n: count()}, to: k}}\n"
+     "sinks: {k: {kafka: {brokers: b:1, topic: t, transactional: true}}}\n",
+     3, 60, "source `s` has other brokers"},
+    {"sources: {s: {kafka: {brokers: b:1, topics: t}}, u: {kafka: {brokers: b:1, topics: t, group: v}}}\n"
+     "pipelines: {p: {from: [s, u], window: {tumbling: 1s}, aggregates: {n: count()}, to: k}}\n"
+     "sinks: {k: {kafka: {brokers: b:1, topic: t, transactional: true}}}\n",
+     3, 60, "sources `s` and `u` are in different groups"},
     {"sources:\n  my source: {http: {}}\n", 2, 3, "names are 1 to 64 letters"},
     {SOURCE "pipelines:\n  p: {from: t, window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 13,
      "there is `s`"},

@@ -131,6 +131,9 @@ static void every_source_option_is_read(void **state)
     assert_int_equal(kafka->kafka.topic_count, 1);
     assert_string_equal(kafka->kafka.group, "weir");
     assert_int_equal(kafka->kafka.profile, KAFKA_LOW_LATENCY);
+    assert_int_equal(kafka->kafka.group_protocol, KAFKA_CLASSIC);
+    assert_int_equal(kafka->kafka.start, KAFKA_START_EARLIEST);
+    assert_int_equal(kafka->kafka.buffer_size, 64 << 20);
     assert_int_equal(kafka->max_out_of_orderness_us, 0);
     assert_int_equal(generator->kind, SOURCE_GENERATOR);
     assert_int_equal(generator->generator.seed, 9);

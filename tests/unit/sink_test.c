@@ -38,7 +38,7 @@ static struct sink *open_sink(enum sink_kind kind, const char *path)
     struct config_sink config = {.name = "trail", .kind = kind, .path = path};
     struct sink *sink = NULL;
     struct error error = {{0}};
-    if (sink_open(&config, &sink, &error) != STATUS_OK)
+    if (sink_open(&config, NULL, &sink, &error) != STATUS_OK)
         fail_msg("%s", error.text);
     return sink;
 }
@@ -132,7 +132,7 @@ static void file_that_cannot_be_opened_is_an_error_that_names_it(void **state)
         .name = "trail", .kind = SINK_FILE, .path = temporary_path(&folder, "no/such/out")};
     struct sink *sink;
     struct error error = {{0}};
-    assert_int_not_equal(sink_open(&config, &sink, &error), STATUS_OK);
+    assert_int_not_equal(sink_open(&config, NULL, &sink, &error), STATUS_OK);
     assert_non_null(strstr(error.text, "no/such/out"));
     assert_non_null(strstr(error.text, "trail"));
 }

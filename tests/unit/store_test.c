@@ -358,7 +358,7 @@ static void put_letters(struct fixture *fixture, int64_t first_offset, uint32_t 
     assert_int_equal(store_put_dead_letters(fixture->store, block, sources, pipelines, 5, &fixture->error),
                      STATUS_OK);
     assert_int_equal(store_commit(fixture->store, &fixture->error), STATUS_OK);
-    dead_letter_block_destroy(block);
+    dead_letter_block_release(block);
 }
 
 /* Offsets of all letters that pass, by pages. */

@@ -62,6 +62,8 @@ struct fixture {
     size_t record_count;
     struct clock clock;
     bool is_replay;
+    /* Brings panes to the merger in another way than window_merger_add. */
+    void (*carry)(struct fixture *fixture, struct pane *pane);
 };
 
 static void fixture_keep(void *context, struct result_block *block)
@@ -224,13 +226,21 @@ static inline int64_t fixture_watermark(const struct fixture *fixture, uint32_t 
     return smallest_us;
 }
 
+static inline void fixture_merge(struct fixture *fixture, struct pane *pane)
+{
+    if (fixture->carry)
+        fixture->carry(fixture, pane);
+    else
+        window_merger_add(fixture->merger, pane, 0);
+}
+
 /* Moves panes of every operator; then the watermark of all partitions. */
 static inline void fixture_turn(struct fixture *fixture, bool flush_open)
 {
     for (uint32_t i = 0; i < fixture->operator_count; i++) {
         int64_t now_us = fixture_watermark(fixture, i);
         for (struct pane *pane; (pane = window_operator_take(fixture->operators[i], now_us, flush_open));)
-            window_merger_add(fixture->merger, pane, 0);
+            fixture_merge(fixture, pane);
     }
     window_merger_advance(fixture->merger, fixture_watermark(fixture, UINT32_MAX), CLOSED_BY_WATERMARK,
                           &fixture->clock);
@@ -241,7 +251,7 @@ static inline void fixture_end(struct fixture *fixture)
     fixture_turn(fixture, false);
     for (uint32_t i = 0; i < fixture->operator_count; i++) {
         for (struct pane *pane; (pane = window_operator_take(fixture->operators[i], TIME_MAX, false));)
-            window_merger_add(fixture->merger, pane, 0);
+            fixture_merge(fixture, pane);
     }
     window_merger_advance(fixture->merger, TIME_MAX, CLOSED_BY_END_OF_INPUT, &fixture->clock);
 }

@@ -1,0 +1,400 @@
+/* The thread of a membership. See membership.h. */
+#include "pipeline/membership.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "pipeline/membership_internal.h"
+
+enum {
+    POLL_STEP_US = 50 * 1000,
+    COMMIT_INTERVAL_US = 500 * 1000,
+    COMMIT_TIMEOUT_US = 10 * 1000 * 1000,
+    LEAVE_TIMEOUT_US = 2 * 1000 * 1000,   /* for the last commit, when the process ends */
+    DURABLE_TIMEOUT_US = 5 * 1000 * 1000, /* for what was sent to become durable before partitions are given up */
+    RETRY_US = 500 * 1000,
+    WATCH_INTERVAL_US = 1000 * 1000,
+};
+
+static int64_t now_us(const struct membership *membership)
+{
+    return clock_monotonic_us(membership->engine->clock);
+}
+
+static void pause_us(int64_t time_us)
+{
+    nanosleep(&(struct timespec){.tv_nsec = time_us * 1000}, NULL);
+}
+
+static bool should_stop(const struct membership *membership)
+{
+    return atomic_load_explicit(&membership->engine->should_stop, memory_order_acquire);
+}
+
+void membership_report(struct membership *membership, enum health_state state, const char *reason)
+{
+    bool is_same = state == membership->reported_state &&
+                   (state == HEALTH_OK || strcmp(reason, membership->reported_reason.text) == 0);
+    if (is_same)
+        return;
+    membership->reported_state = state;
+    error_set(&membership->reported_reason, "%s", reason ? reason : "");
+    health_report(membership->engine->health, membership->health_name, state,
+                  state == HEALTH_OK ? NULL : "%s", reason);
+}
+
+/* --- committing ---------------------------------------------------------------------------------------------------- */
+
+/* A broker has taken this member's commit, so nobody else owned its partitions a moment ago. */
+static void note_proof(struct membership *membership)
+{
+    atomic_store_explicit(&membership->proven_us, now_us(membership), memory_order_release);
+}
+
+void membership_note_commit(struct membership *membership)
+{
+    note_proof(membership);
+}
+
+static enum status commit_mark(struct membership *membership, const struct progress_mark *mark,
+                               int64_t timeout_us, struct error *error)
+{
+    struct kafka_position *positions = memory_allocate_array(mark->position_count + 1, sizeof *positions);
+    struct buffer texts = {0};
+    size_t *starts = memory_allocate_array(mark->position_count + 1, sizeof *starts);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < mark->position_count; i++) {
+        const struct partition_position *position = &mark->positions[i];
+        if (!position->topic || !membership_has_source(membership, position->source_index))
+            continue;
+        starts[count] = texts.size;
+        kafka_progress_write(&texts, membership->engine, membership, mark, position);
+        positions[count++] = (struct kafka_position){
+            .id = {position->source_index, position->topic, position->topic_partition},
+            .offset = position->base,
+        };
+    }
+    for (uint32_t i = 0; i < count; i++)
+        positions[i].metadata = texts.data + starts[i];
+    crash_point("kafka_before_commit");
+    enum status status =
+        kafka_consumer_commit(membership->consumer, positions, count, timeout_us, error);
+    if (status == STATUS_OK)
+        crash_point("kafka_after_commit");
+    buffer_deinit(&texts);
+    free(starts);
+    free(positions);
+    return status;
+}
+
+/* Commits what the store has recorded of this run, or again what was committed, as a proof. */
+static enum status commit_durable(struct membership *membership, bool is_proof, int64_t timeout_us,
+                                  struct error *error)
+{
+    struct progress_mark *mark = engine_durable(membership->engine);
+    enum status status = STATUS_OK;
+    bool is_ours = mark && mark->run == membership->run && membership->run > 0;
+    bool is_new = is_ours && mark->epoch > membership->committed_epoch;
+    bool is_theirs = membership->engine->has_transactional_sink; /* it commits offsets with its results */
+    if (is_ours && ((is_new && !is_theirs) || is_proof)) {
+        status = commit_mark(membership, mark, timeout_us, error);
+        if (status == STATUS_OK) {
+            membership->committed_epoch = mark->epoch;
+            note_proof(membership);
+        }
+    } else if (is_proof && membership->is_running && membership->started) {
+        status = commit_mark(membership, membership->started, timeout_us, error);
+        if (status == STATUS_OK)
+            note_proof(membership);
+    }
+    progress_mark_destroy(mark);
+    return status;
+}
+
+static void answer_proof(struct membership *membership)
+{
+    if (!atomic_load_explicit(&membership->wants_proof, memory_order_acquire))
+        return;
+    struct error error = {{0}};
+    enum status status = commit_durable(membership, true, COMMIT_TIMEOUT_US, &error);
+    if (status == STATUS_CLOSED)
+        membership_lose(membership, error.text);
+    if (status == STATUS_OK || status == STATUS_CLOSED)
+        atomic_store_explicit(&membership->wants_proof, false, memory_order_release);
+}
+
+bool membership_is_current(struct membership *membership, uint64_t run)
+{
+    struct engine *engine = membership->engine;
+    for (;;) {
+        if (run <= atomic_load_explicit(&engine->dropped_run, memory_order_acquire))
+            return false;
+        int64_t proven_us = atomic_load_explicit(&membership->proven_us, memory_order_acquire);
+        if (now_us(membership) - proven_us < membership->lease_us)
+            return true;
+        if (engine_has_abandoned(engine) || should_stop(membership))
+            return false;
+        atomic_store_explicit(&membership->wants_proof, true, memory_order_release);
+        pause_us(WAIT_STEP_US);
+    }
+}
+
+static void commit_now_and_then(struct membership *membership)
+{
+    if (!membership->is_running || now_us(membership) < membership->next_commit_us)
+        return;
+    membership->next_commit_us = now_us(membership) + COMMIT_INTERVAL_US;
+    struct error error = {{0}};
+    enum status status = commit_durable(membership, false, COMMIT_TIMEOUT_US, &error);
+    if (status == STATUS_CLOSED)
+        membership_lose(membership, error.text);
+    else if (status != STATUS_OK)
+        membership_report(membership, HEALTH_DEGRADED, error.text);
+}
+
+/* --- the end of a run ---------------------------------------------------------------------------------------------- */
+
+/* Waits until the store has recorded all that the merger has sent. */
+static void wait_until_durable(struct membership *membership)
+{
+    struct engine *engine = membership->engine;
+    int64_t deadline_us = now_us(membership) + DURABLE_TIMEOUT_US;
+    while (now_us(membership) < deadline_us && !engine_has_abandoned(engine)) {
+        struct progress_mark *mark = engine_durable(engine);
+        bool is_done = mark && mark->epoch >= engine->merger.epoch;
+        progress_mark_destroy(mark);
+        if (is_done || membership->run <= atomic_load_explicit(&engine->dropped_run, memory_order_acquire))
+            return;
+        answer_proof(membership);
+        pause_us(WAIT_STEP_US / 10);
+    }
+}
+
+/* With everything at rest: the partitions are no longer read, and their windows are empty. */
+static void take_down(struct membership *membership)
+{
+    struct engine *engine = membership->engine;
+    for (uint32_t i = 0; i < engine->partition_count; i++) {
+        struct engine_partition *partition = &engine->partitions[i];
+        if (!partition->is_kafka || !membership_has_source(membership, partition->state.source_index))
+            continue;
+        if (partition->reader)
+            partition->reader->operations->close(partition->reader);
+        partition->reader = NULL;
+        partition->kafka = (struct kafka_partition){0};
+    }
+    for (uint32_t i = 0; i < engine->shard_count; i++)
+        kafka_feed_clear(membership->feeds[i]);
+    for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
+        if (engine->pipeline_memberships[i] == membership)
+            engine_reset_pipeline(engine, i);
+    }
+}
+
+static void drop_run(struct membership *membership)
+{
+    atomic_store_explicit(&membership->engine->dropped_run, membership->run, memory_order_release);
+    for (uint32_t i = 0; i < membership->engine->outlet_count; i++)
+        waker_wake(&membership->engine->outlets[i].waker);
+}
+
+void membership_lose(struct membership *membership, const char *reason)
+{
+    if (!membership->is_running)
+        return;
+    log_write(LOG_WARN, "kafka", "group %s: %s; nothing more of this assignment is written", membership->group,
+              reason);
+    drop_run(membership);
+    atomic_store_explicit(&membership->should_go_back, true, memory_order_release);
+}
+
+/* `is_lost`: others may have the partitions already, so nothing of it is written any more. */
+void membership_end_run(struct membership *membership, bool is_lost)
+{
+    struct engine *engine = membership->engine;
+    if (!membership->is_running)
+        return;
+    membership->is_running = false;
+    atomic_store_explicit(&membership->should_go_back, false, memory_order_release);
+    /* What a member has sent to the leader is the leader's to record. */
+    bool is_sender = membership->round && !membership->engine->merger.share.is_leader;
+    if (is_sender)
+        is_lost = true;
+    if (is_lost)
+        drop_run(membership);
+    kafka_consumer_pause(membership->consumer);
+    if (!engine_rest_begin(engine))
+        return; /* the engine stops: everything is sent and made durable on that way */
+    if (!is_lost)
+        wait_until_durable(membership);
+    struct error error = {{0}};
+    if (!is_lost && commit_durable(membership, false, COMMIT_TIMEOUT_US, &error) != STATUS_OK)
+        log_write(LOG_WARN, "kafka", "group %s: the last offsets are not committed: %s", membership->group,
+                  error.text);
+    drop_run(membership);
+    take_down(membership);
+    membership->round = 0;
+    engine->merger.share.membership = NULL;
+    engine->merger.share.member_count = 0;
+    engine_rest_end(engine);
+}
+
+static void on_revoked(void *context, bool is_lost)
+{
+    struct membership *membership = context;
+    membership->changed_us = now_us(membership);
+    if (is_lost)
+        log_write(LOG_WARN, "kafka", "group %s: the partitions are lost to other members", membership->group);
+    membership_end_run(membership, is_lost);
+}
+
+static void on_assigned(void *context)
+{
+    struct membership *membership = context;
+    membership->has_assignment = true;
+    membership->should_start = true;
+    membership->next_try_us = 0;
+    membership_end_run(membership, false);
+    cluster_note_change(membership);
+}
+
+void membership_go_back(struct membership *membership, const char *reason)
+{
+    log_write(LOG_WARN, "kafka", "group %s: %s; going back to the committed offsets", membership->group, reason);
+    drop_run(membership);
+    atomic_store_explicit(&membership->should_go_back, true, memory_order_release);
+}
+
+enum status membership_commit_started(struct membership *membership, struct error *error)
+{
+    enum status status = commit_mark(membership, membership->started, COMMIT_TIMEOUT_US, error);
+    if (status == STATUS_OK)
+        note_proof(membership);
+    return status == STATUS_OK ? STATUS_OK : STATUS_AGAIN;
+}
+
+enum status membership_open(struct membership *membership, struct error *error)
+{
+    struct engine *engine = membership->engine;
+    const struct kafka_consumer_options options = {
+        .config = engine->config,
+        .source_indices = membership->source_indices,
+        .source_count = membership->source_count,
+        .clock = engine->clock,
+        .context = membership,
+        .revoked = on_revoked,
+        .assigned = on_assigned,
+    };
+    enum status status = kafka_consumer_create(&options, &membership->consumer, error);
+    if (status != STATUS_OK)
+        return status;
+    membership->feeds = memory_allocate_array(engine->shard_count, sizeof(struct kafka_feed *));
+    for (uint32_t i = 0; i < engine->shard_count; i++)
+        membership->feeds[i] = kafka_feed_create(membership->consumer, &engine->shards[i].waker);
+    return STATUS_OK;
+}
+
+/* Decides whether this process has all partitions, and then takes them up; else the members have to agree. */
+static enum status begin_run(struct membership *membership, struct error *error)
+{
+    const struct kafka_partition *known;
+    uint32_t known_count, assigned_count;
+    enum status status = kafka_consumer_partitions(membership->consumer, &known, &known_count, error);
+    if (status != STATUS_OK)
+        return status;
+    const struct kafka_partition *assignment =
+        kafka_consumer_assignment(membership->consumer, &assigned_count);
+    membership->is_clustered = assigned_count < known_count;
+    if (!membership->is_clustered)
+        return run_begin_alone(membership, assignment, assigned_count, error);
+    return assigned_count ? cluster_enter(membership, error) : STATUS_OK;
+}
+
+/* --- the loop ------------------------------------------------------------------------------------------------------ */
+
+static void go_back_if_told(struct membership *membership)
+{
+    if (!atomic_load_explicit(&membership->should_go_back, memory_order_acquire))
+        return;
+    membership_end_run(membership, true);
+    membership->should_start = true;
+    membership->next_try_us = now_us(membership) + RETRY_US;
+}
+
+static void start_if_due(struct membership *membership)
+{
+    if (!membership->should_start || now_us(membership) < membership->next_try_us)
+        return;
+    struct error error = {{0}};
+    enum status status = begin_run(membership, &error);
+    if (status == STATUS_OK) {
+        membership->should_start = false;
+        uint32_t assigned_count;
+        kafka_consumer_assignment(membership->consumer, &assigned_count);
+        if (membership->is_clustered && assigned_count) {
+            membership_report(membership, HEALTH_DEGRADED, "waiting until the processes of the group agree on where to begin");
+            return;
+        }
+        note_proof(membership);
+        atomic_store_explicit(&membership->is_joined, true, memory_order_release);
+        membership_report(membership, HEALTH_OK, NULL);
+        return;
+    }
+    membership_end_run(membership, true);
+    membership->next_try_us = now_us(membership) + RETRY_US;
+    membership_report(membership, status == STATUS_INVALID ? HEALTH_DOWN : HEALTH_DEGRADED, error.text);
+    if (status == STATUS_INVALID && !atomic_load_explicit(&membership->is_joined, memory_order_relaxed))
+        engine_fail(membership->engine, &error);
+}
+
+/* A topic that is not there yet keeps the library silent: nothing is assigned, and no error is told. */
+static void watch(struct membership *membership)
+{
+    if (now_us(membership) < membership->next_watch_us)
+        return;
+    membership->next_watch_us = now_us(membership) + WATCH_INTERVAL_US;
+    struct error error = {{0}};
+    if (kafka_client_trouble(kafka_consumer_client(membership->consumer), &error)) {
+        membership_report(membership, HEALTH_DEGRADED, error.text);
+        return;
+    }
+    if (membership->is_running) {
+        membership_report(membership, HEALTH_OK, NULL);
+        return;
+    }
+    const struct kafka_partition *partitions;
+    uint32_t count;
+    if (!membership->should_start &&
+        kafka_consumer_partitions(membership->consumer, &partitions, &count, &error) != STATUS_OK)
+        membership_report(membership, HEALTH_DEGRADED, error.text);
+}
+
+void *membership_main(void *argument)
+{
+    struct membership *membership = argument;
+    while (!atomic_load_explicit(&membership->should_leave, memory_order_acquire)) {
+        kafka_consumer_poll(membership->consumer, POLL_STEP_US);
+        answer_proof(membership);
+        if (should_stop(membership))
+            continue; /* what is sent becomes durable; then this thread is told to leave */
+        go_back_if_told(membership);
+        start_if_due(membership);
+        if (membership->is_clustered && !membership->should_start)
+            cluster_turn(membership);
+        commit_now_and_then(membership);
+        watch(membership);
+    }
+    struct error error = {{0}};
+    if (commit_durable(membership, false, LEAVE_TIMEOUT_US, &error) != STATUS_OK)
+        log_write(LOG_WARN, "kafka", "group %s: the last offsets are not committed: %s", membership->group,
+                  error.text);
+    membership->is_running = false;
+    kafka_consumer_leave(membership->consumer);
+    return NULL;
+}

@@ -1,0 +1,225 @@
+/* See partials_message.h. */
+#include "pipeline/partials_message.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "pipeline/membership_internal.h"
+
+#define MAGIC 0x31505257u /* "WRP1" */
+
+enum { FLAG_LIVE = 1, FLAG_ENDED = 2 };
+
+struct wire_update {
+    uint32_t flags, clock_count, position_count, unused;
+    int64_t age_us; /* of the newest event; -1 = none */
+};
+
+struct wire_clock {
+    uint32_t pipeline_index, has_partitions;
+    int64_t active_us, all_us, ahead_us, ahead_age_us;
+};
+
+struct wire_position {
+    uint32_t source_index, partition;
+    int64_t position, position_max_time_us, base, base_watermark_us;
+};
+
+_Static_assert(sizeof(struct partials_head) == 48 && sizeof(struct wire_update) == 24, "as drawn");
+_Static_assert(sizeof(struct wire_clock) == 40 && sizeof(struct wire_position) == 40, "as drawn");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the structs are the wire's bytes");
+
+/* --- the head ------------------------------------------------------------------------------------------------------ */
+
+void partials_write_head(struct buffer *out, enum partials_kind kind, int64_t round, const char *instance,
+                         uint64_t sequence, uint32_t pipeline_index)
+{
+    struct partials_head head = {
+        .magic = MAGIC, .kind = kind, .round = round, .sequence = sequence, .pipeline_index = pipeline_index};
+    memcpy(head.instance, instance, sizeof head.instance);
+    buffer_append(out, &head, sizeof head);
+}
+
+bool partials_read_head(struct slice message, struct partials_head *head, struct slice *body)
+{
+    if (message.size < sizeof *head)
+        return false;
+    memcpy(head, message.data, sizeof *head);
+    *body = (struct slice){message.data + sizeof *head, message.size - sizeof *head};
+    return head->magic == MAGIC;
+}
+
+/* --- updates ------------------------------------------------------------------------------------------------------- */
+
+static bool is_shared(const struct engine *engine, const struct membership *membership, uint32_t pipeline_index)
+{
+    return engine->pipeline_memberships[pipeline_index] == membership;
+}
+
+void partials_write_update(struct buffer *out, const struct engine *engine, const struct membership *membership,
+                           const struct shard_update *update, int64_t now_us)
+{
+    struct wire_update head = {
+        .flags = (update->is_live ? FLAG_LIVE : 0u) | (update->is_ended ? FLAG_ENDED : 0u),
+        .age_us = update->arrival_us ? now_us - update->arrival_us : -1,
+    };
+    size_t head_at = out->size;
+    buffer_append(out, &head, sizeof head);
+    for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
+        const struct pipeline_clock *clock = &update->clocks[i];
+        if (!is_shared(engine, membership, i))
+            continue;
+        struct wire_clock wire = {i, clock->has_partitions, clock->active_us, clock->all_us, clock->ahead_us,
+                                  clock->ahead_us == TIME_NONE ? 0 : now_us - clock->ahead_seen_us};
+        buffer_append(out, &wire, sizeof wire);
+        head.clock_count++;
+    }
+    for (uint32_t i = 0; i < update->position_count; i++) {
+        const struct partition_position *position = &update->positions[i];
+        if (!membership_has_source(membership, position->source_index))
+            continue;
+        struct wire_position wire = {position->source_index,         position->partition, position->position,
+                                     position->position_max_time_us, position->base,      position->base_watermark_us};
+        buffer_append(out, &wire, sizeof wire);
+        head.position_count++;
+    }
+    memcpy(out->data + head_at, &head, sizeof head);
+}
+
+static bool read_clocks(const struct engine *engine, const struct membership *membership, const char *at,
+                        uint32_t count, int64_t now_us, struct pipeline_clock *clocks)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct wire_clock wire;
+        memcpy(&wire, at + i * sizeof wire, sizeof wire);
+        if (wire.pipeline_index >= engine->plan->pipeline_count ||
+            !is_shared(engine, membership, wire.pipeline_index))
+            return false;
+        clocks[wire.pipeline_index] = (struct pipeline_clock){wire.active_us, wire.all_us, wire.ahead_us,
+                                                              now_us - wire.ahead_age_us, wire.has_partitions != 0};
+    }
+    return true;
+}
+
+static bool read_positions(const struct engine *engine, const struct membership *membership, const char *at,
+                           uint32_t count, struct shard_update *update)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct wire_position wire;
+        memcpy(&wire, at + i * sizeof wire, sizeof wire);
+        if (!membership_has_source(membership, wire.source_index))
+            return false;
+        const struct engine_partition *slot = engine_find_partition(engine, wire.source_index, wire.partition);
+        if (!slot || !slot->kafka.topic)
+            return false;
+        update->positions[update->position_count++] = (struct partition_position){
+            .source_index = wire.source_index,
+            .partition = wire.partition,
+            .topic = slot->kafka.topic,
+            .topic_partition = slot->kafka.partition,
+            .position = wire.position,
+            .position_max_time_us = wire.position_max_time_us,
+            .base = wire.base,
+            .base_watermark_us = wire.base_watermark_us,
+        };
+    }
+    return true;
+}
+
+struct shard_update *partials_read_update(const struct engine *engine, const struct membership *membership,
+                                          struct slice body, int64_t now_us)
+{
+    struct wire_update head;
+    if (body.size < sizeof head)
+        return NULL;
+    memcpy(&head, body.data, sizeof head);
+    uint64_t size = sizeof head + (uint64_t)head.clock_count * sizeof(struct wire_clock) +
+                    (uint64_t)head.position_count * sizeof(struct wire_position);
+    if (size != body.size)
+        return NULL;
+    struct shard_update *update = memory_allocate(sizeof *update);
+    update->is_live = (head.flags & FLAG_LIVE) != 0;
+    update->is_ended = (head.flags & FLAG_ENDED) != 0;
+    update->is_last = true; /* nobody waits for another process when this one stops */
+    update->arrival_us = head.age_us < 0 ? 0 : now_us - head.age_us;
+    update->clocks = memory_allocate_array(engine->plan->pipeline_count + 1, sizeof *update->clocks);
+    update->positions = memory_allocate_array(head.position_count + 1, sizeof *update->positions);
+    const char *clocks = body.data + sizeof head;
+    const char *positions = clocks + head.clock_count * sizeof(struct wire_clock);
+    if (read_clocks(engine, membership, clocks, head.clock_count, now_us, update->clocks) &&
+        read_positions(engine, membership, positions, head.position_count, update))
+        return update;
+    shard_update_destroy(update);
+    return NULL;
+}
+
+/* --- text ---------------------------------------------------------------------------------------------------------- */
+
+bool partials_next_line(struct slice *text, struct slice *line)
+{
+    if (!text->size)
+        return false;
+    const char *end = memchr(text->data, '\n', text->size);
+    size_t size = end ? (size_t)(end - text->data) : text->size;
+    *line = (struct slice){text->data, size};
+    size_t used = end ? size + 1 : size;
+    *text = (struct slice){text->data + used, text->size - used};
+    return true;
+}
+
+bool partials_next_word(struct slice *line, struct slice *word)
+{
+    while (line->size && *line->data == ' ')
+        *line = (struct slice){line->data + 1, line->size - 1};
+    size_t size = 0;
+    while (size < line->size && line->data[size] != ' ')
+        size++;
+    *word = (struct slice){line->data, size};
+    *line = (struct slice){line->data + size, line->size - size};
+    return size > 0;
+}
+
+bool partials_word_is(struct slice word, const char *text)
+{
+    return slice_equal_text(word, text);
+}
+
+bool partials_next_number(struct slice *line, int64_t *number)
+{
+    struct slice word;
+    char text[24];
+    if (!partials_next_word(line, &word) || word.size >= sizeof text)
+        return false;
+    memcpy(text, word.data, word.size);
+    text[word.size] = '\0';
+    if (strcmp(text, "-") == 0) {
+        *number = TIME_NONE;
+        return true;
+    }
+    char *end;
+    *number = strtoll(text, &end, 10);
+    return *end == '\0';
+}
+
+uint64_t partials_config_hash(const struct engine *engine, const struct membership *membership)
+{
+    struct buffer text = {0};
+    for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
+        if (!is_shared(engine, membership, i))
+            continue;
+        const struct plan_pipeline *pipeline = &engine->plan->pipelines[i];
+        buffer_format(&text, "%u %s %llx %llu\n", i, pipeline->shape.pipeline,
+                      (unsigned long long)pipeline->definition_hash,
+                      (unsigned long long)pipeline->window.emit_count);
+    }
+    for (uint32_t i = 0; i < membership->source_count; i++) {
+        const struct config_source *source = &engine->config->sources[membership->source_indices[i]];
+        buffer_format(&text, "%u %s %lld %s\n", membership->source_indices[i], source->name,
+                      (long long)source->max_out_of_orderness_us, source->time.text ? source->time.text : "");
+    }
+    uint64_t hash = hash_bytes(text.data, text.size, 0);
+    buffer_deinit(&text);
+    return hash;
+}
