@@ -47,7 +47,7 @@ void shard_take_partitions(struct shard *shard)
         struct engine_partition *partition = &engine->partitions[i];
         if (partition->is_kafka && !partition->reader)
             continue;
-        if (engine_shard_of(engine, i) == shard->index)
+        if (partition->shard_index == shard->index)
             shard->partitions[shard->partition_count++] = partition;
     }
     shard->first_in_turn = 0;
@@ -99,7 +99,8 @@ static void publish(struct shard *shard)
         int64_t end = reader->operations->end_offset(reader);
         stats->source_index = partition->state.source_index;
         stats->topic = partition->kafka.topic;
-        stats->partition = partition->is_kafka ? (uint32_t)partition->kafka.partition : partition->state.partition;
+        stats->partition =
+            partition->is_kafka ? (uint32_t)partition->kafka.partition : partition->state.partition;
         stats->offset = partition->state.next_offset;
         stats->watermark_us = watermark_us(&partition->state.watermark);
         stats->idle = partition->state.is_idle;
