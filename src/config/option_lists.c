@@ -146,6 +146,7 @@ void parse_aggregates(struct loader *loader, const struct option *option, const 
         return;
     }
     pipeline->aggregates = arena_allocate(loader->arena, node->child_count * sizeof *pipeline->aggregates);
+    pipeline->aggregate_count = 0; /* a key that is given twice is told, and read twice */
     for (const struct node *child = node->first; child; child = child->next) {
         if (child->kind != NODE_SCALAR || node_is_null(child) || child->text[0] == '\0')
             value_problem(loader, child, "expected a call such as count() or sum(properties.amount)");

@@ -25,7 +25,6 @@ enum {
     PARTIALS_PANES = 1,
     PARTIALS_PARTITION_COUNT = 2,
     PARTIALS_MEMBERS_MAX = 64,        /* processes of one group that share windows */
-    PARTIALS_TEXT_MAX_SIZE = 1 << 20, /* of a control message */
     PARTIALS_WINDOW_MESSAGES = 512,   /* that a member has sent and the leader has not acknowledged; then it waits */
 };
 
