@@ -348,6 +348,9 @@ static enum status begin_run(struct membership *membership, struct error *error)
     enum status status = kafka_consumer_partitions(membership->consumer, &known, &known_count, error);
     if (status != STATUS_OK)
         return status;
+    status = retention_check(membership, known, known_count, error);
+    if (status != STATUS_OK)
+        return status;
     const struct kafka_partition *assignment =
         kafka_consumer_assignment(membership->consumer, &assigned_count);
     membership->is_clustered = assigned_count < known_count;

@@ -24,6 +24,7 @@ struct membership {
     char owners[PARTIALS_MEMBERS_MAX][17]; /* processes of the round */
     uint32_t owner_count;
     struct cluster *cluster; /* cluster.c */
+    struct retention_check *retention; /* retention_check.c */
     bool has_assignment, should_start, is_running;
     uint64_t run;             /* of the engine's count, when it was taken up */
     uint64_t committed_epoch; /* of the mark that was committed last */
@@ -66,6 +67,12 @@ enum status run_write_start(struct membership *membership, const struct kafka_pa
 NODISCARD
 enum status run_begin_round(struct membership *membership, struct slice text, int64_t round,
                             struct error *error);
+
+/* retention_check.c: STATUS_INVALID when a topic of these partitions does not keep its events for as long as a window may need them. */
+NODISCARD
+enum status retention_check(struct membership *membership, const struct kafka_partition *known,
+                            uint32_t count, struct error *error);
+void retention_check_destroy(struct membership *membership);
 
 /* cluster.c: several processes of one group. */
 /* Begins to speak with the others. */

@@ -182,6 +182,7 @@ void memberships_destroy(struct engine *engine)
         for (uint32_t s = 0; membership->feeds && s < engine->shard_count; s++)
             kafka_feed_destroy(membership->feeds[s]);
         cluster_destroy(membership);
+        retention_check_destroy(membership);
         kafka_consumer_destroy(membership->consumer);
         progress_mark_destroy(membership->started);
         progress_mark_destroy(membership->transacted);
