@@ -267,8 +267,7 @@ static void log_run(const struct run_plan *plan)
               !plan->round ? "" : plan->is_leader ? ", windows are merged here" : ", windows are merged elsewhere", replayed);
 }
 
-/* With everything at rest. The list of shards' partitions is made when the rest ends. New partitions take turns among the shards; those that
- * have a reader stay where they are. */
+/* With everything at rest. The shards get their lists of partitions when the rest ends. */
 static void take_up(struct run_plan *plan)
 {
     struct membership *membership = plan->membership;
