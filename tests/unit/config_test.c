@@ -192,28 +192,6 @@ static void every_pipeline_and_sink_option_is_read(void **state)
     config_destroy(config);
 }
 
-static void a_pipeline_without_a_window_has_fields_and_sinks(void **state)
-{
-    (void)state;
-    struct config *config =
-        load("sources: {s: {http: {}}}\nsinks: {o: {blackhole: {}}}\npipelines:\n"
-             "  p: {from: s, where: a > 1, key: k, select: {user: u.id, twice: 2 * a}, to: [o]}\n"
-             "  q: {from: s, to: o}\n"
-             "  r: {from: s, window: {tumbling: 1s}, aggregates: {n: count()}}\n");
-    const struct config_pipeline *p = &config->pipelines[0], *q = &config->pipelines[1];
-    assert_true(!p->has_window && !q->has_window && config->pipelines[2].has_window);
-    assert_int_equal(p->select_count, 2);
-    assert_string_equal(p->selects[0].name, "user");
-    assert_string_equal(p->selects[0].value.text, "u.id");
-    assert_string_equal(p->selects[1].name, "twice");
-    assert_int_equal(p->selects[1].value.place.line, 4);
-    assert_int_equal(p->aggregate_count, 0);
-    assert_true(!p->to_store && !p->to_live && p->sink_count == 1);
-    assert_int_equal(q->select_count, 0);
-    assert_true(!q->to_store && !q->to_live && q->sink_count == 1);
-    config_destroy(config);
-}
-
 static void absent_options_have_the_documented_defaults(void **state)
 {
     (void)state;
@@ -599,7 +577,6 @@ int main(void)
         cmocka_unit_test(every_server_and_engine_option_is_read),
         cmocka_unit_test(every_source_option_is_read),
         cmocka_unit_test(every_pipeline_and_sink_option_is_read),
-        cmocka_unit_test(a_pipeline_without_a_window_has_fields_and_sinks),
         cmocka_unit_test(absent_options_have_the_documented_defaults),
         cmocka_unit_test(good_config_has_no_warning_and_doubtful_ones_have),
         cmocka_unit_test(variables_in_values_are_replaced),
