@@ -5,8 +5,8 @@
 
 #include "app/arguments.h"
 #include "app/commands.h"
-#include "app/json_find.h"
 #include "app/tap_client.h"
+#include "base/json_find.h"
 
 enum { TAP_MESSAGE_SIZE_MAX = 32 * 1024 * 1024, TAP_DEPTH_MAX = 80 };
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/json_find.h"
+#include "base/json_find.h"
 #include "base/memory.h"
 
 enum { HTTP_CLIENT_DEPTH_MAX = 16, HTTP_CLIENT_PROBLEM_SIZE_MAX = 64 * 1024 };

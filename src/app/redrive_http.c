@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include "app/http_client.h"
-#include "app/json_find.h"
 #include "app/redrive.h"
 #include "base/clock.h"
+#include "base/json_find.h"
 #include "base/memory.h"
 #include "pipeline/ingest.h"
 #include "pipeline/ingest_split.h"

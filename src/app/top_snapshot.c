@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/json_find.h"
+#include "base/json_find.h"
 
 enum { TOP_DEPTH_MAX = 16 };
 

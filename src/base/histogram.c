@@ -49,6 +49,8 @@ static int64_t bucket_limit(size_t bucket)
 
 void histogram_add(struct histogram *histogram, int64_t value_us, uint64_t count)
 {
+    if (count == 0)
+        return;
     if (value_us < 0)
         value_us = 0;
     size_t bucket = bucket_of(value_us);

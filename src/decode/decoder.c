@@ -57,8 +57,11 @@ struct decoder_counters decoder_counters(const struct decoder *decoder)
     return decoder->counters;
 }
 
-static bool is_blank(struct slice text)
+/* Between the lines of a file there may be empty ones; a record of a topic was sent by somebody, so an empty one is bad. */
+static bool is_blank_line(const struct batch *batch, struct slice text)
 {
+    if (batch->topic)
+        return false;
     size_t at = 0;
     while (at < text.size && json_is_space(text.data[at]))
         at++;
@@ -191,7 +194,7 @@ static void decode_record(struct decoder *decoder, uint32_t record_index)
     struct batch *batch = writer->batch;
     const struct record *record = &batch->records[record_index];
     struct slice text = batch_record_text(batch, record_index);
-    if (!record->cut_size && (!text.size || json_is_space(*text.data)) && is_blank(text))
+    if (!record->cut_size && (!text.size || json_is_space(*text.data)) && is_blank_line(batch, text))
         return;
     size_t unescaped_size = writer->unescaped.size;
     struct bad_record bad = {.record_index = record_index};

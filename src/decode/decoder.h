@@ -28,7 +28,7 @@ struct decoder *decoder_create(const struct decoder_options *options);
 void decoder_destroy(struct decoder *decoder);
 
 /* Decodes every record of the batch: rows, columns, event_times_us, offsets, bad. May add to the side area. A record that
- * is only white space is neither row nor bad (an empty line). Never fails: trouble is a bad record, and its reason is
+ * is only white space is neither row nor bad (an empty line), unless it comes from a topic. Never fails: trouble is a bad record, and its reason is
  * the first that holds of too_big, not_json, not_object, too_deep, duplicate_key, no_time, absurd_time, future_time. */
 void decoder_run(struct decoder *decoder, struct batch *batch);
 

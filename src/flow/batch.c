@@ -207,6 +207,38 @@ void batch_prepare_columns(struct batch *batch, uint32_t columns)
     batch->side_size = 0;
 }
 
+static void arrange(void *values, size_t size, const uint32_t *order, uint32_t count, char *scratch)
+{
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(scratch + i * size, (const char *)values + order[i] * size, size);
+    memcpy(values, scratch, count * size);
+}
+
+void batch_arrange_rows(struct batch *batch, const uint32_t *order)
+{
+    uint32_t count = batch->row_count;
+    char *scratch = arena_allocate(&batch->arena, (count + 1) * sizeof(union value));
+    arrange(batch->row_records, sizeof *batch->row_records, order, count, scratch);
+    arrange(batch->event_times_us, sizeof *batch->event_times_us, order, count, scratch);
+    arrange(batch->offsets, sizeof *batch->offsets, order, count, scratch);
+    for (uint32_t c = 0; c < batch->column_count; c++) {
+        arrange(batch->columns[c].kinds, sizeof *batch->columns[c].kinds, order, count, scratch);
+        arrange(batch->columns[c].values, sizeof *batch->columns[c].values, order, count, scratch);
+    }
+}
+
+void batch_show_rows(struct batch *batch, int64_t first, uint32_t count)
+{
+    batch->row_records += first;
+    batch->event_times_us += first;
+    batch->offsets += first;
+    for (uint32_t c = 0; c < batch->column_count; c++) {
+        batch->columns[c].kinds += first;
+        batch->columns[c].values += first;
+    }
+    batch->row_count = count;
+}
+
 uint32_t batch_reserve_side(struct batch *batch, size_t size)
 {
     assert(batch->side_start != 0);

@@ -119,6 +119,12 @@ void batch_append(struct batch *batch, struct slice text, int64_t offset, int64_
 
 /* Decoder: room for `rows` rows of `columns` columns; sets side_start. */
 void batch_prepare_columns(struct batch *batch, uint32_t columns);
+/* Decoded batch: row i becomes what row `order[i]` was, for all `row_count` rows; `order` is a permutation. */
+void batch_arrange_rows(struct batch *batch, const uint32_t *order);
+/* Decoded batch: shows `count` rows from `first` on, reckoned from the present first row, as if they were all its rows. A
+ * negative `first` goes back; before batch_reset() and batch_destroy() the sum of all must be 0. `kind_mask` may then name
+ * kinds that no shown row has, which is allowed: it only chooses loops. */
+void batch_show_rows(struct batch *batch, int64_t first, uint32_t count);
 /* Decoder: room for `size` bytes in the side area; returns their offset for a text_reference. May move batch->bytes. */
 uint32_t batch_reserve_side(struct batch *batch, size_t size);
 

@@ -46,6 +46,8 @@ struct sink_operations {
     /* Transactional kinds, else NULL: sinks with the same answer write into one transaction. They share a thread, and commit() or
      * abort() of one of them is that of all. */
     const void *(*transaction)(const struct sink *sink);
+    /* Or NULL. Called now and then while there is nothing to write: for what the kind's connection has to say. */
+    void (*idle)(struct sink *sink);
     void (*close)(struct sink *sink);
 };
 

@@ -27,6 +27,9 @@ struct source_reader_operations {
     int64_t (*end_offset)(struct source_reader *reader);
     /* Everything below `offset` will never be asked for again (a log may trim it). May be NULL. */
     void (*release)(struct source_reader *reader, int64_t offset);
+    /* Nobody will ask this reader until its next read, which may never come: what it has read ahead must not stand in the way of
+     * others. May be NULL. Thread: the shard's. */
+    void (*hold)(struct source_reader *reader);
     void (*close)(struct source_reader *reader);
 };
 

@@ -54,6 +54,36 @@ int64_t stats_source_lag(const struct source_stats *source)
     return lag;
 }
 
+int64_t stats_partition_lag_us(const struct partition_stats *partition, int64_t now_us)
+{
+    if (partition->lag == 0)
+        return 0;
+    if (partition->lag < 0 || partition->newest_record_us == TIME_NONE)
+        return -1;
+    int64_t age_us = now_us - partition->newest_record_us;
+    return age_us > 0 ? age_us : 0;
+}
+
+int64_t stats_source_lag_us(const struct source_stats *source, int64_t now_us)
+{
+    int64_t largest_us = 0;
+    for (uint32_t i = 0; i < source->partition_count; i++) {
+        int64_t lag_us = stats_partition_lag_us(&source->partitions[i], now_us);
+        if (lag_us < 0)
+            return -1;
+        if (lag_us > largest_us)
+            largest_us = lag_us;
+    }
+    return largest_us;
+}
+
+const char *kafka_role_name(enum kafka_role role)
+{
+    static const char *const names[] = {"consumer", "sink", "dead_letters"};
+    assert((unsigned)role < sizeof names / sizeof *names);
+    return names[role];
+}
+
 static void write_name(struct buffer *out, const char *name)
 {
     if (out->data[out->size - 1] != '{')
@@ -151,6 +181,83 @@ static const struct source_stats *find_source(const struct stats_snapshot *snaps
     return NULL;
 }
 
+/* Negative: unknown. */
+static void write_seconds(struct buffer *out, const char *name, int64_t time_us)
+{
+    write_name(out, name);
+    if (time_us < 0)
+        buffer_append_text(out, "null");
+    else
+        buffer_json_double(out, (double)time_us / MICROSECONDS_PER_SECOND);
+}
+
+static void write_round_trip(struct buffer *out, const struct kafka_figures *figures)
+{
+    int64_t round_trip_us = kafka_figures_round_trip_us(figures);
+    write_microseconds(out, "round_trip_us", round_trip_us >= 0, (double)round_trip_us);
+}
+
+/* A source's share of the group's client, and what is the group's as a whole. */
+static void write_member(struct buffer *out, const struct source_stats *source,
+                         const struct source_stats *before, int64_t elapsed_us)
+{
+    const struct kafka_client_stats *client = source->client;
+    buffer_append_char(out, '{');
+    write_name(out, "group");
+    buffer_json_string(out, slice_of(client->name));
+    write_name(out, "joined");
+    buffer_json_bool(out, client->member.is_member);
+    write_count(out, "partitions", source->partition_count);
+    write_count(out, "rebalances", client->member.rebalance_count);
+    write_count(out, "fetched_messages", source->fetched_messages);
+    write_count(out, "fetched_bytes", source->fetched_bytes);
+    write_rate(out, "fetch_rate", source->fetched_messages, before ? before->fetched_messages : 0,
+               before ? elapsed_us : 0);
+    write_round_trip(out, client->figures);
+    buffer_append_char(out, '}');
+}
+
+static const struct kafka_client_stats *find_client(const struct stats_snapshot *snapshot,
+                                                    const struct kafka_client_stats *client)
+{
+    for (uint32_t i = 0; snapshot && i < snapshot->kafka_client_count; i++) {
+        const struct kafka_client_stats *other = &snapshot->kafka_clients[i];
+        if (other->role == client->role && strcmp(other->name, client->name) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+static void write_producer(struct buffer *out, const struct kafka_client_stats *client,
+                           const struct kafka_client_stats *before, int64_t elapsed_us)
+{
+    buffer_append_text(out, "{\"role\":");
+    buffer_json_string(out, slice_of(kafka_role_name(client->role)));
+    write_name(out, "name");
+    buffer_json_string(out, slice_of(client->name));
+    write_count(out, "produced_messages", client->produced_messages);
+    write_count(out, "produced_bytes", client->produced_bytes);
+    write_rate(out, "produce_rate", client->produced_messages, before ? before->produced_messages : 0,
+               before ? elapsed_us : 0);
+    write_round_trip(out, client->figures);
+    buffer_append_char(out, '}');
+}
+
+static void write_producers(struct buffer *out, const struct stats_snapshot *now,
+                            const struct stats_snapshot *before, int64_t elapsed_us)
+{
+    buffer_append_text(out, ",\"kafka_producers\":[");
+    for (uint32_t i = 0, written = 0; i < now->kafka_client_count; i++) {
+        const struct kafka_client_stats *client = &now->kafka_clients[i];
+        if (client->role == KAFKA_ROLE_CONSUMER)
+            continue;
+        if (written++)
+            buffer_append_char(out, ',');
+        write_producer(out, client, find_client(before, client), elapsed_us);
+    }
+    buffer_append_char(out, ']');
+}
+
 static void write_source(struct buffer *out, const struct source_stats *source,
                          const struct source_stats *before, int64_t now_us, int64_t elapsed_us)
 {
@@ -165,9 +272,14 @@ static void write_source(struct buffer *out, const struct source_stats *source,
         buffer_json_int(out, lag);
     else
         buffer_append_text(out, "null");
+    write_seconds(out, "lag_seconds", stats_source_lag_us(source, now_us));
     write_watermark(out, stats_source_watermark_us(source), now_us);
     write_name(out, "ended");
     buffer_json_bool(out, source->ended);
+    if (source->client) {
+        write_name(out, "kafka");
+        write_member(out, source, before, elapsed_us);
+    }
     buffer_append_char(out, '}');
 }
 
@@ -225,6 +337,7 @@ void stats_write_json(struct buffer *out, const struct stats_snapshot *now,
     for (uint32_t i = 0; i < now->pipeline_count; i++)
         write_pipeline(out, &now->pipelines[i], now->wall_us);
     buffer_append_char(out, '}');
+    write_producers(out, now, before, elapsed_us);
     write_count(out, "memory_bytes", now->memory_size);
     write_count(out, "clients", now->clients);
     buffer_append_char(out, '}');

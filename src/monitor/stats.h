@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "flow/batch.h"
+#include "net/kafka_statistics.h"
 
 enum latency_stage {
     LATENCY_ACCEPT, /* request body complete → durable in the event log (http) */
@@ -27,7 +28,8 @@ struct partition_stats {
     int64_t watermark_us; /* TIME_NONE before the first event */
     bool idle, ended;
     int64_t lag; /* records behind the end of the log; -1 unknown */
-    int64_t newest_record_us; /* own time of the newest record that was read; TIME_NONE. For lag in seconds */
+    int64_t
+        newest_record_us; /* own time of the newest record that was read; TIME_NONE: none, or it has none */
 };
 
 struct source_pipeline_stats {
@@ -35,8 +37,22 @@ struct source_pipeline_stats {
     uint64_t used, filtered, too_late;
 };
 
+/* A kafka client of the process: its membership in a group, or the producer of a sink or of a source's dead letters. */
+enum kafka_role { KAFKA_ROLE_CONSUMER, KAFKA_ROLE_SINK, KAFKA_ROLE_DEAD_LETTERS };
+const char *kafka_role_name(enum kafka_role role); /* "consumer", "sink", "dead_letters" */
+
+struct kafka_client_stats {
+    enum kafka_role role;
+    const char *name; /* of the group, of the sink (the first of a transaction's), of the source */
+    const struct kafka_figures *figures;        /* connections */
+    struct kafka_member_figures member;         /* consumers */
+    uint64_t produced_messages, produced_bytes; /* producers */
+};
+
 struct source_stats {
     const char *name, *kind;
+    const struct kafka_client_stats *client;  /* whose partitions it has; NULL: not of kafka */
+    uint64_t fetched_messages, fetched_bytes; /* kafka: taken from brokers, also again */
     uint64_t in, bad;
     uint64_t bad_by_reason[BAD_REASON_COUNT];
     uint64_t fast_documents, slow_documents;
@@ -62,6 +78,8 @@ struct stats_snapshot {
     uint32_t source_count;
     struct pipeline_stats *pipelines;
     uint32_t pipeline_count;
+    struct kafka_client_stats *kafka_clients;
+    uint32_t kafka_client_count;
     struct histogram_summary latency_minute[LATENCY_STAGE_COUNT]; /* the last minute */
     struct histogram latency[LATENCY_STAGE_COUNT];                /* since start */
     uint64_t dead_letters, store_rows, store_commits;
@@ -78,6 +96,11 @@ struct stats_snapshot {
 int64_t stats_source_watermark_us(const struct source_stats *source);
 /* Records of all partitions behind the end of their logs; -1 when one of them does not know. */
 int64_t stats_source_lag(const struct source_stats *source);
+/* How old the newest record is that was read, by its own time: so far behind are the results. 0 when no record waits; -1 unknown: its
+ * lag is, or nothing was read yet, or its records have no time of their own (files). */
+int64_t stats_partition_lag_us(const struct partition_stats *partition, int64_t now_us);
+/* The largest of its partitions; -1 when one of them does not know. */
+int64_t stats_source_lag_us(const struct source_stats *source, int64_t now_us);
 
 void stats_snapshot_init(struct stats_snapshot *snapshot);
 void stats_snapshot_deinit(struct stats_snapshot *snapshot);

@@ -24,6 +24,7 @@ struct kafka_client {
     char *name;
     bool has_group;
     struct log_limiter limiter;
+    struct kafka_statistics *statistics;
     _Atomic bool has_trouble; /* read without the lock by kafka_client_well(); written under it */
     pthread_mutex_t lock;     /* for what follows */
     struct error trouble;
@@ -132,6 +133,11 @@ bool kafka_client_is_fatal(const struct kafka_client *client)
     return rd_kafka_fatal_error(client->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+void kafka_client_figures(const struct kafka_client *client, struct kafka_figures *out)
+{
+    kafka_statistics_figures(client->statistics, out);
+}
+
 rd_kafka_t *kafka_client_handle(const struct kafka_client *client)
 {
     return client->handle;
@@ -172,6 +178,7 @@ static int on_statistics(rd_kafka_t *handle, char *json, size_t size, void *opaq
     (void)handle;
     struct kafka_client *client = opaque;
     see_brokers(client, json, size);
+    kafka_statistics_add(client->statistics, json, size);
     if (client->options.statistics)
         client->options.statistics(json, size, client->options.context);
     return 0; /* librdkafka frees the text */
@@ -259,6 +266,7 @@ static void set_callbacks(rd_kafka_conf_t *conf, struct kafka_client *client)
 
 static void free_client(struct kafka_client *client)
 {
+    kafka_statistics_destroy(client->statistics);
     pthread_mutex_destroy(&client->lock);
     free(client->name);
     free(client);
@@ -298,6 +306,7 @@ enum status kafka_client_create(const struct kafka_client_options *options, stru
     client->options.name = client->name;
     client->has_group = options->is_consumer && kafka_settings_get(options->settings, "group.id");
     pthread_mutex_init(&client->lock, NULL);
+    client->statistics = kafka_statistics_create();
     set_callbacks(conf, client);
     char reason[512];
     client->handle = rd_kafka_new(options->is_consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, reason,

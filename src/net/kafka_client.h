@@ -6,6 +6,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "config/kafka_settings.h"
+#include "net/kafka_statistics.h"
 
 struct kafka_client;
 
@@ -43,6 +44,8 @@ void kafka_client_note(struct kafka_client *client, rd_kafka_resp_err_t code, co
 /* Ends the trouble: for callers that have just had a success. Trouble with connections also ends by itself, when the statistics
  * say that a broker is up. Cheap when there is no trouble. Any thread. */
 void kafka_client_well(struct kafka_client *client);
+/* Connections and membership as the statistics tell them. Any thread. */
+void kafka_client_figures(const struct kafka_client *client, struct kafka_figures *out);
 /* There was a fatal error: the handle must be made anew. Any thread. */
 bool kafka_client_is_fatal(const struct kafka_client *client);
 

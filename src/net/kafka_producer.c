@@ -84,6 +84,8 @@ static void delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, voi
     struct kafka_producer *producer = context;
     if (!message->err)
         return;
+    producer->pending_messages--;
+    producer->pending_bytes -= message->len + message->key_len;
     bool is_purged =
         message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
     if (!is_purged) {
@@ -127,6 +129,7 @@ void producer_close_handle(struct kafka_producer *producer)
     producer->must_abort = producer->is_doubtful = false;
     if (client)
         kafka_client_destroy(client);
+    producer->pending_messages = producer->pending_bytes = 0;
 }
 
 bool producer_is_fatal(const struct kafka_producer *producer, struct error *error)
@@ -266,8 +269,11 @@ static rd_kafka_resp_err_t produce(struct kafka_producer *producer, const struct
         parts[count++].u.headers = headers;
     }
     rd_kafka_error_t *problem = rd_kafka_produceva(producer->handle, parts, count);
-    if (!problem)
+    if (!problem) {
+        producer->pending_messages++;
+        producer->pending_bytes += message->key.size + message->value.size;
         return RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
     rd_kafka_resp_err_t code = rd_kafka_error_code(problem);
     rd_kafka_error_destroy(problem);
     if (headers)
@@ -387,6 +393,13 @@ static bool keeps_for_good(const struct kafka_kept *kept)
     return false;
 }
 
+void producer_count_pending(struct kafka_producer *producer)
+{
+    atomic_fetch_add_explicit(&producer->produced_messages, producer->pending_messages, memory_order_relaxed);
+    atomic_fetch_add_explicit(&producer->produced_bytes, producer->pending_bytes, memory_order_relaxed);
+    producer->pending_messages = producer->pending_bytes = 0;
+}
+
 static enum status flush_outcome(struct kafka_producer *producer, bool is_empty, struct error *error)
 {
     if (producer->must_abort) {
@@ -421,6 +434,8 @@ enum status kafka_producer_flush(struct kafka_producer *producer, int64_t timeou
         return flush_outcome(producer, true, error);
     int64_t left_us = deadline_us - clock_monotonic_us(&clock_system);
     bool is_empty = rd_kafka_flush(producer->handle, milliseconds(left_us)) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (is_empty && !producer->transactional_id)
+        producer_count_pending(producer);
     return flush_outcome(producer, is_empty, error);
 }
 
@@ -441,4 +456,15 @@ bool kafka_producer_trouble(struct kafka_producer *producer, struct error *error
     }
     pthread_mutex_unlock(&producer->lock);
     return has_trouble;
+}
+
+void kafka_producer_figures(struct kafka_producer *producer, struct kafka_producer_figures *out)
+{
+    memset(out, 0, sizeof *out);
+    out->messages = atomic_load_explicit(&producer->produced_messages, memory_order_relaxed);
+    out->bytes = atomic_load_explicit(&producer->produced_bytes, memory_order_relaxed);
+    pthread_mutex_lock(&producer->lock);
+    if (producer->client)
+        kafka_client_figures(producer->client, &out->client);
+    pthread_mutex_unlock(&producer->lock);
 }

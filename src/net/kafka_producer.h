@@ -9,7 +9,7 @@
  * committed positions. After any abort the handle is made anew, since after a commit that timed out nobody knows its outcome until a
  * new producer of the same id has been initialised: that completes or aborts the old transaction.
  *
- * All functions but kafka_producer_trouble() belong to one thread at a time. */
+ * All functions but kafka_producer_trouble() and kafka_producer_figures() belong to one thread at a time. */
 #pragma once
 
 #include "base/slice.h"
@@ -21,7 +21,7 @@ struct kafka_producer;
 enum {
     /* Bytes of refused messages that are kept; what was in the queue when this was reached is kept as well. */
     KAFKA_KEPT_MAX_SIZE = 16 * 1024 * 1024,
-    KAFKA_COMMIT_WAIT_MS = 5000 /* that one call of commit or abort waits for the broker, per step */
+    KAFKA_COMMIT_WAIT_MS = 3000 /* that one call of commit or abort waits for the broker, per step */
 };
 
 struct kafka_header {
@@ -81,6 +81,9 @@ enum status kafka_producer_flush(struct kafka_producer *producer, int64_t timeou
 enum sink_commit kafka_producer_commit(struct kafka_producer *producer, const struct sink_offset *offsets,
                                        uint32_t offset_count, const rd_kafka_consumer_group_metadata_t *group,
                                        struct error *error);
+/* Ends what an earlier producer of this id has left open, once; else the first message would. Until then readers of what is committed
+ * wait, and so does who asks for the group's positions: for as long as transaction.timeout.ms. Waits at most two seconds. */
+void kafka_producer_prepare(struct kafka_producer *producer);
 /* Undoes the open transaction. After SINK_COMMIT_AGAIN its outcome is unknown until the positions are read as above. */
 void kafka_producer_abort(struct kafka_producer *producer);
 /* Transactions that ended otherwise than by a commit, so far. */
@@ -93,5 +96,13 @@ NODISCARD
 enum status kafka_producer_create_topic(struct kafka_producer *producer, const char *topic,
                                         uint64_t max_record_size, int64_t timeout_us, struct error *error);
 
+struct kafka_producer_figures {
+    uint64_t messages,
+        bytes; /* keys and values that brokers have acknowledged; of transactions: that are committed */
+    struct kafka_figures client;
+};
+
+/* Counted at each flush that succeeds, or commit. Any thread. */
+void kafka_producer_figures(struct kafka_producer *producer, struct kafka_producer_figures *out);
 /* As kafka_client_trouble(), and why messages are refused at present. Any thread. */
 bool kafka_producer_trouble(struct kafka_producer *producer, struct error *error);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/arena.h"
 #include "net/kafka_kept.h"
@@ -40,6 +41,10 @@ struct kafka_producer {
 
     struct kafka_kept kept;
 
+    uint64_t pending_messages, pending_bytes; /* sent and neither refused nor known to be acknowledged */
+    _Atomic uint64_t produced_messages,
+        produced_bytes; /* relaxed statistics; the producer's thread alone writes */
+
     enum transaction_phase phase;
     bool must_abort;  /* a message of the open transaction has failed */
     bool is_doubtful; /* a commit had no answer in time */
@@ -61,6 +66,9 @@ void producer_clear_refusal(struct kafka_producer *producer);
 void producer_say_why(struct kafka_producer *producer, const char *otherwise, struct error *error);
 /* True when the handle has raised a fatal error, with its reason. */
 bool producer_is_fatal(const struct kafka_producer *producer, struct error *error);
+
+/* All that is pending has been acknowledged, or is part of a committed transaction. */
+void producer_count_pending(struct kafka_producer *producer);
 
 /* Transactional: sees to it that one is open. As kafka_producer_send() says. */
 NODISCARD

@@ -118,6 +118,15 @@ enum status transaction_begin(struct kafka_producer *producer, struct error *err
     return STATUS_OK;
 }
 
+void kafka_producer_prepare(struct kafka_producer *producer)
+{
+    struct error error;
+    if (!producer->transactional_id || producer->phase != TRANSACTION_NONE)
+        return;
+    if (initialise(producer, KAFKA_INIT_WAIT_MS, &error) != STATUS_OK)
+        log_write(LOG_DEBUG, "kafka", "%s", error.text); /* the next message tells */
+}
+
 static enum sink_commit settle(struct kafka_producer *producer, struct error *error)
 {
     if (initialise(producer, KAFKA_COMMIT_WAIT_MS, error) != STATUS_OK)
@@ -210,6 +219,7 @@ static enum sink_commit finish(struct kafka_producer *producer, struct error *er
     if (!problem) {
         crash_point("txn_after_commit");
         producer->phase = TRANSACTION_READY;
+        producer_count_pending(producer);
         producer_clear_refusal(producer);
         if (producer->is_doubtful)
             renew_handle(producer);

@@ -20,6 +20,7 @@ enum {
     HELLO_INTERVAL_US = 1000 * 1000,
     HELLO_LIFE_US = 5 * 1000 * 1000,   /* of whom nothing is heard for so long is not counted with */
     START_PATIENCE_US = 5 * 1000 * 1000, /* for the members to take up what start says */
+    UNTOLD_PATIENCE = 3, /* messages that failed one after the other, before it is told */
     ACK_MESSAGES = PARTIALS_WINDOW_MESSAGES / 8,
 };
 
@@ -41,6 +42,7 @@ struct cluster {
     int64_t started_us;   /* when the last start was sent or heard */
     bool has_sent_start;  /* and it has not been heard yet */
     bool has_told_live;
+    uint32_t untold_count;
     uint64_t acknowledged[PARTIALS_MEMBERS_MAX];
 };
 
@@ -101,10 +103,14 @@ void cluster_note_change(struct membership *membership)
 
 /* --- saying -------------------------------------------------------------------------------------------------------- */
 
+/* A topic that was made a moment ago has no leader yet; what is not taken now is kept and sent again with the next. */
 static void tell(struct membership *membership, const struct buffer *text)
 {
+    struct cluster *cluster = membership->cluster;
     struct error error = {{0}};
-    if (partials_tell(membership->partials, buffer_slice(text), &error) != STATUS_OK)
+    bool is_told = partials_tell(membership->partials, buffer_slice(text), &error) == STATUS_OK;
+    cluster->untold_count = is_told ? 0 : cluster->untold_count + 1;
+    if (cluster->untold_count > UNTOLD_PATIENCE)
         membership_report(membership, HEALTH_DEGRADED, error.text);
 }
 

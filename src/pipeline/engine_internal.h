@@ -34,6 +34,7 @@ enum {
     SINK_RETRY_US = 250 * 1000,       /* after a sink reported an error */
     WAIT_STEP_US = 20 * 1000,         /* a waiting thread looks this often whether it should give up */
     IDLE_STEP_US = 50 * 1000,         /* event time moves on in such steps while all partitions are idle */
+    SHARD_STALL_US = 3 * 1000 * 1000, /* between two turns of a shard: it was stopped, and the sources were not silent */
     SHARD_SLEEP_MAX_US = 1000 * 1000, /* a shard looks for positions to release at least this often */
     RETENTION_INTERVAL_US = 60 * 1000 * 1000,
 };
@@ -42,9 +43,12 @@ enum {
 struct engine_partition {
     struct partition_state state;
     struct kafka_partition kafka; /* topic NULL: not of a kafka source */
-    struct source_reader *reader; /* NULL: a slot of a kafka source that holds no partition at present */
-    bool is_kafka, is_own;        /* own: assigned to this process; else only its name is known */
-    uint32_t shard_index;         /* of a kafka partition */
+    bool is_kafka, is_own; /* own: assigned to this process; else only its name is known */
+    uint32_t shard_index; /* of a kafka partition */
+    /* The partition of the same shard whose reader serves this one: itself, unless they are dealt the lines of one file.
+     * Then that is the first of them, the others hang on it by next_sharer, and only its reader, batches and errors count. */
+    struct engine_partition *leader, *next_sharer;
+    struct source_reader *reader; /* NULL where another leads, and in slots of a kafka source that hold no partition of ours */
     struct batch *held;           /* realtime files: the batch that is read ahead; else NULL */
     bool holds_batch;             /* it is decoded and not yet due */
     int64_t realtime_origin_us;   /* monotonic clock minus event time of the first record */
@@ -53,6 +57,7 @@ struct engine_partition {
     int64_t expected_max_time_us; /* largest event time at replay_until, as recorded */
     bool is_resumable;            /* its log is still there after a restart */
     bool has_error;               /* the last read failed; tried again at next_read_us */
+    int64_t newest_record_us;     /* own time of the newest record that was read, TIME_NONE; not of kafka */
     bool is_failed;               /* `on_bad: fail` has stopped it for good */
     _Atomic int64_t
         durable_base; /* B of the last committed mark; release by the store, acquire by the shard */
@@ -119,6 +124,7 @@ struct shard {
     struct batch *batch;
     struct engine_partition **partitions;
     uint32_t partition_count;
+    int64_t turn_us;        /* when the last turn began */
     uint32_t first_in_turn; /* partitions take turns in being first */
     int64_t next_flush_us;  /* open panes are flushed then, for pipelines that show early results */
     int64_t arrival_us;     /* of the newest event since the merger was last told; 0 = none */
@@ -319,7 +325,7 @@ void shard_deinit(struct shard *shard);
 void *shard_main(void *shard);
 
 /* shard_read.c */
-/* Reads, decodes and applies at most one batch. False: there was none, and partition->next_read_us says when to look again. */
+/* Reads, decodes and applies at most one batch of the partition and of those that share its reader. False: there was none, and partition->next_read_us says when to look again. */
 bool shard_read_partition(struct shard *shard, struct engine_partition *partition, int64_t now_us);
 /* Tells the reader what will never be asked for again. */
 void shard_release_partition(struct engine_partition *partition);
@@ -414,6 +420,11 @@ NODISCARD
 enum status letter_outlet_open(struct outlet *outlet, struct engine *engine, bool *is_needed,
                                struct error *error);
 void letter_outlet_close(struct outlet *outlet);
+/* Nothing has come for a while. */
+void letter_outlet_idle(struct outlet *outlet);
+
+/* engine_kafka_stats.c: the kafka clients of the process, and what of them belongs to sources. */
+void engine_add_kafka(struct engine *engine, struct stats_snapshot *snapshot);
 
 /* engine_outlets.c */
 NODISCARD
@@ -428,6 +439,10 @@ enum status recovery_load(struct engine *engine, struct error *error);
 
 /* engine_sources.c */
 void engine_init_partitions(struct engine *engine);
+/* Once the number of shards is known. */
+void engine_share_readers(struct engine *engine);
+/* The shard that owns engine->partitions[index]. */
+uint32_t engine_shard_of(const struct engine *engine, uint32_t index);
 NODISCARD
 enum status engine_open_readers(struct engine *engine, struct error *error);
 

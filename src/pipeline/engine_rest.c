@@ -108,6 +108,7 @@ void engine_rest_end(struct engine *engine)
     progress_mark_destroy(merger->last_mark);
     merger->last_mark = NULL;
     merger->is_live = false;
+    atomic_store_explicit(&engine->is_live, false, memory_order_release);
     atomic_store_explicit(&engine->is_replaying, true, memory_order_release);
     pthread_mutex_lock(&engine->rest.lock);
     set_flags(engine, false, false);

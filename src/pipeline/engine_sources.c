@@ -18,10 +18,11 @@ static void init_partition(struct engine *engine, uint32_t source_index, uint32_
     partition->state.source_index = source_index;
     partition->state.partition = number;
     partition->is_kafka = source->kind == SOURCE_KAFKA;
-    partition->state.filters_rows =
+    partition->leader = partition;
+    partition->state.is_dealt =
         source->kind == SOURCE_FILE && source->partition_by.text && source->partitions > 1;
     partition->state.watermark = (struct watermark){source->max_out_of_orderness_us, TIME_NONE};
-    partition->realtime_origin_us = TIME_NONE;
+    partition->realtime_origin_us = partition->newest_record_us = TIME_NONE;
     partition->is_resumable = source_is_resumable(source);
 }
 
@@ -50,19 +51,67 @@ void engine_init_partitions(struct engine *engine)
     }
 }
 
+/* What one reader has taken from a pipe no other gets, so a pipe has one reader in all. Of a file every shard has one: each
+ * decodes all lines, but the windows are divided, and by many keys they cost more than decoding. */
+uint32_t engine_shard_of(const struct engine *engine, uint32_t index)
+{
+    const struct engine_partition *partition = &engine->partitions[index];
+    if (partition->is_kafka)
+        return partition->shard_index; /* dealt out anew whenever partitions are taken up */
+    bool is_pipe = partition->state.is_dealt && !partition->is_resumable;
+    return (is_pipe ? engine->first_partitions[partition->state.source_index] : index) % engine->shard_count;
+}
+
+/* Joins the partition to an earlier one of the same file and shard, when there is one. */
+static void share_reader(struct engine *engine, uint32_t index)
+{
+    struct engine_partition *partition = &engine->partitions[index];
+    for (uint32_t i = engine->first_partitions[partition->state.source_index]; i < index; i++) {
+        if (engine_shard_of(engine, i) != engine_shard_of(engine, index))
+            continue;
+        struct engine_partition *last = &engine->partitions[i];
+        partition->leader = last;
+        while (last->next_sharer)
+            last = last->next_sharer;
+        last->next_sharer = partition;
+        return;
+    }
+}
+
+void engine_share_readers(struct engine *engine)
+{
+    for (uint32_t i = 0; i < engine->partition_count; i++) {
+        if (engine->partitions[i].state.is_dealt)
+            share_reader(engine, i);
+    }
+}
+
+/* Partitions that share a reader may have to go on at different offsets: it starts at the smallest. */
+static int64_t start_offset(const struct engine_partition *leader)
+{
+    int64_t smallest = leader->state.next_offset;
+    for (const struct engine_partition *sharer = leader->next_sharer; sharer; sharer = sharer->next_sharer) {
+        if (sharer->state.next_offset < smallest)
+            smallest = sharer->state.next_offset;
+    }
+    return smallest;
+}
+
 enum status engine_open_readers(struct engine *engine, struct error *error)
 {
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
         if (partition->is_kafka)
             continue; /* the group decides which, and when */
+        if (partition->leader != partition)
+            continue;
         const struct source_reader_request request = {
             .source = &engine->config->sources[partition->state.source_index],
             .source_index = partition->state.source_index,
             .partition = partition->state.partition,
-            .position = {.offset = partition->state.next_offset},
+            .position = {.offset = start_offset(partition)},
             .clock = engine->clock,
-            .waker = &engine->shards[i % engine->shard_count].waker,
+            .waker = &engine->shards[engine_shard_of(engine, i)].waker,
             .log = engine->log,
         };
         if (request.source->kind == SOURCE_HTTP) {

@@ -169,6 +169,7 @@ void engine_snapshot(struct engine *engine, struct stats_snapshot *snapshot)
         add_shard(engine, &engine->shards[i], snapshot);
     for (uint32_t i = 0; i < plan->source_count; i++)
         sort_partitions(&snapshot->sources[i]);
+    engine_add_kafka(engine, snapshot);
     add_merger(engine, snapshot);
     sum_pipelines(engine, snapshot);
     ledger_fill(engine->ledger, engine, snapshot);

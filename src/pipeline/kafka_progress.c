@@ -115,11 +115,13 @@ bool kafka_progress_read(const char *metadata, const struct engine *engine, int6
     into->position = position;
     into->base = base;
     int64_t others_us = TIME_NONE;
-    while (*at && read_pipeline(&at, engine, progress->closed_through_us, &others_us))
-        ;
+    while (*at) {
+        if (!read_pipeline(&at, engine, progress->closed_through_us, &others_us))
+            return false;
+    }
     for (uint32_t i = 0; i < engine->plan->pipeline_count && others_us != TIME_NONE; i++) {
         if (progress->closed_through_us[i] == TIME_NONE)
             progress->closed_through_us[i] = others_us;
     }
-    return *at == '\0';
+    return true;
 }

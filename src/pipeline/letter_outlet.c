@@ -2,7 +2,6 @@
  * them. The store gets the same letters; the topic is for others, and for sending them back. */
 #include <stdlib.h>
 
-#include "base/crash.h"
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
 #include "sink/kafka_dead_letters.h"
@@ -43,6 +42,14 @@ void letter_outlet_close(struct outlet *outlet)
     outlet->letters = NULL;
 }
 
+void letter_outlet_idle(struct outlet *outlet)
+{
+    for (uint32_t i = 0; outlet->letters && i < outlet->engine->config->source_count; i++) {
+        if (outlet->letters[i])
+            kafka_dead_letters_idle(outlet->letters[i]);
+    }
+}
+
 static bool write(struct outlet *outlet, const struct dead_letter *letter)
 {
     struct kafka_dead_letters *letters = outlet->letters[letter->source_index];
@@ -58,7 +65,6 @@ static bool write(struct outlet *outlet, const struct dead_letter *letter)
 
 static bool flush(struct outlet *outlet)
 {
-    crash_point("dlq_before_flush");
     for (uint32_t i = 0; i < outlet->engine->config->source_count; i++) {
         while (outlet->letters[i]) {
             struct error error = {{0}};

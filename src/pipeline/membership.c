@@ -19,6 +19,7 @@ enum {
     LEAVE_TIMEOUT_US = 2 * 1000 * 1000,   /* for the last commit, when the process ends */
     DURABLE_TIMEOUT_US = 5 * 1000 * 1000, /* for what was sent to become durable before partitions are given up */
     RETRY_US = 500 * 1000,
+    EMPTY_PATIENCE_US = 3 * 1000 * 1000,
     WATCH_INTERVAL_US = 1000 * 1000,
 };
 
@@ -188,6 +189,7 @@ static void take_down(struct membership *membership)
             partition->reader->operations->close(partition->reader);
         partition->reader = NULL;
         partition->kafka = (struct kafka_partition){0};
+        partition->is_own = false;
     }
     for (uint32_t i = 0; i < engine->shard_count; i++)
         kafka_feed_clear(membership->feeds[i]);
@@ -258,6 +260,7 @@ static void on_assigned(void *context)
 {
     struct membership *membership = context;
     membership->has_assignment = true;
+    membership->changed_us = now_us(membership);
     membership->should_start = true;
     membership->next_try_us = 0;
     membership_end_run(membership, false);
@@ -337,11 +340,21 @@ static void start_if_due(struct membership *membership)
         membership->should_start = false;
         uint32_t assigned_count;
         kafka_consumer_assignment(membership->consumer, &assigned_count);
+        /* A new member of a cooperative group gets nothing at first, and then its share. */
+        bool may_get_some =
+            !assigned_count && now_us(membership) - membership->changed_us < EMPTY_PATIENCE_US;
+        if (membership->is_clustered && may_get_some) {
+            membership->should_start = true;
+            membership->next_try_us = now_us(membership) + RETRY_US;
+            return;
+        }
         if (membership->is_clustered && assigned_count) {
             membership_report(membership, HEALTH_DEGRADED, "waiting until the processes of the group agree on where to begin");
             return;
         }
         note_proof(membership);
+        /* The brokers have taken a commit, and the topics are there: what the client had to complain of is over. */
+        kafka_client_well(kafka_consumer_client(membership->consumer));
         atomic_store_explicit(&membership->is_joined, true, memory_order_release);
         membership_report(membership, HEALTH_OK, NULL);
         return;

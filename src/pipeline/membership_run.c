@@ -267,8 +267,7 @@ static void log_run(const struct run_plan *plan)
               !plan->round ? "" : plan->is_leader ? ", windows are merged here" : ", windows are merged elsewhere", replayed);
 }
 
-/* With everything at rest. The list of shards' partitions is made when the rest ends; which shard a partition will have follows from the
- * order, as in shard_take_partitions(). */
+/* With everything at rest. The shards get their lists of partitions when the rest ends. */
 static void take_up(struct run_plan *plan)
 {
     struct membership *membership = plan->membership;
@@ -278,14 +277,10 @@ static void take_up(struct run_plan *plan)
     uint32_t number = 0;
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
-        bool is_new = partition->is_kafka && partition->is_own && !partition->reader;
-        if (partition->is_kafka && !partition->reader && !is_new)
+        if (!partition->is_kafka || !partition->is_own || partition->reader)
             continue;
-        uint32_t shard_index = number++ % engine->shard_count;
-        if (!is_new)
-            continue;
-        partition->reader = kafka_reader_open(membership->feeds[shard_index], &partition->kafka);
-        partition->shard_index = shard_index;
+        partition->shard_index = number++ % engine->shard_count;
+        partition->reader = kafka_reader_open(membership->feeds[partition->shard_index], &partition->kafka);
     }
     for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
         if (engine->pipeline_memberships[i] != membership)

@@ -215,13 +215,25 @@ static bool plain_handle(struct outlet *outlet, struct outlet_item *item)
     return true;
 }
 
+static void serve_idle(struct outlet *outlet)
+{
+    for (uint32_t i = 0; i < outlet->target_count; i++) {
+        struct sink *sink = outlet->targets[i].sink;
+        if (sink->operations->idle)
+            sink->operations->idle(sink);
+    }
+    letter_outlet_idle(outlet);
+}
+
 void *outlet_main(void *argument)
 {
     struct outlet *outlet = argument;
     bool goes_on = true;
+    serve_idle(outlet);
     while (goes_on) {
         struct outlet_item *item = ring_pop_wait(&outlet->items, WAIT_STEP_US * 10);
         if (!item) {
+            serve_idle(outlet);
             goes_on = !engine_has_abandoned(outlet->engine);
             continue;
         }

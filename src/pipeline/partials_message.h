@@ -25,9 +25,7 @@ enum {
     PARTIALS_PANES = 1,
     PARTIALS_PARTITION_COUNT = 2,
     PARTIALS_MEMBERS_MAX = 64,        /* processes of one group that share windows */
-    PARTIALS_TEXT_MAX_SIZE = 1 << 20, /* of a control message */
-    PARTIALS_WINDOW_MESSAGES =
-        512, /* that a member has sent and the leader has not acknowledged; then it waits */
+    PARTIALS_WINDOW_MESSAGES = 512,   /* that a member has sent and the leader has not acknowledged; then it waits */
 };
 
 enum partials_kind { PARTIALS_PANE = 1, PARTIALS_UPDATE = 2, PARTIALS_OUTPUT = 3 };

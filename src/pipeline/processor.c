@@ -65,35 +65,6 @@ static struct decoder *source_decoder(struct processor *processor, uint32_t sour
     return processor->decoders[source_index];
 }
 
-static void move_row(struct batch *batch, uint32_t to, uint32_t from)
-{
-    batch->row_records[to] = batch->row_records[from];
-    batch->event_times_us[to] = batch->event_times_us[from];
-    batch->offsets[to] = batch->offsets[from];
-    for (uint32_t c = 0; c < batch->column_count; c++) {
-        batch->columns[c].kinds[to] = batch->columns[c].kinds[from];
-        batch->columns[c].values[to] = batch->columns[c].values[from];
-    }
-}
-
-/* Drops the rows of other partitions; what is bad has no key and belongs to partition 0. The kind masks of the
- * columns may name kinds that are gone, which is allowed: they only choose loops. */
-static void keep_own_rows(const struct plan_source *source, const struct partition_state *partition,
-                          struct batch *batch)
-{
-    uint32_t kept = 0;
-    for (uint32_t row = 0; row < batch->row_count; row++) {
-        if (plan_partition_of(source, batch, row) != partition->partition)
-            continue;
-        if (kept != row)
-            move_row(batch, kept, row);
-        kept++;
-    }
-    batch->row_count = kept;
-    if (partition->partition != 0)
-        batch->bad_count = 0;
-}
-
 static void add_dead_letter(struct processor *processor, const struct batch *batch, uint32_t record_index,
                             const char *reason, const char *detail, uint32_t pipeline_index)
 {
@@ -116,9 +87,27 @@ static void add_dead_letter(struct processor *processor, const struct batch *bat
     dead_letter_block_add(processor->dead_letters, &letter);
 }
 
-static enum status judge_bad(struct processor *processor, const struct plan_source *source,
-                             const struct batch *batch, struct error *error)
+static void count_documents(struct source_counts *counts, const struct batch *batch)
 {
+    counts->slow_documents += batch->slow_count;
+    counts->fast_documents += batch->record_count - batch->slow_count;
+}
+
+void processor_decode(struct processor *processor, const struct partition_state *partition,
+                      struct batch *batch)
+{
+    decoder_run(source_decoder(processor, partition->source_index), batch);
+    /* Every shard decodes all lines of a file that is dealt; the one that has partition 0 counts them. */
+    bool is_counted_elsewhere = partition->is_dealt && partition->partition != 0;
+    if (!batch->is_replay && !is_counted_elsewhere)
+        count_documents(&processor->sources[partition->source_index], batch);
+}
+
+enum status processor_judge(struct processor *processor, const struct batch *batch, struct error *error)
+{
+    const struct plan_source *source = &processor->plan->sources[batch->source_index];
+    if (!batch->bad_count)
+        return STATUS_OK;
     if (source->config->on_bad == ON_BAD_FAIL) {
         const struct bad_record *bad = &batch->bad[0];
         error_set(
@@ -137,17 +126,6 @@ static enum status judge_bad(struct processor *processor, const struct plan_sour
                         UINT32_MAX);
     }
     return STATUS_OK;
-}
-
-enum status processor_decode(struct processor *processor, struct partition_state *partition,
-                             struct batch *batch, struct error *error)
-{
-    const struct plan_source *source = &processor->plan->sources[partition->source_index];
-    struct decoder *decoder = source_decoder(processor, partition->source_index);
-    decoder_run(decoder, batch);
-    if (partition->filters_rows)
-        keep_own_rows(source, partition, batch);
-    return batch->bad_count ? judge_bad(processor, source, batch, error) : STATUS_OK;
 }
 
 static void dead_letter_late(struct processor *processor, const struct batch *batch, const uint32_t *rows,
@@ -234,8 +212,6 @@ static void count_batch(struct source_counts *counts, const struct batch *batch)
     counts->bad += batch->bad_count;
     for (uint32_t i = 0; i < batch->bad_count; i++)
         counts->bad_by_reason[batch->bad[i].reason]++;
-    counts->slow_documents += batch->slow_count;
-    counts->fast_documents += batch->row_count + batch->bad_count - batch->slow_count;
 }
 
 void processor_apply(struct processor *processor, struct partition_state *partition, struct batch *batch)

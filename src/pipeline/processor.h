@@ -13,7 +13,7 @@
 /* The state of one source partition, owned by the thread that reads it. */
 struct partition_state {
     uint32_t source_index, partition;
-    bool filters_rows; /* a file with partition_by: every reader sees all lines and keeps its own */
+    bool is_dealt; /* a file with partition_by: one reader serves all its partitions of a shard */
     bool is_ended;
     bool is_idle;
     struct watermark watermark;
@@ -59,11 +59,13 @@ struct window_operator *processor_operator(struct processor *processor, uint32_t
 /* Forgets what the pipeline's operator holds. */
 void processor_reset_pipeline(struct processor *processor, uint32_t pipeline_index);
 
-/* Decodes the batch, keeps the partition's own rows and judges the bad records. On a bad record of a source with
- * `on_bad: fail`: STATUS_INVALID, `error` says which, and nothing was counted. */
+/* Decodes the batch that the partition's reader has filled. */
+void processor_decode(struct processor *processor, const struct partition_state *partition,
+                      struct batch *batch);
+/* Judges the bad records of the decoded batch. On a bad record of a source with `on_bad: fail`: STATUS_INVALID, `error`
+ * says which, and the batch must not be applied. */
 NODISCARD
-enum status processor_decode(struct processor *processor, struct partition_state *partition,
-                             struct batch *batch, struct error *error);
+enum status processor_judge(struct processor *processor, const struct batch *batch, struct error *error);
 /* Counts the decoded batch, moves the watermark, and adds its rows to the panes of every pipeline of its source, or to what
  * goes out where it has no window. */
 void processor_apply(struct processor *processor, struct partition_state *partition, struct batch *batch);

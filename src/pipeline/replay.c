@@ -74,7 +74,8 @@ static enum status run_partition(struct replay *replay, struct replay_partition 
             return status;
         left -= batch->record_count < left ? batch->record_count : left;
         atomic_fetch_add_explicit(&replay->record_count, batch->record_count, memory_order_relaxed);
-        status = processor_decode(&partition->processor, &partition->state, batch, error);
+        processor_decode(&partition->processor, &partition->state, batch);
+        status = processor_judge(&partition->processor, batch, error);
         if (status != STATUS_OK)
             return status;
         processor_apply(&partition->processor, &partition->state, batch);

@@ -43,12 +43,11 @@ void shard_take_partitions(struct shard *shard)
     struct engine *engine = shard->engine;
     pthread_mutex_lock(&shard->published.lock);
     shard->partition_count = shard->published.partition_count = 0;
-    uint32_t number = 0;
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
         if (partition->is_kafka && !partition->reader)
             continue;
-        if (number++ % engine->shard_count == shard->index)
+        if (engine_shard_of(engine, i) == shard->index)
             shard->partitions[shard->partition_count++] = partition;
     }
     shard->first_in_turn = 0;
@@ -96,7 +95,8 @@ static void publish(struct shard *shard)
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         const struct engine_partition *partition = shard->partitions[i];
         struct partition_stats *stats = &published->partitions[i];
-        int64_t end = partition->reader->operations->end_offset(partition->reader);
+        struct source_reader *reader = partition->leader->reader;
+        int64_t end = reader->operations->end_offset(reader);
         stats->source_index = partition->state.source_index;
         stats->topic = partition->kafka.topic;
         stats->partition =
@@ -106,8 +106,8 @@ static void publish(struct shard *shard)
         stats->idle = partition->state.is_idle;
         stats->ended = partition->state.is_ended;
         stats->lag = end < 0 ? -1 : end > stats->offset ? end - stats->offset : 0;
-        stats->newest_record_us =
-            partition->is_kafka ? kafka_reader_newest_time_us(partition->reader) : TIME_NONE;
+        stats->newest_record_us = partition->is_kafka ? kafka_reader_newest_time_us(partition->reader)
+                                                      : partition->newest_record_us;
     }
     published->partition_count = shard->partition_count;
     pthread_mutex_unlock(&published->lock);
@@ -149,16 +149,21 @@ static int64_t judge_idle(struct shard *shard, int64_t now_us)
     return next_us;
 }
 
-/* Time spent waiting for room is not idleness of the sources. */
+/* Time that passed while nothing was read is not idleness of the sources. */
+static void forgive(struct shard *shard, int64_t time_us)
+{
+    for (uint32_t i = 0; i < shard->partition_count; i++)
+        shard->partitions[i]->state.last_record_us += time_us;
+}
+
 static bool push_update(struct shard *shard, struct shard_update *update)
 {
     if (ring_push(&shard->updates, update))
         return true;
     int64_t before_us = clock_monotonic_us(shard->engine->clock);
     bool is_pushed = engine_push(shard->engine, &shard->updates, &shard->waker, update);
-    int64_t waited_us = clock_monotonic_us(shard->engine->clock) - before_us;
-    for (uint32_t i = 0; i < shard->partition_count; i++)
-        shard->partitions[i]->state.last_record_us += waited_us;
+    shard->turn_us = clock_monotonic_us(shard->engine->clock);
+    forgive(shard, shard->turn_us - before_us);
     return is_pushed;
 }
 
@@ -214,6 +219,9 @@ static void run_turn(struct shard *shard)
     struct engine *engine = shard->engine;
     int64_t now_us = clock_monotonic_us(engine->clock);
     int64_t next_us = INT64_MAX;
+    if (shard->turn_us && now_us - shard->turn_us > SHARD_STALL_US)
+        forgive(shard, now_us - shard->turn_us);
+    shard->turn_us = now_us;
     waker_prepare(&shard->waker);
     bool has_read = read_turn(shard, now_us, &next_us);
     int64_t idle_at_us = judge_idle(shard, now_us);
@@ -248,6 +256,7 @@ static void rest(struct shard *shard)
     shard->told_state = 0;
     shard->is_untold = true;
     shard->told_us = 0;
+    shard->turn_us = 0;
 }
 
 void *shard_main(void *argument)

@@ -231,24 +231,64 @@ static void write_verdicts(struct buffer *out, const struct config *config, cons
     }
 }
 
-static void write_partitions(struct buffer *out, const struct source_stats *stats)
+/* In records and in seconds of their own time; negative: unknown. */
+static void write_lag(struct buffer *out, int64_t lag, int64_t lag_us)
+{
+    if (lag < 0)
+        buffer_append_text(out, "null");
+    else
+        buffer_json_int(out, lag);
+    buffer_append_text(out, ",\"lag_seconds\":");
+    if (lag_us < 0)
+        buffer_append_text(out, "null");
+    else
+        buffer_json_double(out, (double)lag_us / MICROSECONDS_PER_SECOND);
+}
+
+static void write_partitions(struct buffer *out, const struct source_stats *stats, int64_t now_us)
 {
     buffer_append_text(out, "},\"partitions\":[");
     for (uint32_t i = 0; i < stats->partition_count; i++) {
         const struct partition_stats *partition = &stats->partitions[i];
         write_comma(out, i);
-        buffer_format(out, "{\"partition\":%u,\"offset\":%lld,\"watermark\":", partition->partition,
+        buffer_append_char(out, '{');
+        if (partition->topic) {
+            buffer_append_text(out, "\"topic\":");
+            buffer_json_string(out, slice_of(partition->topic));
+            buffer_append_char(out, ',');
+        }
+        buffer_format(out, "\"partition\":%u,\"offset\":%lld,\"watermark\":", partition->partition,
                       (long long)partition->offset);
         write_time(out, partition->watermark_us);
         buffer_format(out, ",\"idle\":%s,\"lag\":", partition->idle ? "true" : "false");
-        if (partition->lag < 0)
-            buffer_append_text(out, "null");
-        else
-            buffer_json_int(out, partition->lag);
+        write_lag(out, partition->lag, stats_partition_lag_us(partition, now_us));
         buffer_append_char(out, '}');
     }
-    buffer_format(out, "],\"ended\":%s,\"paused\":%s}", stats->ended ? "true" : "false",
+    buffer_append_text(out, "],\"lag\":");
+    write_lag(out, stats_source_lag(stats), stats_source_lag_us(stats, now_us));
+    buffer_format(out, ",\"ended\":%s,\"paused\":%s", stats->ended ? "true" : "false",
                   stats->paused ? "true" : "false");
+}
+
+/* Rates are those of /api/v1/stats. */
+static void write_member(struct buffer *out, const struct source_stats *stats)
+{
+    const struct kafka_member_figures *member = &stats->client->member;
+    int64_t round_trip_us = kafka_figures_round_trip_us(stats->client->figures);
+    buffer_append_text(out, ",\"kafka\":{\"group\":");
+    buffer_json_string(out, slice_of(stats->client->name));
+    buffer_format(
+        out,
+        ",\"joined\":%s,\"group_partitions\":%u,\"rebalances\":%llu,\"commits\":%llu,"
+        "\"commit_failures\":%llu,\"fetched_messages\":%llu,\"fetched_bytes\":%llu,\"round_trip_us\":",
+        member->is_member ? "true" : "false", member->assigned_count,
+        (unsigned long long)member->rebalance_count, (unsigned long long)member->commit_count,
+        (unsigned long long)member->commit_failure_count, (unsigned long long)stats->fetched_messages,
+        (unsigned long long)stats->fetched_bytes);
+    if (round_trip_us < 0)
+        buffer_append_text(out, "null}");
+    else
+        buffer_format(out, "%lld}", (long long)round_trip_us);
 }
 
 static void write_source(struct buffer *out, struct api *api, uint32_t index)
@@ -259,7 +299,10 @@ static void write_source(struct buffer *out, struct api *api, uint32_t index)
     const struct source_stats *stats = index < snapshot->source_count ? &snapshot->sources[index] : &none;
     write_place(out, &config->sources[index]);
     write_verdicts(out, config, stats);
-    write_partitions(out, stats);
+    write_partitions(out, stats, snapshot->wall_us);
+    if (stats->client)
+        write_member(out, stats);
+    buffer_append_char(out, '}');
 }
 
 void api_answer_sources(struct api *api, const struct api_query *query, struct api_response *response)

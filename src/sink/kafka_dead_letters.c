@@ -15,8 +15,8 @@
 #define CUT_HEADER "weir.truncated"
 
 enum {
-    CREATE_WAIT_US = 3000000,
-    FLUSH_WAIT_US = 5000000,
+    CREATE_WAIT_US = 2000000,
+    FLUSH_WAIT_US = 2000000,
     OWN_HEADERS = 7,
     NUMBER_SIZE = 24,
     /* Headers and framing around the largest record. */
@@ -162,4 +162,14 @@ enum status kafka_dead_letters_flush(struct kafka_dead_letters *letters, struct 
 bool kafka_dead_letters_trouble(struct kafka_dead_letters *letters, struct error *error)
 {
     return kafka_producer_trouble(letters->producer, error);
+}
+
+void kafka_dead_letters_idle(struct kafka_dead_letters *letters)
+{
+    kafka_producer_poll(letters->producer, 0);
+}
+
+struct kafka_producer *kafka_dead_letters_producer(const struct kafka_dead_letters *letters)
+{
+    return letters->producer;
 }

@@ -37,5 +37,9 @@ enum status kafka_dead_letters_write(struct kafka_dead_letters *letters, const s
 /* STATUS_OK: all are acknowledged, and the source's progress may pass them. Else again after a pause. */
 NODISCARD
 enum status kafka_dead_letters_flush(struct kafka_dead_letters *letters, struct error *error);
+/* Now and then while there is nothing to write. */
+void kafka_dead_letters_idle(struct kafka_dead_letters *letters);
+/* The producer of it. Any thread, as long as it is open. */
+struct kafka_producer *kafka_dead_letters_producer(const struct kafka_dead_letters *letters);
 /* What is wrong at present, for /health. Any thread. */
 bool kafka_dead_letters_trouble(struct kafka_dead_letters *letters, struct error *error);

@@ -13,10 +13,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "sink/sink_internal.h"
+#include "sink/sink_kinds.h"
 
 enum {
     WRITE_WAIT_US = 1000000, /* for room in the queue, before the block is handed back and /health told */
-    FLUSH_WAIT_US = 5000000, /* the same for acknowledgements */
+    FLUSH_WAIT_US = 2000000, /* the same for acknowledgements */
     POLL_US = 20000
 };
 
@@ -142,6 +143,13 @@ static const void *kafka_transaction(const struct sink *sink)
     return ((const struct kafka_sink *)sink)->producer;
 }
 
+/* The client library's reports wait in a queue without a limit until they are fetched. */
+static void kafka_idle(struct sink *sink)
+{
+    kafka_producer_prepare(((struct kafka_sink *)sink)->producer);
+    kafka_producer_poll(((struct kafka_sink *)sink)->producer, 0);
+}
+
 static void kafka_close(struct sink *sink)
 {
     struct kafka_sink *kafka = (struct kafka_sink *)sink;
@@ -159,6 +167,7 @@ static const struct sink_operations plain_operations = {.kind = "kafka",
                                                         .write = kafka_write,
                                                         .write_output = kafka_write_output,
                                                         .flush = kafka_flush,
+                                                        .idle = kafka_idle,
                                                         .close = kafka_close};
 
 static const struct sink_operations transactional_operations = {.kind = "kafka",
@@ -169,7 +178,14 @@ static const struct sink_operations transactional_operations = {.kind = "kafka",
                                                                 .commit = kafka_commit,
                                                                 .abort = kafka_abort,
                                                                 .transaction = kafka_transaction,
+                                                                .idle = kafka_idle,
                                                                 .close = kafka_close};
+
+struct kafka_producer *sink_producer(const struct sink *sink)
+{
+    bool is_kafka = sink->operations == &plain_operations || sink->operations == &transactional_operations;
+    return is_kafka ? ((const struct kafka_sink *)sink)->producer : NULL;
+}
 
 static enum status open_plain(const struct config_sink *config, struct kafka_producer **out,
                               struct error *error)

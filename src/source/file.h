@@ -3,8 +3,8 @@
  * the newline is dropped. The last line needs no newline. Of a line longer than RECORD_MAX_SIZE the rest is
  * skipped (record.cut_size). Records have no time of their own.
  *
- * Every partition of a partitioned file has a reader of its own that delivers all lines; the shard keeps its
- * partition's. */
+ * Of a file with partition_by every shard opens one reader (a pipe has one in all); it delivers all lines, and the shard deals
+ * them to its partitions. */
 #pragma once
 
 #include "flow/source.h"

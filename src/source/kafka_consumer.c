@@ -6,7 +6,9 @@
 #include "base/memory.h"
 #include "source/kafka_internal.h"
 
-enum { POLL_QUANTUM_MS = 100, CLOSE_TIMEOUT_MS = 5000 };
+enum { POLL_QUANTUM_MS = 100, WAKE_TIMEOUT_MS = 1000 };
+
+static const int64_t FAR_TIME_MS = (int64_t)1 << 52; /* the offsets of records that are younger: none */
 
 /* --- topics and sources -------------------------------------------------------------------------------------------- */
 
@@ -83,8 +85,10 @@ static void refresh_assignment(struct kafka_consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *list = NULL;
     consumer->assignment.count = 0;
-    if (rd_kafka_assignment(consumer->handle, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (rd_kafka_assignment(consumer->handle, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        atomic_store_explicit(&consumer->assigned_count, 0, memory_order_relaxed);
         return;
+    }
     for (int i = 0; i < list->cnt; i++) {
         struct kafka_partition partition = {.topic = kafka_consumer_intern(consumer, list->elems[i].topic),
                                             .partition = list->elems[i].partition};
@@ -92,6 +96,7 @@ static void refresh_assignment(struct kafka_consumer *consumer)
             partition_list_add(&consumer->assignment, &partition);
     }
     partition_list_sort(&consumer->assignment);
+    atomic_store_explicit(&consumer->assigned_count, consumer->assignment.count, memory_order_relaxed);
     rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -139,11 +144,16 @@ static void give_up_partitions(struct kafka_consumer *consumer, rd_kafka_topic_p
         rd_kafka_error_destroy(error);
 }
 
+static void count_one(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
 static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
                          void *context)
 {
     struct kafka_consumer *consumer = context;
-    consumer->rebalance_count++;
+    count_one(&consumer->rebalance_count);
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         take_partitions(consumer, list);
         refresh_assignment(consumer);
@@ -238,6 +248,7 @@ void kafka_consumer_leave(struct kafka_consumer *consumer)
     if (!kafka_client_trouble(consumer->client, &trouble))
         rd_kafka_consumer_close(consumer->handle);
     consumer->assignment.count = 0;
+    atomic_store_explicit(&consumer->assigned_count, 0, memory_order_relaxed);
 }
 
 void kafka_consumer_destroy(struct kafka_consumer *consumer)
@@ -288,6 +299,19 @@ int64_t kafka_consumer_generation(const struct kafka_consumer *consumer)
 struct kafka_client *kafka_consumer_client(const struct kafka_consumer *consumer)
 {
     return consumer->client;
+}
+
+void kafka_consumer_figures(const struct kafka_consumer *consumer, struct kafka_member_figures *member,
+                            struct kafka_figures *client)
+{
+    kafka_client_figures(consumer->client, client);
+    member->is_member = client->is_member;
+    member->assigned_count = atomic_load_explicit(&consumer->assigned_count, memory_order_relaxed);
+    member->rebalance_count = atomic_load_explicit(&consumer->rebalance_count, memory_order_relaxed);
+    member->commit_count = atomic_load_explicit(&consumer->commit_count, memory_order_relaxed);
+    member->commit_failure_count =
+        atomic_load_explicit(&consumer->commit_failure_count, memory_order_relaxed);
+    member->commit_time_us = atomic_load_explicit(&consumer->commit_time_us, memory_order_relaxed);
 }
 
 rd_kafka_consumer_group_metadata_t *kafka_consumer_group(const struct kafka_consumer *consumer)
@@ -452,8 +476,13 @@ enum status kafka_consumer_commit(struct kafka_consumer *consumer, const struct 
             abort();
         memcpy(list->elems[i].metadata, positions[i].metadata, list->elems[i].metadata_size + 1);
     }
+    int64_t before_us = clock_monotonic_us(consumer->clock);
     rd_kafka_resp_err_t code = commit_and_wait(consumer, list, timeout_us);
     rd_kafka_topic_partition_list_destroy(list);
+    count_one(code ? &consumer->commit_failure_count : &consumer->commit_count);
+    if (!code)
+        atomic_fetch_add_explicit(&consumer->commit_time_us, clock_monotonic_us(consumer->clock) - before_us,
+                                  memory_order_relaxed);
     return code ? fail(code, error) : STATUS_OK;
 }
 
@@ -465,6 +494,17 @@ void kafka_consumer_pause(struct kafka_consumer *consumer)
     if (rd_kafka_assignment(consumer->handle, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
     rd_kafka_pause_partitions(consumer->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* The library's threads for brokers sleep up to a second, and a partition that goes on does not wake them; a question to each leader
+ * does. Its answer does not matter. */
+static void wake_leaders(struct kafka_consumer *consumer, const struct kafka_position *positions, uint32_t count)
+{
+    rd_kafka_topic_partition_list_t *list = list_of(positions, count);
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = FAR_TIME_MS;
+    rd_kafka_offsets_for_times(consumer->handle, list, WAKE_TIMEOUT_MS);
     rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -488,6 +528,7 @@ enum status kafka_consumer_start(struct kafka_consumer *consumer, const struct k
         status = STATUS_AGAIN;
     } else {
         rd_kafka_resume_partitions(consumer->handle, list);
+        wake_leaders(consumer, positions, count);
     }
     rd_kafka_topic_partition_list_destroy(list);
     return status;

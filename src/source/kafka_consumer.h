@@ -86,6 +86,10 @@ NODISCARD
 enum status kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_position *positions,
                                   uint32_t count, int64_t timeout_us, struct error *error);
 
+/* What this member has done so far, and how it stands. Any thread. */
+void kafka_consumer_figures(const struct kafka_consumer *consumer, struct kafka_member_figures *member,
+                            struct kafka_figures *client);
+
 /* For transactional sinks. Freed by rd_kafka_consumer_group_metadata_destroy(). Any thread. */
 rd_kafka_consumer_group_metadata_t *kafka_consumer_group(const struct kafka_consumer *consumer);
 
@@ -96,6 +100,11 @@ struct kafka_feed *kafka_feed_create(struct kafka_consumer *consumer, const stru
 void kafka_feed_destroy(struct kafka_feed *feed);
 /* Forgets what was taken and not delivered. Only while the shard rests. */
 void kafka_feed_clear(struct kafka_feed *feed);
+
+/* Messages of a source that this shard has taken over, those included that were read again, and the bytes of their keys and values.
+ * They outlive the readers. Any thread. */
+void kafka_feed_fetched(const struct kafka_feed *feed, uint32_t source_index, uint64_t *messages,
+                        uint64_t *bytes);
 
 /* Nothing of the assigned partitions is fetched until they are started. */
 void kafka_consumer_pause(struct kafka_consumer *consumer);

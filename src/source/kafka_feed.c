@@ -4,14 +4,18 @@
  *   queue ─▶ feed_fill(): up to KAFKA_FEED_MAX_MESSAGES ─▶ reader 0: m m m        a batch holds records of one partition
  *                                                       ─▶ reader 1: m m m m
  *
- * The record's bytes stay where the library has put them until they are copied into the batch, once. */
+ * The record's bytes stay where the library has put them until they are copied into the batch, once.
+ *
+ * A partition that is not asked for a while (its replay is over and others' is not, or `on_bad: fail` has stopped it) would fill the
+ * lists and stand before the records of the others. When it comes to that, it is set aside: paused, what was taken of it is
+ * forgotten, and the next read begins with a seek. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "source/kafka_internal.h"
 
-enum { REPLAY_LOOK_US = 5 * 1000 };
+enum { REPLAY_LOOK_US = 5 * 1000, SEEK_TIMEOUT_MS = 2000 };
 
 struct kafka_reader {
     struct source_reader reader;
@@ -23,7 +27,10 @@ struct kafka_reader {
     uint32_t first, count, capacity;
     int64_t end_seen;       /* offset at which the partition ended when that was last told; -1 */
     int64_t newest_time_us; /* of the newest delivered record */
+    bool is_held;           /* the shard does not ask for it at present */
+    int64_t aside_offset;   /* it is paused, and goes on here; -1: it is not */
     rd_kafka_resp_err_t failure;
+    struct kafka_fetch_count *fetched; /* of its source, in the feed */
 };
 
 /* --- the queue ----------------------------------------------------------------------------------------------------- */
@@ -34,6 +41,7 @@ struct kafka_feed *kafka_feed_create(struct kafka_consumer *consumer, const stru
     struct kafka_feed *feed = memory_allocate(sizeof *feed);
     feed->consumer = consumer;
     feed->queue = rd_kafka_queue_new(consumer->handle);
+    feed->fetched = memory_allocate_array(consumer->source_count + 1, sizeof *feed->fetched);
     rd_kafka_queue_io_event_enable(feed->queue, waker->descriptor, &one, sizeof one);
     return feed;
 }
@@ -59,7 +67,26 @@ void kafka_feed_destroy(struct kafka_feed *feed)
     kafka_feed_clear(feed);
     rd_kafka_queue_io_event_enable(feed->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(feed->queue);
+    free(feed->fetched);
     free(feed);
+}
+
+/* Of a source that is not of the consumer: a place that nobody looks at. */
+static struct kafka_fetch_count *fetch_count_of(const struct kafka_feed *feed, uint32_t source_index)
+{
+    const struct kafka_consumer *consumer = feed->consumer;
+    uint32_t i = 0;
+    while (i < consumer->source_count && consumer->source_indices[i] != source_index)
+        i++;
+    return &feed->fetched[i];
+}
+
+void kafka_feed_fetched(const struct kafka_feed *feed, uint32_t source_index, uint64_t *messages,
+                        uint64_t *bytes)
+{
+    const struct kafka_fetch_count *count = fetch_count_of(feed, source_index);
+    *messages = atomic_load_explicit(&count->messages, memory_order_relaxed);
+    *bytes = atomic_load_explicit(&count->bytes, memory_order_relaxed);
 }
 
 static struct kafka_reader *find_reader(struct kafka_feed *feed, const rd_kafka_message_t *message)
@@ -98,7 +125,8 @@ static void sort_message(struct kafka_feed *feed, struct kafka_reader **last, rd
     struct kafka_reader *reader = *last;
     if (!reader || reader->topic != message->rkt || reader->id.partition != message->partition)
         reader = *last = find_reader(feed, message);
-    if (reader && !message->err) {
+    bool is_aside = reader && reader->aside_offset >= 0;
+    if (reader && !message->err && !is_aside) {
         reader->failure = RD_KAFKA_RESP_ERR_NO_ERROR;
         reader_keep(reader, message);
         feed->stashed_count++;
@@ -106,20 +134,70 @@ static void sort_message(struct kafka_feed *feed, struct kafka_reader **last, rd
     }
     if (reader && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
         reader->end_seen = message->offset;
-    else if (reader)
+    else if (reader && message->err)
         reader->failure = message->err;
     rd_kafka_message_destroy(message);
 }
 
-static void feed_fill(struct kafka_feed *feed)
+static rd_kafka_topic_partition_list_t *list_of(const struct kafka_reader *reader, int64_t offset)
 {
-    if (feed->stashed_count >= KAFKA_FEED_MAX_MESSAGES)
-        return;
-    ssize_t count =
-        rd_kafka_consume_batch_queue(feed->queue, 0, feed->taken, KAFKA_FEED_MAX_MESSAGES - feed->stashed_count);
-    struct kafka_reader *last = NULL;
-    for (ssize_t i = 0; i < count; i++)
-        sort_message(feed, &last, feed->taken[i]);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, reader->id.topic, reader->id.partition)->offset = offset;
+    return list;
+}
+
+static void set_aside(struct kafka_reader *reader)
+{
+    reader->aside_offset = reader->messages[reader->first]->offset;
+    rd_kafka_topic_partition_list_t *list = list_of(reader, 0);
+    rd_kafka_pause_partitions(reader->feed->consumer->handle, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    reader->feed->stashed_count -= reader->count;
+    reader_clear(reader);
+}
+
+/* True when that has made room. */
+static bool set_held_aside(struct kafka_feed *feed)
+{
+    for (struct kafka_reader *reader = feed->readers; reader; reader = reader->next_reader) {
+        if (reader->is_held && reader->count)
+            set_aside(reader);
+    }
+    return feed->stashed_count < KAFKA_FEED_MAX_MESSAGES;
+}
+
+/* The seek comes last, because it wakes the library's thread, and what a resume has fetched until then is dropped by it. */
+static enum status bring_back(struct kafka_reader *reader, struct error *error)
+{
+    rd_kafka_t *handle = reader->feed->consumer->handle;
+    rd_kafka_topic_partition_list_t *list = list_of(reader, reader->aside_offset);
+    rd_kafka_resume_partitions(handle, list);
+    rd_kafka_error_t *failure = rd_kafka_seek_partitions(handle, list, SEEK_TIMEOUT_MS);
+    rd_kafka_resp_err_t code = failure ? rd_kafka_error_code(failure) : list->elems[0].err;
+    rd_kafka_error_destroy(failure);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (!code) {
+        reader->aside_offset = -1;
+        return STATUS_OK;
+    }
+    kafka_error_text(code, rd_kafka_err2str(code), error);
+    error_prefix(error, "topic %s, partition %d", reader->id.topic, (int)reader->id.partition);
+    return STATUS_IO;
+}
+
+/* Until the reader has something, the queue is empty, or the others have all there is room for. */
+static void feed_fill(struct kafka_feed *feed, const struct kafka_reader *asking)
+{
+    ssize_t count;
+    do {
+        if (feed->stashed_count >= KAFKA_FEED_MAX_MESSAGES && !set_held_aside(feed))
+            return;
+        count = rd_kafka_consume_batch_queue(feed->queue, 0, feed->taken,
+                                             KAFKA_FEED_MAX_MESSAGES - feed->stashed_count);
+        struct kafka_reader *last = NULL;
+        for (ssize_t i = 0; i < count; i++)
+            sort_message(feed, &last, feed->taken[i]);
+    } while (count > 0 && !asking->count);
 }
 
 /* --- the reader ---------------------------------------------------------------------------------------------------- */
@@ -148,7 +226,8 @@ static void deliver(struct kafka_reader *reader, rd_kafka_message_t *message, st
     if (message->key)
         batch_put_key(batch, (struct slice){message->key, message->key_len});
     deliver_headers(message, batch);
-    batch_append(batch, (struct slice){message->payload, message->payload ? message->len : 0}, message->offset, time_us);
+    batch_append(batch, (struct slice){message->payload, message->payload ? message->len : 0},
+                 message->offset, time_us);
     reader->newest_time_us = time_us;
     rd_kafka_message_destroy(message);
 }
@@ -176,20 +255,27 @@ static enum status kafka_read(struct source_reader *source, uint32_t max_records
     struct kafka_reader *reader = (struct kafka_reader *)source;
     struct kafka_feed *feed = reader->feed;
     int64_t now_us = clock_monotonic_us(feed->consumer->clock);
+    reader->is_held = false;
+    if (reader->aside_offset >= 0 && bring_back(reader, error) != STATUS_OK)
+        return STATUS_IO;
     if (reader->count == 0)
-        feed_fill(feed);
+        feed_fill(feed, reader);
     batch_set_topic(batch, reader->id.topic, (uint32_t)reader->id.partition);
     uint32_t taken = 0;
+    uint64_t size = 0;
     while (taken < reader->count && batch->record_count < max_records && batch->text_size < BATCH_TEXT_SIZE) {
         rd_kafka_message_t *message = reader->messages[reader->first + taken];
         if (message->offset >= end_offset)
             break;
+        size += message->len + message->key_len;
         deliver(reader, message, batch);
         taken++;
     }
     reader->first += taken;
     reader->count -= taken;
     feed->stashed_count -= taken;
+    atomic_fetch_add_explicit(&reader->fetched->messages, taken, memory_order_relaxed);
+    atomic_fetch_add_explicit(&reader->fetched->bytes, size, memory_order_relaxed);
     if (reader->count == 0)
         reader->first = 0;
     batch->arrival_us = now_us;
@@ -202,8 +288,8 @@ static int64_t kafka_end_offset(struct source_reader *source)
 {
     const struct kafka_reader *reader = (const struct kafka_reader *)source;
     int64_t low = 0, high = RD_KAFKA_OFFSET_INVALID;
-    if (rd_kafka_get_watermark_offsets(reader->feed->consumer->handle, reader->id.topic, reader->id.partition, &low,
-                                       &high) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (rd_kafka_get_watermark_offsets(reader->feed->consumer->handle, reader->id.topic, reader->id.partition,
+                                       &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return -1;
     return high < 0 ? -1 : high;
 }
@@ -211,6 +297,11 @@ static int64_t kafka_end_offset(struct source_reader *source)
 int64_t kafka_reader_newest_time_us(const struct source_reader *source)
 {
     return ((const struct kafka_reader *)source)->newest_time_us;
+}
+
+static void kafka_hold(struct source_reader *source)
+{
+    ((struct kafka_reader *)source)->is_held = true;
 }
 
 static void kafka_close(struct source_reader *source)
@@ -227,8 +318,11 @@ static void kafka_close(struct source_reader *source)
     free(reader);
 }
 
-static const struct source_reader_operations kafka_operations = {
-    .kind = "kafka", .read = kafka_read, .end_offset = kafka_end_offset, .close = kafka_close};
+static const struct source_reader_operations kafka_operations = {.kind = "kafka",
+                                                                 .read = kafka_read,
+                                                                 .end_offset = kafka_end_offset,
+                                                                 .hold = kafka_hold,
+                                                                 .close = kafka_close};
 
 struct source_reader *kafka_reader_open(struct kafka_feed *feed, const struct kafka_partition *partition)
 {
@@ -236,7 +330,9 @@ struct source_reader *kafka_reader_open(struct kafka_feed *feed, const struct ka
     reader->reader.operations = &kafka_operations;
     reader->feed = feed;
     reader->id = *partition;
-    reader->end_seen = -1;
+    reader->fetched = fetch_count_of(feed, partition->source_index);
+    reader->end_seen = reader->aside_offset = -1;
+    reader->is_held = true;
     reader->newest_time_us = TIME_NONE;
     reader->next_reader = feed->readers;
     feed->readers = reader;

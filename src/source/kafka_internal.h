@@ -1,6 +1,8 @@
 /* What kafka_consumer.c and kafka_feed.c share. For these two alone. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "source/kafka_consumer.h"
 
 struct kafka_partition_list {
@@ -23,11 +25,19 @@ struct kafka_consumer {
     struct kafka_partition_list assignment, known;
     char **topics; /* interned names */
     uint32_t topic_count, topic_capacity;
-    uint64_t rebalance_count;
+    /* Relaxed statistics: the owner's thread writes, anyone reads. */
+    _Atomic uint64_t rebalance_count, commit_count, commit_failure_count;
+    _Atomic int64_t commit_time_us;
+    _Atomic uint32_t assigned_count;
     bool has_left;
 };
 
 struct kafka_reader;
+
+/* Of one source; relaxed, the shard's thread alone writes. */
+struct kafka_fetch_count {
+    _Atomic uint64_t messages, bytes;
+};
 
 /* One per shard; the shard's thread alone uses it. */
 struct kafka_feed {
@@ -35,6 +45,7 @@ struct kafka_feed {
     rd_kafka_queue_t *queue;
     struct kafka_reader *readers; /* linked by next_reader */
     uint32_t stashed_count;
+    struct kafka_fetch_count *fetched; /* [consumer->source_count] */
     rd_kafka_message_t *taken[KAFKA_FEED_MAX_MESSAGES];
 };
 

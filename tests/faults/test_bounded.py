@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import threading
 
+import pytest
 from oracle import load, weir
 
 MIB = 1024 * 1024
@@ -131,6 +132,26 @@ def test_a_server_whose_store_is_locked_still_stops_in_time_and_loses_nothing(ma
     traffic.check()
 
 
+# Ways to a mount namespace, the first that works is taken: with no rights at all; as root where user namespaces are refused (a chroot,
+# many containers); as root where also the root is no mount point, whose propagation could be changed.
+NAMESPACES = [["-rm"], ["-m"], ["-m", "--propagation", "unchanged"]]
+
+
+def unshare():
+    """The command that runs another one where it may mount."""
+    refusals = []
+    for options in NAMESPACES:
+        command = ["unshare", *options]
+        tried = subprocess.run([*command, "true"], capture_output=True, text=True)
+        if tried.returncode == 0:
+            return command
+        refusals.append(f"{' '.join(command)}: {tried.stderr.strip()}")
+    raise AssertionError(
+        "a small disk needs user namespaces, or root with CAP_SYS_ADMIN, to mount a tmpfs; refused:\n"
+        + "\n".join(refusals)
+    )
+
+
 class SmallDisk:
     """A server whose data_dir is on a tmpfs of its own, in a mount namespace of its own, with a ballast file that can be taken away."""
 
@@ -143,7 +164,7 @@ class SmallDisk:
         )
         with open(server.stderr_path, "ab") as log:
             server.process = subprocess.Popen(
-                ["unshare", "-rm", "sh", "-c", script],
+                [*unshare(), "sh", "-c", script],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -156,10 +177,29 @@ class SmallDisk:
         path = pathlib.Path(f"/proc/{self.server.process.pid}/root{self.server.data_dir}/ballast")
         path.unlink()
 
+    def close(self):
+        """Where propagation is unchanged, the mount may have come out of its namespace."""
+        self.server.close()
+        if self.server.data_dir.is_mount():
+            subprocess.run(["umount", "--lazy", str(self.server.data_dir)], check=True)
 
-def test_a_full_disk_is_shown_and_refuses_and_goes_on_when_there_is_room(make_server, seed):
+
+@pytest.fixture
+def small_disk():
+    disks = []
+
+    def make(server, **sizes_mib):
+        disks.append(SmallDisk(server, **sizes_mib))
+        return disks[-1]
+
+    yield make
+    for disk in disks:
+        disk.close()
+
+
+def test_a_full_disk_is_shown_and_refuses_and_goes_on_when_there_is_room(make_server, small_disk, seed):
     server = make_server(load.config(), start=False)
-    disk = SmallDisk(server, size_mib=24, ballast_mib=16)
+    disk = small_disk(server, size_mib=24, ballast_mib=16)
     traffic = load.Load(server, seed, events=(200, 400))
     try:
         weir.eventually(lambda: traffic.count() > 20, 30, "accepted requests")

@@ -67,7 +67,11 @@ def test_sigterm_under_load_drains_and_exits_0_and_nothing_is_missing_after_the_
     traffic.check()
 
 
-def test_a_file_is_counted_once_after_kills_at_random(make_server, seed, tmp_path):
+@pytest.mark.parametrize(
+    "split", [{}, {"partitions": 4, "partition_by": "k"}], ids=["one_partition", "four_partitions"]
+)
+def test_a_file_is_counted_once_after_kills_at_random(make_server, seed, tmp_path, split):
+    """Each life has another number of shards, so that partitions of one file go on at different lines."""
     rng = random.Random(seed)
     lines = 60_000
     path = tmp_path / "events.ndjson"
@@ -75,7 +79,11 @@ def test_a_file_is_counted_once_after_kills_at_random(make_server, seed, tmp_pat
     server = make_server(
         {
             "sources": {
-                "s": {"file": {"path": str(path), "rate": "40000/s"}, "time": "ts", "max_out_of_orderness": "1s"}
+                "s": {
+                    "file": {"path": str(path), "rate": "40000/s", **split},
+                    "time": "ts",
+                    "max_out_of_orderness": "1s",
+                }
             },
             "pipelines": {
                 "p": {
@@ -91,7 +99,7 @@ def test_a_file_is_counted_once_after_kills_at_random(make_server, seed, tmp_pat
         seen = server.source("s")["counters"]["in"]
         weir.eventually(lambda: server.source("s")["counters"]["in"] > seen + rng.randint(1, 5000), 20, "lines")  # noqa: B023
         server.kill()
-        server.start()
+        server.start(env={"WEIR_ENGINE__SHARDS": str(rng.randint(1, 4))})
 
     def finished():
         rows = server.results("p", limit=10_000)

@@ -135,10 +135,15 @@ def test_a_new_broker_session_is_no_new_member_when_the_instance_has_a_name(brok
     configs = [job.config(source={"group_instance_id": name}) for name in ("one", "two")]
     servers = [make_server(config) for config in configs]
     weir.eventually(lambda: sorted(kafka.members(broker, job.group)[1].values()) == [4, 4], 30, "both have their share")
-    mine = {p["partition"] for p in servers[0].source("flights")["partitions"]}
+
+    def partitions():
+        return {p["partition"] for p in servers[0].source("flights")["partitions"]}
+
+    weir.eventually(lambda: len(partitions()) == 4, 30, "the first has taken up its share")
+    mine = partitions()
     assert servers[1].terminate(10) == 0
     servers[1].start()
     weir.eventually(lambda: sorted(kafka.members(broker, job.group)[1].values()) == [4, 4], 30, "both again")
-    assert {p["partition"] for p in servers[0].source("flights")["partitions"]} == mine
+    weir.eventually(lambda: partitions() == mine, 30, "the first has the same share")
     job.produce()
     job.check_store(*servers)

@@ -271,6 +271,36 @@ def test_a_restart_goes_on_where_it_was(broker, make_server, make_job, flight_fi
     assert set(lag) == set(ends) and all(lag[p] <= ends[p] for p in ends), (lag, ends)
 
 
+def test_a_backlog_of_one_partition_does_not_stand_before_the_replay_of_another(broker, make_server):
+    """Both have open windows to build again; one has far more to read behind them than is taken from the queue at a time."""
+    topic = kafka.create_topic(broker, kafka.unique("backlog"), 2)
+    config = {**counting(broker, [topic]), "engine": {"shards": 1}}
+    server = make_server(config)
+    kafka.produce(broker, topic, [kafka.Record(i % 2, event(i)) for i in range(900)])
+    server.wait_counted("s", "p", 900)
+    group = config["sources"]["s"]["kafka"]["group"]
+    weir.eventually(lambda: kafka.committed(broker, group, topic), 10, "committed offsets")
+    assert server.terminate(10) == 0
+    kafka.produce(broker, topic, [kafka.Record(i % 2, event(1000 + i // 100)) for i in range(60_000)])
+    server.start()
+    assert server.wait_counted("s", "p", 60_000, 30)["counters"] == {"in": 60_000, "bad": 0}
+    kafka.produce(broker, topic, [kafka.Record(p, event(60_000)) for p in range(2)])
+    counted = {(r["window_start"] - T0) // 1000: r["values"]["n"] for r in wait_rows(server, 2)}
+    assert counted == {0: 900, 1: 60_000}
+
+
+def test_a_failed_partition_does_not_stand_before_another(broker, make_server):
+    """`on_bad: fail` stops the partition with the bad record, for good, and no other."""
+    topic = kafka.create_topic(broker, kafka.unique("failed"), 2)
+    config = {**counting(broker, [topic]), "engine": {"shards": 1}}
+    config["sources"]["s"]["on_bad"] = "fail"
+    server = make_server(config)
+    kafka.produce(broker, topic, [kafka.Record(0, b"nonsense")])
+    health.wait_troubled(server, "source.s", 20)
+    kafka.produce(broker, topic, [kafka.Record(i % 2, event(i // 100)) for i in range(60_000)])
+    server.wait_counted("s", "p", 30_000, 30)
+
+
 def test_start_latest_leaves_out_what_was_there_before(broker, make_server):
     topic = kafka.create_topic(broker, kafka.unique("latest"))
     kafka.produce(broker, topic, [kafka.Record(0, event(i)) for i in range(100)])

@@ -48,9 +48,9 @@ def pipelines_named(*names):
 FEW = pipelines_named("by_carrier_a_day", "an_hour_of_grace", "speed")
 
 
-def kafka_source(broker, topics, group, protocol="classic", **others):
-    """The `kafka` part of a source. Sessions are short; the consumer protocol takes them from the broker."""
-    source = {"brokers": [broker.address], "topics": topics, "group": group, "start": "earliest"}
+def kafka_source(broker, names, group, protocol="classic", **others):
+    """The `kafka` part of a source over topics of these names. Sessions are short; the consumer protocol takes them from the broker."""
+    source = {"brokers": [broker.address], "topics": names, "group": group, "start": "earliest"}
     if protocol != "classic":
         source["group_protocol"] = protocol
     else:

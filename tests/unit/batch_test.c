@@ -85,6 +85,37 @@ static struct batch *batch_of_times(const int64_t *times_us, uint32_t count)
     return batch;
 }
 
+static void arranged_rows_move_whole_and_a_part_of_them_can_be_shown(void **state)
+{
+    (void)state;
+    static const uint32_t order[] = {3, 0, 4, 2, 1};
+    struct batch *batch = batch_create();
+    for (uint32_t i = 0; i < 5; i++)
+        batch_append(batch, SLICE("{}"), i, TIME_NONE);
+    batch_prepare_columns(batch, 1);
+    batch->row_count = 5;
+    for (uint32_t i = 0; i < 5; i++) {
+        batch->row_records[i] = i;
+        batch->event_times_us[i] = batch->offsets[i] = i;
+        batch->columns[0].kinds[i] = (uint8_t)i;
+        batch->columns[0].values[i].i = i;
+    }
+    batch_arrange_rows(batch, order);
+    batch_show_rows(batch, 1, 3);
+    assert_int_equal(batch->row_count, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(batch->row_records[i], order[1 + i]);
+        assert_int_equal(batch->event_times_us[i], order[1 + i]);
+        assert_int_equal(batch->offsets[i], order[1 + i]);
+        assert_int_equal(batch->columns[0].kinds[i], order[1 + i]);
+        assert_int_equal(batch->columns[0].values[i].i, order[1 + i]);
+    }
+    batch_show_rows(batch, -1, 5);
+    assert_int_equal(batch->offsets[0], 3);
+    assert_int_equal(batch->offsets[4], 1);
+    batch_destroy(batch);
+}
+
 static void watermark_before_a_row_is_the_largest_earlier_time_less_the_delay(void **state)
 {
     (void)state;
@@ -133,6 +164,7 @@ int main(void)
         cmocka_unit_test(text_is_followed_by_padding_and_then_the_side_area),
         cmocka_unit_test(record_beyond_the_limit_is_cut_and_says_so),
         cmocka_unit_test(every_reason_has_its_own_name),
+        cmocka_unit_test(arranged_rows_move_whole_and_a_part_of_them_can_be_shown),
         cmocka_unit_test(watermark_before_a_row_is_the_largest_earlier_time_less_the_delay),
         cmocka_unit_test(dead_letters_own_their_bytes),
     };

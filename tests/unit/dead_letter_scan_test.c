@@ -22,7 +22,7 @@ static void put(struct fixture *fixture, uint32_t source, uint32_t partition, in
     assert_int_equal(store_put_dead_letters(fixture->store, block, sources, pipelines, 5, &fixture->error),
                      STATUS_OK);
     assert_int_equal(store_commit(fixture->store, &fixture->error), STATUS_OK);
-    dead_letter_block_destroy(block);
+    dead_letter_block_release(block);
 }
 
 static void put_plain(struct fixture *fixture, uint32_t source, uint32_t partition, int64_t offset,

@@ -21,6 +21,7 @@ struct fixture {
     struct decoder *decoder;
     struct batch *batch;
     struct buffer text;
+    const char *topic;
 };
 
 /* `paths` end with NULL; the first is the event time. */
@@ -56,6 +57,7 @@ static void close_fixture(struct fixture *fixture)
 static const char *decode_slice(struct fixture *fixture, struct slice line)
 {
     batch_reset(fixture->batch);
+    batch_set_topic(fixture->batch, fixture->topic, 0);
     batch_append(fixture->batch, line, 7, TIME_NONE);
     decoder_run(fixture->decoder, fixture->batch);
     buffer_clear(&fixture->text);
@@ -197,6 +199,20 @@ static void blank_record_is_neither_row_nor_bad(void **state)
     (void)state;
     expect_both("", "blank");
     expect_both(" \t\r\n", "blank");
+}
+
+static void blank_record_of_a_topic_is_bad(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    for (int use_shapes = 0; use_shapes < 2; use_shapes++) {
+        open_fixture(&fixture, use_shapes);
+        fixture.topic = "events";
+        decode(&fixture, HEAD "1}");
+        expect_reason(&fixture, "", "not_json");
+        expect_reason(&fixture, " \t\r\n", "not_json");
+        close_fixture(&fixture);
+    }
 }
 
 /* `depth` arrays and objects in turn, the event itself being the first. */
@@ -507,6 +523,7 @@ int main(void)
         cmocka_unit_test(fault_has_its_reason_on_both_paths),
         cmocka_unit_test(nul_is_not_json),
         cmocka_unit_test(blank_record_is_neither_row_nor_bad),
+        cmocka_unit_test(blank_record_of_a_topic_is_bad),
         cmocka_unit_test(depth_is_limited_on_both_paths),
         cmocka_unit_test(event_over_1_mib_is_too_big),
         cmocka_unit_test(paths_reach_members_and_elements),

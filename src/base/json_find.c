@@ -1,5 +1,5 @@
 /* Members by walking: answers are small, and each is looked at once. */
-#include "app/json_find.h"
+#include "base/json_find.h"
 
 static bool is_container(const struct native_json_node *node)
 {

@@ -1,4 +1,4 @@
-/* Looking up members of parsed JSON, for the commands that read a server's answers. */
+/* Looking up members of parsed JSON: answers of a server, statistics of a library. */
 #pragma once
 
 #include "base/native.h"
