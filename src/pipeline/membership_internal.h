@@ -24,6 +24,7 @@ struct membership {
     char owners[PARTIALS_MEMBERS_MAX][17]; /* processes of the round */
     uint32_t owner_count;
     struct cluster *cluster; /* cluster.c */
+    struct retention_check *retention; /* retention_check.c */
     bool has_assignment, should_start, is_running;
     uint64_t run;             /* of the engine's count, when it was taken up */
     uint64_t committed_epoch; /* of the mark that was committed last */
@@ -31,6 +32,9 @@ struct membership {
     int64_t next_try_us, next_commit_us, next_watch_us, changed_us;
     enum health_state reported_state;
     struct error reported_reason;
+
+    pthread_mutex_t commit_lock;      /* one commits at a time; an outlet holds it until its outcome is known */
+    struct progress_mark *transacted; /* under it: what a transaction has committed last */
 
     _Atomic int64_t proven_us;  /* monotonic; release by the membership, acquire by outlets */
     atomic_bool wants_proof;    /* release by an outlet, acquire by the membership, which clears it */
@@ -63,6 +67,12 @@ enum status run_write_start(struct membership *membership, const struct kafka_pa
 NODISCARD
 enum status run_begin_round(struct membership *membership, struct slice text, int64_t round,
                             struct error *error);
+
+/* retention_check.c: STATUS_INVALID when a topic of these partitions does not keep its events for as long as a window may need them. */
+NODISCARD
+enum status retention_check(struct membership *membership, const struct kafka_partition *known,
+                            uint32_t count, struct error *error);
+void retention_check_destroy(struct membership *membership);
 
 /* cluster.c: several processes of one group. */
 /* Begins to speak with the others. */
