@@ -318,6 +318,11 @@ void engine_check(const struct config *config, struct config_errors *errors, str
     if (!plan)
         return;
     for (uint32_t i = 0; i < plan->pipeline_count; i++) {
+        if (!plan->pipelines[i].has_window) {
+            buffer_format(out, "pipeline %s: no window, so nothing of it is held\n",
+                          plan->pipelines[i].shape.pipeline);
+            continue;
+        }
         size_t key_size = window_key_memory_bound(&plan->pipelines[i].window);
         uint64_t key_limit = plan->pipelines[i].window.key_limit;
         buffer_format(out, "pipeline %s: at most %" PRIu64 " keys x %zu bytes = %.1f MiB\n",

@@ -10,10 +10,10 @@
 #include "base/thread.h"
 #include "flow/sink.h"
 #include "flow/source.h"
-#include "source/kafka_consumer.h"
 #include "pipeline/engine.h"
 #include "pipeline/ingest.h"
 #include "pipeline/processor.h"
+#include "source/kafka_consumer.h"
 #include "store/store.h"
 
 enum {
@@ -24,7 +24,10 @@ enum {
     OUTLET_COMMIT_BLOCKS = 64, /* blocks of one store transaction */
     OUTLET_MAX_MARKS =
         64, /* marks that wait for other sinks to flush; then the newest replaces its neighbour */
-    TURN_MAX_BATCHES = 16,            /* batches of one turn of a shard */
+    TURN_MAX_BATCHES = 16, /* batches of one turn of a shard */
+    TURN_MAX_OUTPUT_SIZE =
+        256 *
+        1024, /* bytes of events that go out, of one turn of a shard; the batch that goes beyond is the last */
     UPDATE_INTERVAL_US = 5 * 1000,    /* a busy shard tells the merger its clocks at least this often */
     MARK_INTERVAL_US = 100 * 1000,    /* between progress marks */
     SOURCE_RETRY_US = 500 * 1000,     /* after a source reported an error */
@@ -94,6 +97,7 @@ struct shard_update {
     int64_t arrival_us; /* newest event behind the panes */
     struct update_pane *panes;
     uint32_t pane_count, pane_capacity;
+    struct output_list outputs;           /* of pipelines without a window, whole with the positions */
     struct pipeline_clock *clocks;        /* [pipeline_count] */
     struct partition_position *positions; /* the shard's partitions */
     uint32_t position_count;
@@ -144,13 +148,14 @@ struct progress_mark {
     int64_t *closed_through_us; /* [pipeline_count] */
 };
 
-enum outlet_item_kind { OUTLET_RESULTS, OUTLET_DEAD_LETTERS, OUTLET_MARK, OUTLET_STOP };
+enum outlet_item_kind { OUTLET_RESULTS, OUTLET_OUTPUT, OUTLET_DEAD_LETTERS, OUTLET_MARK, OUTLET_STOP };
 
 struct outlet_item {
     enum outlet_item_kind kind;
     uint64_t run; /* 0: nothing that came from a kafka source is in it */
     union {
         struct result_block *results;
+        struct output_block *output;
         struct dead_letter_block *dead_letters;
         struct progress_mark *mark;
     };
@@ -172,10 +177,11 @@ struct outlet {
     char health_name[HEALTH_NAME_SIZE];
     struct outlet_target *targets;
     uint32_t target_count;
-    struct kafka_dead_letters **letters; /* [source_count] of the dead letters' outlet; NULL entries: other sources */
-    struct membership *membership;       /* of a transactional outlet: whose offsets it commits */
-    uint64_t written_run;                /* the same: of what it has written since its last commit; 0 = nothing */
-    int64_t committed_us;                /* the same: monotonic clock of the last commit */
+    struct kafka_dead_letters *
+        *letters; /* [source_count] of the dead letters' outlet; NULL entries: other sources */
+    struct membership *membership; /* of a transactional outlet: whose offsets it commits */
+    uint64_t written_run;          /* the same: of what it has written since its last commit; 0 = nothing */
+    int64_t committed_us;          /* the same: monotonic clock of the last commit */
     /* Deals with one item, for as long as it takes; false when the outlet ends. */
     bool (*handle)(struct outlet *outlet, struct outlet_item *item);
     bool takes_json, is_well;
@@ -198,7 +204,7 @@ struct engine_pipeline {
 /* Another process whose panes are merged here. */
 struct remote_member {
     char instance[17];
-    uint64_t sequence;          /* of the last message that was merged */
+    uint64_t sequence;           /* of the last message that was merged */
     _Atomic uint64_t to_be_told; /* the same, for the membership, which acknowledges it; relaxed */
 };
 
@@ -228,6 +234,7 @@ struct merger {
     struct shard_update **latest;
     uint32_t latest_count;
     uint64_t next_sequence, epoch;
+    uint64_t output_count; /* blocks of events sent on, to number them */
     int64_t next_mark_us, next_publish_us;
     struct progress_mark *last_mark; /* as sent, to see whether anything has changed */
     bool is_live;
@@ -244,7 +251,7 @@ struct merger {
 struct engine_rest {
     pthread_mutex_t lock; /* guards the flags of rest, is_resting of shards and merger */
     pthread_cond_t changed;
-    pthread_mutex_t owner; /* one at a time asks for rest */
+    pthread_mutex_t owner;                              /* one at a time asks for rest */
     atomic_bool shards_should_rest, merger_should_rest; /* release by the asker, acquire by those who rest */
 };
 
@@ -292,18 +299,21 @@ struct engine {
     struct ledger *ledger;
 
     struct engine_rest rest;
-    char instance[17]; /* names this data_dir for good; among the members of a group and in transactional ids */
+    char instance
+        [17]; /* names this data_dir for good; among the members of a group and in transactional ids */
     struct kafka_transactions *transactions; /* what transactional sinks share; NULL = there are none */
-    _Atomic uint64_t stored_epoch; /* rows before this mark are in the store; release by its outlet, acquire by others */
-    struct outlet *letter_outlet;  /* NULL: no dead-letter topic */
-    bool has_transactional_sink; /* which commits the offsets with its results */
+    _Atomic uint64_t
+        stored_epoch; /* rows before this mark are in the store; release by its outlet, acquire by others */
+    struct outlet *letter_outlet; /* NULL: no dead-letter topic */
+    bool has_transactional_sink;  /* which commits the offsets with its results */
     pthread_mutex_t failure_lock;
-    struct error failure; /* why the engine cannot go on; empty while it can */
+    struct error failure;            /* why the engine cannot go on; empty while it can */
     struct membership **memberships; /* one for each consumer group that this process is a member of */
     uint32_t membership_count;
     struct membership **pipeline_memberships; /* [pipeline_count] whose partitions feed it; NULL = none's */
-    _Atomic uint64_t run;         /* counts the times that partitions of kafka sources were taken up; relaxed */
-    _Atomic uint64_t dropped_run; /* what came of this run and earlier ones is not to be written any more: another process
+    _Atomic uint64_t run; /* counts the times that partitions of kafka sources were taken up; relaxed */
+    _Atomic uint64_t
+        dropped_run; /* what came of this run and earlier ones is not to be written any more: another process
                                    * has taken over. Release by the membership, acquire by the outlets. */
     pthread_mutex_t durable_lock;
     struct progress_mark *durable; /* the newest recorded mark, also of an earlier life; NULL = none */
@@ -348,9 +358,17 @@ void engine_rest_stop(struct engine *engine);
 void engine_rest_init(struct engine *engine);
 void engine_rest_deinit(struct engine *engine);
 
+/* merger_output.c */
+/* Hands the block to every sink of its pipeline; takes it. */
+void merger_emit_output(struct merger *merger, struct output_block *block);
+/* The same for all that the update has, or sends it to the leader. */
+void merger_pass_outputs(struct merger *merger, struct shard_update *update);
+
 /* merger_partials.c: windows that several processes share */
 /* Sends the panes of shared pipelines that the update has to the leader, and takes them out of it. */
 void merger_send_panes(struct merger *merger, struct shard_update *update);
+/* Sends a block of events to the leader, which writes it; takes it. */
+void merger_send_output(struct merger *merger, struct output_block *block);
 /* Tells the leader how far the shards are, when anything has been sent or has changed. */
 void merger_send_update(struct merger *merger);
 /* Merges what other members have sent. True when there was anything. */
@@ -381,8 +399,10 @@ void outlet_add_sink(struct outlet *outlet, struct sink *sink, uint32_t sink_ind
 /* Tells the sink's trouble, waits, and says whether to try again. */
 bool outlet_should_retry(struct outlet *outlet, const struct error *error);
 void outlet_is_well(struct outlet *outlet);
-/* Writes the block to every target that it is meant for; false when the engine gives up. */
-bool outlet_write(struct outlet *outlet, const struct result_block *block);
+/* The pipeline of an item with results or events. */
+uint32_t outlet_item_pipeline(const struct outlet_item *item);
+/* Writes results or events to a sink, once. */
+enum status outlet_write_to(struct sink *sink, const struct outlet_item *item, struct error *error);
 void outlet_set_durable(struct outlet *outlet, uint64_t epoch);
 void outlet_deinit(struct outlet *outlet);
 void *outlet_main(void *outlet);
@@ -399,7 +419,8 @@ bool transaction_outlet_handle(struct outlet *outlet, struct outlet_item *item);
 bool letter_outlet_handle(struct outlet *outlet, struct outlet_item *item);
 /* The outlet of all dead-letter topics; `*is_needed` false when no source has one. */
 NODISCARD
-enum status letter_outlet_open(struct outlet *outlet, struct engine *engine, bool *is_needed, struct error *error);
+enum status letter_outlet_open(struct outlet *outlet, struct engine *engine, bool *is_needed,
+                               struct error *error);
 void letter_outlet_close(struct outlet *outlet);
 /* Nothing has come for a while. */
 void letter_outlet_idle(struct outlet *outlet);

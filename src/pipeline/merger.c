@@ -132,6 +132,7 @@ static void merge_update(struct merger *merger, struct shard_update *update)
     }
     if (update->arrival_us > merger->arrival_us)
         merger->arrival_us = update->arrival_us;
+    merger_pass_outputs(merger, update);
     send_dead_letters(merger->engine, update);
     /* The leader may commit what it is told next, so the letters must not be lost after that. */
     if (has_letters && merger->share.membership && !merger->share.is_leader && !merger_make_durable(merger)) {
@@ -189,6 +190,8 @@ static int64_t advance_pipeline(struct merger *merger, uint32_t pipeline_index)
     const struct clock *clock = merger->engine->clock;
     struct window_merger *windows = merger->windows[pipeline_index];
     struct pipeline_clock time = merger_pipeline_clock(merger, pipeline_index);
+    if (!merger->engine->plan->pipelines[pipeline_index].has_window)
+        return INT64_MAX;
     if (!time.has_partitions || engine_sends_pipeline(merger->engine, pipeline_index))
         return INT64_MAX;
     if (time.all_us == TIME_MAX) {

@@ -1,4 +1,4 @@
-/* Windows that several processes share: a member's merger sends the panes of its shards to the leader's, in the order in which it
+/* Windows that several processes share: a member's merger sends the panes of its shards, and events that go out, to the leader's, in the order in which it
  * would have merged them, each followed by clocks and positions. So what is true of rings is true of the topic: what a position leaves
  * out is behind it. */
 #include <stdlib.h>
@@ -17,8 +17,9 @@ enum { RECEIVE_TURN_MESSAGES = 64 };
 static bool has_ended(const struct merger *merger)
 {
     const struct engine *engine = merger->engine;
-    return engine_has_abandoned(engine) || atomic_load_explicit(&engine->run, memory_order_relaxed) <=
-                                               atomic_load_explicit(&engine->dropped_run, memory_order_acquire);
+    return engine_has_abandoned(engine) ||
+           atomic_load_explicit(&engine->run, memory_order_relaxed) <=
+               atomic_load_explicit(&engine->dropped_run, memory_order_acquire);
 }
 
 /* The leader is not run over: it acknowledges what it has merged. */
@@ -52,7 +53,8 @@ static bool send_message(struct merger *merger, struct slice message)
     }
 }
 
-static bool send_body(struct merger *merger, enum partials_kind kind, uint32_t pipeline_index, struct slice body)
+static bool send_body(struct merger *merger, enum partials_kind kind, uint32_t pipeline_index,
+                      struct slice body)
 {
     struct merger_share *share = &merger->share;
     buffer_clear(&share->message);
@@ -64,7 +66,8 @@ static bool send_body(struct merger *merger, enum partials_kind kind, uint32_t p
 
 static struct pane_codec codec_of(const struct merger *merger, uint32_t pipeline_index)
 {
-    return (struct pane_codec){.definition_hash = merger->engine->plan->pipelines[pipeline_index].definition_hash};
+    return (struct pane_codec){.definition_hash =
+                                   merger->engine->plan->pipelines[pipeline_index].definition_hash};
 }
 
 static bool send_pane(struct merger *merger, uint32_t pipeline_index, const struct pane *pane)
@@ -92,6 +95,16 @@ void merger_send_panes(struct merger *merger, struct shard_update *update)
         pane_destroy(pane->pane);
         pane->pane = NULL;
     }
+}
+
+void merger_send_output(struct merger *merger, struct output_block *block)
+{
+    struct buffer body = {0};
+    output_block_encode(&body, block);
+    if (!has_ended(merger) && !send_body(merger, PARTIALS_OUTPUT, block->pipeline_index, buffer_slice(&body)))
+        log_write(LOG_DEBUG, "kafka", "events of an assignment that has ended were not sent");
+    buffer_deinit(&body);
+    output_block_release(block);
 }
 
 /* One update for all shards. */
@@ -144,15 +157,35 @@ static bool find_member(const struct merger *merger, const struct partials_head 
     return false;
 }
 
+static bool is_shared_here(const struct merger *merger, const struct partials_head *head, struct error *error)
+{
+    const struct engine *engine = merger->engine;
+    if (head->pipeline_index < engine->plan->pipeline_count &&
+        engine->pipeline_memberships[head->pipeline_index] == merger->share.membership)
+        return true;
+    error_set(error, "it is of a pipeline that is not here");
+    return false;
+}
+
+static bool merge_output(struct merger *merger, const struct partials_head *head, struct slice body,
+                         struct error *error)
+{
+    struct output_block *block;
+    if (!is_shared_here(merger, head, error))
+        return false;
+    if (!output_block_decode(body, head->pipeline_index, &block)) {
+        error_set(error, "it is damaged");
+        return false;
+    }
+    merger_emit_output(merger, block);
+    return true;
+}
+
 static bool merge_pane(struct merger *merger, const struct partials_head *head, struct slice body,
                        struct error *error)
 {
-    const struct engine *engine = merger->engine;
-    if (head->pipeline_index >= engine->plan->pipeline_count ||
-        engine->pipeline_memberships[head->pipeline_index] != merger->share.membership) {
-        error_set(error, "it is of a pipeline that is not here");
+    if (!is_shared_here(merger, head, error))
         return false;
-    }
     struct window_merger *windows = merger->windows[head->pipeline_index];
     struct pane_codec codec = codec_of(merger, head->pipeline_index);
     struct pane *pane = NULL;
@@ -196,10 +229,11 @@ static void merge_message(struct merger *merger, struct slice message)
     if (!is_next)
         error_set(&error, "message %llu came after %llu", (unsigned long long)head.sequence,
                   (unsigned long long)member->sequence);
-    bool is_merged = is_next && (head.kind == PARTIALS_UPDATE ? merge_update(merger, index, body, &error)
-                                                              : merge_pane(merger, &head, body, &error));
+    bool is_merged = is_next && (head.kind == PARTIALS_UPDATE   ? merge_update(merger, index, body, &error)
+                                 : head.kind == PARTIALS_OUTPUT ? merge_output(merger, &head, body, &error)
+                                                                : merge_pane(merger, &head, body, &error));
     if (!is_merged) {
-        error_prefix(&error, "panes of process %s cannot be merged", member->instance);
+        error_prefix(&error, "what process %s has sent cannot be taken", member->instance);
         uint64_t run = atomic_load_explicit(&merger->engine->run, memory_order_relaxed);
         membership_go_back(share->membership, run, error.text);
         return;

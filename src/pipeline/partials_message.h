@@ -14,7 +14,7 @@
  *
  * Partition 1, panes: binary, little endian.
  *
- *   [ magic 4 | kind 4 | round 8 | instance 16 | sequence 8 | pipeline 4 | 0 4 ] [ a pane's message, or an update ]
+ *   [ magic 4 | kind 4 | round 8 | instance 16 | sequence 8 | pipeline 4 | 0 4 ] [ a pane's message, an update, or a block of events ]
  *   update: [ flags 4 | clocks 4 | positions 4 | 0 4 | age of the newest event 8 ] [ clock 40 ]* [ position 40 ]*              */
 #pragma once
 
@@ -28,7 +28,7 @@ enum {
     PARTIALS_WINDOW_MESSAGES = 512,   /* that a member has sent and the leader has not acknowledged; then it waits */
 };
 
-enum partials_kind { PARTIALS_PANE = 1, PARTIALS_UPDATE = 2 };
+enum partials_kind { PARTIALS_PANE = 1, PARTIALS_UPDATE = 2, PARTIALS_OUTPUT = 3 };
 
 struct partials_head {
     uint32_t magic, kind;
@@ -45,8 +45,9 @@ void partials_write_head(struct buffer *out, enum partials_kind kind, int64_t ro
 bool partials_read_head(struct slice message, struct partials_head *head, struct slice *body);
 
 /* Clocks and positions of an update, for the pipelines and sources of a membership; times by the clock are sent as ages. */
-void partials_write_update(struct buffer *out, const struct engine *engine, const struct membership *membership,
-                           const struct shard_update *update, int64_t now_us);
+void partials_write_update(struct buffer *out, const struct engine *engine,
+                           const struct membership *membership, const struct shard_update *update,
+                           int64_t now_us);
 /* NULL when it is damaged. Positions get the topics of this process's slots. */
 struct shard_update *partials_read_update(const struct engine *engine, const struct membership *membership,
                                           struct slice body, int64_t now_us);

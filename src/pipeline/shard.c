@@ -121,12 +121,14 @@ static bool read_turn(struct shard *shard, int64_t now_us, int64_t *next_us)
 {
     bool has_read = false;
     uint32_t count = shard->partition_count, batches = 0;
-    for (uint32_t i = 0; i < count && batches < TURN_MAX_BATCHES; i++) {
+    bool has_room = true;
+    for (uint32_t i = 0; i < count && batches < TURN_MAX_BATCHES && has_room; i++) {
         struct engine_partition *partition = shard->partitions[(shard->first_in_turn + i) % count];
         shard_release_partition(partition);
         if (shard_read_partition(shard, partition, now_us)) {
             has_read = true;
             batches++;
+            has_room = shard->processor.output.list.size < TURN_MAX_OUTPUT_SIZE;
         } else if (partition->next_read_us < *next_us) {
             *next_us = partition->next_read_us;
         }
@@ -186,7 +188,8 @@ static void tell_merger(struct shard *shard, int64_t now_us, bool is_last)
         shard->next_flush_us = now_us + shard->engine->flush_interval_us;
     struct shard_update *update = shard_update_create(shard, flush_open, is_last);
     uint64_t state = state_of(shard);
-    bool is_urgent = update->pane_count || update->dead_letters || is_last || state != shard->told_state;
+    bool is_urgent = update->pane_count || update->outputs.count || update->dead_letters || is_last ||
+                     state != shard->told_state;
     if (!is_urgent && now_us < shard->told_us + UPDATE_INTERVAL_US) {
         shard_update_destroy(update);
         shard->is_untold = true;

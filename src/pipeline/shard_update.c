@@ -13,6 +13,7 @@ void shard_update_destroy(struct shard_update *update)
         if (update->panes[i].pane)
             pane_destroy(update->panes[i].pane);
     }
+    output_list_deinit(&update->outputs);
     if (update->dead_letters)
         dead_letter_block_release(update->dead_letters);
     free(update->panes);
@@ -139,6 +140,7 @@ struct shard_update *shard_update_create(struct shard *shard, bool flush_open, b
     fill_clocks(shard, update->clocks);
     take_panes(shard, update, flush_open, is_last);
     fill_positions(shard, update);
+    event_output_take(&shard->processor.output, &update->outputs);
     update->dead_letters = shard->processor.dead_letters;
     shard->processor.dead_letters = NULL;
     return update;

@@ -76,15 +76,17 @@ static bool has_position(const struct progress_mark *mark, const struct partitio
 }
 
 /* Partitions of a group that others record from now on: what is here would look as new as the mark. */
-static void forget_given_up(const struct engine *engine, struct arena *arena, const struct progress_mark *mark,
-                            const struct progress_mark *before, struct store_progress *progress)
+static void forget_given_up(const struct engine *engine, struct arena *arena,
+                            const struct progress_mark *mark, const struct progress_mark *before,
+                            struct store_progress *progress)
 {
     for (uint32_t i = 0; before && i < before->position_count; i++) {
         const struct partition_position *position = &before->positions[i];
         if (!position->topic || has_position(mark, position))
             continue;
         progress->positions[progress->position_count++] = (struct store_position){
-            .source = arena_format(arena, "%s:%s", engine->source_names[position->source_index], position->topic),
+            .source =
+                arena_format(arena, "%s:%s", engine->source_names[position->source_index], position->topic),
             .partition = (uint32_t)position->topic_partition,
             .position = -1,
             .position_max_time_us = TIME_NONE,
@@ -94,8 +96,7 @@ static void forget_given_up(const struct engine *engine, struct arena *arena, co
     }
 }
 
-static enum status put_progress(struct engine *engine, const struct progress_mark *mark,
-                                struct error *error)
+static enum status put_progress(struct engine *engine, const struct progress_mark *mark, struct error *error)
 {
     struct arena arena;
     arena_init(&arena, 0);
@@ -104,8 +105,8 @@ static enum status put_progress(struct engine *engine, const struct progress_mar
                                       .pipeline_count = engine->plan->pipeline_count};
     struct progress_mark *before = engine_durable(engine);
     uint32_t before_count = before ? before->position_count : 0;
-    progress.positions = arena_allocate_zeroed(&arena, sizeof *progress.positions *
-                                                           (mark->position_count + before_count + 1));
+    progress.positions =
+        arena_allocate_zeroed(&arena, sizeof *progress.positions * (mark->position_count + before_count + 1));
     progress.pipelines =
         arena_allocate_zeroed(&arena, sizeof *progress.pipelines * (progress.pipeline_count + 1));
     for (uint32_t i = 0; i < mark->position_count; i++) {
@@ -291,6 +292,7 @@ static void take_item(struct store_outlet *self, struct outlet_item *item)
         add_mark(self, item->mark);
         item->mark = NULL;
         break;
+    case OUTLET_OUTPUT: break; /* for other outlets */
     case OUTLET_STOP: self->is_stopping = true; break;
     }
     outlet_item_destroy(item);

@@ -1,4 +1,4 @@
-/* The outlet of transactional sinks: results, and the offsets of the events behind them, become visible together.
+/* The outlet of transactional sinks: results or events, and the offsets of the events behind them, become visible together.
  *
  *   merger ─▶ blocks ─▶ mark ─▶        written since the last commit      store: rows before the mark are there
  *                         └─▶ wait for the store ─▶ commit(offsets of the mark) ─▶ the mark is durable here
@@ -11,7 +11,9 @@
 #include "pipeline/kafka_progress.h"
 #include "pipeline/membership.h"
 
-enum { TRANSACTION_INTERVAL_US = 100 * 1000 }; /* marks that come sooner share a transaction, as long as more is waiting */
+enum {
+    TRANSACTION_INTERVAL_US = 100 * 1000
+}; /* marks that come sooner share a transaction, as long as more is waiting */
 
 static struct sink *first_sink(const struct outlet *outlet)
 {
@@ -66,7 +68,8 @@ static struct sink_offset *offsets_of(const struct outlet *outlet, const struct 
     return offsets;
 }
 
-static enum sink_commit commit_once(struct outlet *outlet, const struct progress_mark *mark, struct error *error)
+static enum sink_commit commit_once(struct outlet *outlet, const struct progress_mark *mark,
+                                    struct error *error)
 {
     struct buffer texts = {0};
     uint32_t count;
@@ -129,11 +132,11 @@ static bool write(struct outlet *outlet, const struct outlet_item *item)
     outlet->written_run = item->run;
     for (uint32_t i = 0; i < outlet->target_count; i++) {
         struct outlet_target *target = &outlet->targets[i];
-        if (!target->pipelines[item->results->shape->pipeline_index])
+        if (!target->pipelines[outlet_item_pipeline(item)])
             continue;
         for (;;) {
             struct error error = {{0}};
-            enum status status = sink_write(target->sink, item->results, &error);
+            enum status status = outlet_write_to(target->sink, item, &error);
             if (status == STATUS_OK)
                 break;
             if (status == STATUS_IO) {
@@ -158,7 +161,8 @@ bool transaction_outlet_handle(struct outlet *outlet, struct outlet_item *item)
     if (outlet_item_is_dropped(outlet->engine, item))
         return true;
     switch (item->kind) {
-    case OUTLET_RESULTS: return write(outlet, item);
+    case OUTLET_RESULTS:
+    case OUTLET_OUTPUT: return write(outlet, item);
     case OUTLET_MARK: {
         int64_t since_us = clock_monotonic_us(outlet->engine->clock) - outlet->committed_us;
         if (since_us < TRANSACTION_INTERVAL_US && ring_count(&outlet->items) > 0)

@@ -233,8 +233,6 @@ NODISCARD
 bool pane_set_key_text(struct pane *pane, struct key_cell *cell, const char *text, uint32_t size);
 NODISCARD
 bool pane_enter_rows(struct pane *pane);
-/* Integral doubles are integers and what is not finite is null: the kind that a key of this kind has, its value changed with it. */
-uint8_t pane_key_canonical(uint8_t kind, union value *value);
 
 /* Adds the states and counts of from's rows to `into` rows. */
 void pane_merge_rows(struct pane *into_pane, char *const *into, const struct pane *from_pane,
