@@ -234,9 +234,18 @@ static void take_down(struct membership *membership)
     }
 }
 
-static void drop_run(struct membership *membership)
+static void raise_to(_Atomic uint64_t *value, uint64_t least)
 {
-    atomic_store_explicit(&membership->engine->dropped_run, membership->run, memory_order_release);
+    uint64_t now = atomic_load_explicit(value, memory_order_relaxed);
+    while (now < least &&
+           !atomic_compare_exchange_weak_explicit(value, &now, least, memory_order_release, memory_order_relaxed))
+        ;
+}
+
+/* Nothing more of the run is written. Any thread. */
+static void drop_run(struct membership *membership, uint64_t run)
+{
+    raise_to(&membership->engine->dropped_run, run);
     for (uint32_t i = 0; i < membership->engine->outlet_count; i++)
         waker_wake(&membership->engine->outlets[i].waker);
 }
@@ -247,8 +256,8 @@ void membership_lose(struct membership *membership, const char *reason)
         return;
     log_write(LOG_WARN, "kafka", "group %s: %s; nothing more of this assignment is written", membership->group,
               reason);
-    drop_run(membership);
-    atomic_store_explicit(&membership->should_go_back, true, memory_order_release);
+    drop_run(membership, membership->run);
+    raise_to(&membership->run_to_end, membership->run);
 }
 
 /* `is_lost`: others may have the partitions already, so nothing of it is written any more. */
@@ -258,13 +267,12 @@ void membership_end_run(struct membership *membership, bool is_lost)
     if (!membership->is_running)
         return;
     membership->is_running = false;
-    atomic_store_explicit(&membership->should_go_back, false, memory_order_release);
     /* What a member has sent to the leader is the leader's to record. */
     bool is_sender = membership->round && !membership->engine->merger.share.is_leader;
     if (is_sender)
         is_lost = true;
     if (is_lost)
-        drop_run(membership);
+        drop_run(membership, membership->run);
     kafka_consumer_pause(membership->consumer);
     if (!engine_rest_begin(engine))
         return; /* the engine stops: everything is sent and made durable on that way */
@@ -274,7 +282,7 @@ void membership_end_run(struct membership *membership, bool is_lost)
     if (!is_lost && commit_durable(membership, COMMIT_TIMEOUT_US, &error) != STATUS_OK)
         log_write(LOG_WARN, "kafka", "group %s: the last offsets are not committed: %s", membership->group,
                   error.text);
-    drop_run(membership);
+    drop_run(membership, membership->run);
     take_down(membership);
     membership->round = 0;
     engine->merger.share.membership = NULL;
@@ -307,8 +315,8 @@ void membership_go_back(struct membership *membership, uint64_t run, const char 
     if (run <= atomic_load_explicit(&membership->engine->dropped_run, memory_order_acquire))
         return;
     log_write(LOG_WARN, "kafka", "group %s: %s; going back to the committed offsets", membership->group, reason);
-    drop_run(membership);
-    atomic_store_explicit(&membership->should_go_back, true, memory_order_release);
+    drop_run(membership, run);
+    raise_to(&membership->run_to_end, run);
 }
 
 enum status membership_commit_started(struct membership *membership, struct error *error)
@@ -363,8 +371,9 @@ static enum status begin_run(struct membership *membership, struct error *error)
 
 static void go_back_if_told(struct membership *membership)
 {
-    if (!atomic_load_explicit(&membership->should_go_back, memory_order_acquire))
-        return;
+    if (!membership->is_running ||
+        membership->run > atomic_load_explicit(&membership->run_to_end, memory_order_acquire))
+        return; /* or it has ended meanwhile */
     membership_end_run(membership, true);
     membership->should_start = true;
     membership->next_try_us = now_us(membership) + RETRY_US;

@@ -38,7 +38,7 @@ struct membership {
 
     _Atomic int64_t proven_us;  /* monotonic; release by the membership, acquire by outlets */
     atomic_bool wants_proof;    /* release by an outlet, acquire by the membership, which clears it */
-    atomic_bool should_go_back; /* the same */
+    _Atomic uint64_t run_to_end; /* runs up to this have failed; release by who says so, acquire by the membership */
     atomic_bool is_joined;      /* release by the membership, acquire by whoever asks */
     atomic_bool should_leave;   /* release by memberships_stop */
 };
