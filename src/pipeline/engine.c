@@ -109,7 +109,7 @@ static enum status open_parts(struct engine *engine, struct error *error)
         engine->shard_count = engine->partition_count;
     if (!engine->shard_count)
         engine->shard_count = 1;
-    engine_share_readers(engine);
+    engine_assign_shards(engine);
     init_threads(engine);
     status = engine_open_outlets(engine, error);
     if (status == STATUS_OK)

@@ -39,13 +39,15 @@ enum {
 /* One partition of one source. Owned by its shard, but for the atomics. */
 struct engine_partition {
     struct partition_state state;
-    struct kafka_partition kafka; /* topic NULL: not of a kafka source */
-    bool is_kafka, is_own; /* own: assigned to this process; else only its name is known */
-    uint32_t shard_index; /* of a kafka partition */
     /* The partition of the same shard whose reader serves this one: itself, unless they are dealt the lines of one file.
      * Then that is the first of them, the others hang on it by next_sharer, and only its reader, batches and errors count. */
     struct engine_partition *leader, *next_sharer;
-    struct source_reader *reader; /* NULL where another leads, and in slots of a kafka source that hold no partition of ours */
+    struct kafka_partition kafka; /* topic NULL: not of a kafka source */
+    /* NULL: another leads, or a slot of a kafka source that holds no partition at present */
+    struct source_reader *reader;
+    bool is_overtaken;     /* leader: the reader is past offsets that some sharer still waits for */
+    bool is_kafka, is_own; /* own: assigned to this process; else only its name is known */
+    uint32_t shard_index;  /* never changes while there is a reader */
     struct batch *held;           /* realtime files: the batch that is read ahead; else NULL */
     bool holds_batch;             /* it is decoded and not yet due */
     int64_t realtime_origin_us;   /* monotonic clock minus event time of the first record */
@@ -418,12 +420,13 @@ enum status recovery_load(struct engine *engine, struct error *error);
 
 /* engine_sources.c */
 void engine_init_partitions(struct engine *engine);
-/* Once the number of shards is known. */
-void engine_share_readers(struct engine *engine);
-/* The shard that owns engine->partitions[index]. */
-uint32_t engine_shard_of(const struct engine *engine, uint32_t index);
+/* Says which shard owns each partition that is not a kafka source's, and which share a reader. Once the number of shards is known. */
+void engine_assign_shards(struct engine *engine);
 NODISCARD
 enum status engine_open_readers(struct engine *engine, struct error *error);
+/* Opens a shared reader anew where its sharers go on. Shard. */
+NODISCARD
+enum status engine_reopen_reader(struct engine *engine, struct engine_partition *leader, struct error *error);
 
 /* ledger.c: latencies of the last minute, as differences of histograms that are copied every ten seconds. Any thread. */
 struct ledger *ledger_create(void);

@@ -63,6 +63,21 @@ void membership_note_commit(struct membership *membership)
     note_proof(membership);
 }
 
+void membership_commit_begins(struct membership *membership)
+{
+    pthread_mutex_lock(&membership->commit_lock);
+}
+
+void membership_commit_ends(struct membership *membership, const struct progress_mark *mark)
+{
+    if (mark) {
+        progress_mark_destroy(membership->transacted);
+        membership->transacted = progress_mark_copy(mark, membership->engine->plan->pipeline_count);
+        note_proof(membership);
+    }
+    pthread_mutex_unlock(&membership->commit_lock);
+}
+
 static enum status commit_mark(struct membership *membership, const struct progress_mark *mark,
                                int64_t timeout_us, struct error *error)
 {
@@ -94,27 +109,44 @@ static enum status commit_mark(struct membership *membership, const struct progr
     return status;
 }
 
-/* Commits what the store has recorded of this run, or again what was committed, as a proof. */
-static enum status commit_durable(struct membership *membership, bool is_proof, int64_t timeout_us,
-                                  struct error *error)
+/* Commits what the store has recorded of this run. Where a sink is transactional, it commits the offsets, with its results. */
+static enum status commit_durable(struct membership *membership, int64_t timeout_us, struct error *error)
 {
     struct progress_mark *mark = engine_durable(membership->engine);
     enum status status = STATUS_OK;
     bool is_ours = mark && mark->run == membership->run && membership->run > 0;
-    bool is_new = is_ours && mark->epoch > membership->committed_epoch;
-    bool is_theirs = membership->engine->has_transactional_sink; /* it commits offsets with its results */
-    if (is_ours && ((is_new && !is_theirs) || is_proof)) {
+    if (is_ours && mark->epoch > membership->committed_epoch && !membership->engine->has_transactional_sink) {
         status = commit_mark(membership, mark, timeout_us, error);
         if (status == STATUS_OK) {
             membership->committed_epoch = mark->epoch;
             note_proof(membership);
         }
-    } else if (is_proof && membership->is_running && membership->started) {
-        status = commit_mark(membership, membership->started, timeout_us, error);
-        if (status == STATUS_OK)
-            note_proof(membership);
     }
     progress_mark_destroy(mark);
+    return status;
+}
+
+/* Commits again what was committed last of this run, which changes nothing and is taken from members only. */
+static enum status prove(struct membership *membership, struct error *error)
+{
+    struct progress_mark *durable = engine_durable(membership->engine);
+    const struct progress_mark *newest = membership->is_running ? membership->started : NULL;
+    const struct progress_mark *others[] = {durable, membership->transacted};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        bool is_ours = others[i] && others[i]->run == membership->run && membership->run > 0;
+        if (is_ours && (!newest || others[i]->epoch > newest->epoch))
+            newest = others[i];
+    }
+    enum status status = STATUS_OK;
+    if (newest) {
+        status = commit_mark(membership, newest, COMMIT_TIMEOUT_US, error);
+        if (status == STATUS_OK) {
+            if (newest != membership->started)
+                membership->committed_epoch = newest->epoch;
+            note_proof(membership);
+        }
+    }
+    progress_mark_destroy(durable);
     return status;
 }
 
@@ -122,8 +154,11 @@ static void answer_proof(struct membership *membership)
 {
     if (!atomic_load_explicit(&membership->wants_proof, memory_order_acquire))
         return;
+    if (pthread_mutex_trylock(&membership->commit_lock) != 0)
+        return; /* a transaction is being committed: its answer is the proof */
     struct error error = {{0}};
-    enum status status = commit_durable(membership, true, COMMIT_TIMEOUT_US, &error);
+    enum status status = prove(membership, &error);
+    pthread_mutex_unlock(&membership->commit_lock);
     if (status == STATUS_CLOSED)
         membership_lose(membership, error.text);
     if (status == STATUS_OK || status == STATUS_CLOSED)
@@ -152,7 +187,7 @@ static void commit_now_and_then(struct membership *membership)
         return;
     membership->next_commit_us = now_us(membership) + COMMIT_INTERVAL_US;
     struct error error = {{0}};
-    enum status status = commit_durable(membership, false, COMMIT_TIMEOUT_US, &error);
+    enum status status = commit_durable(membership, COMMIT_TIMEOUT_US, &error);
     if (status == STATUS_CLOSED)
         membership_lose(membership, error.text);
     else if (status != STATUS_OK)
@@ -236,7 +271,7 @@ void membership_end_run(struct membership *membership, bool is_lost)
     if (!is_lost)
         wait_until_durable(membership);
     struct error error = {{0}};
-    if (!is_lost && commit_durable(membership, false, COMMIT_TIMEOUT_US, &error) != STATUS_OK)
+    if (!is_lost && commit_durable(membership, COMMIT_TIMEOUT_US, &error) != STATUS_OK)
         log_write(LOG_WARN, "kafka", "group %s: the last offsets are not committed: %s", membership->group,
                   error.text);
     drop_run(membership);
@@ -267,8 +302,10 @@ static void on_assigned(void *context)
     cluster_note_change(membership);
 }
 
-void membership_go_back(struct membership *membership, const char *reason)
+void membership_go_back(struct membership *membership, uint64_t run, const char *reason)
 {
+    if (run <= atomic_load_explicit(&membership->engine->dropped_run, memory_order_acquire))
+        return;
     log_write(LOG_WARN, "kafka", "group %s: %s; going back to the committed offsets", membership->group, reason);
     drop_run(membership);
     atomic_store_explicit(&membership->should_go_back, true, memory_order_release);
@@ -407,7 +444,7 @@ void *membership_main(void *argument)
         watch(membership);
     }
     struct error error = {{0}};
-    if (commit_durable(membership, false, LEAVE_TIMEOUT_US, &error) != STATUS_OK)
+    if (commit_durable(membership, LEAVE_TIMEOUT_US, &error) != STATUS_OK)
         log_write(LOG_WARN, "kafka", "group %s: the last offsets are not committed: %s", membership->group,
                   error.text);
     membership->is_running = false;

@@ -33,6 +33,9 @@ struct membership {
     enum health_state reported_state;
     struct error reported_reason;
 
+    pthread_mutex_t commit_lock;      /* one commits at a time; an outlet holds it until its outcome is known */
+    struct progress_mark *transacted; /* under it: what a transaction has committed last */
+
     _Atomic int64_t proven_us;  /* monotonic; release by the membership, acquire by outlets */
     atomic_bool wants_proof;    /* release by an outlet, acquire by the membership, which clears it */
     atomic_bool should_go_back; /* the same */

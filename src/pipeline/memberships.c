@@ -77,6 +77,7 @@ static void add_source(struct engine *engine, uint32_t source_index)
     if (!membership) {
         membership = engine->memberships[engine->membership_count++] = memory_allocate(sizeof *membership);
         membership->engine = engine;
+        pthread_mutex_init(&membership->commit_lock, NULL);
         membership->group = source->group;
         membership->lease_us = lease_us(source);
         membership->source_indices =
@@ -118,6 +119,21 @@ static enum status share_pipelines(struct engine *engine, struct error *error)
     return STATUS_OK;
 }
 
+/* Runs are counted, and given up, for all kafka sources together. */
+static enum status check_single(const struct engine *engine, struct error *error)
+{
+    if (engine->membership_count <= 1)
+        return STATUS_OK;
+    const struct config *config = engine->config;
+    const struct membership *first = engine->memberships[0], *second = engine->memberships[1];
+    error_set(error,
+              "sources %s and %s belong to two consumer groups (%s and %s): one process can be a member of one; "
+              "give them the same brokers and `group`, or run a process for each",
+              config->sources[first->source_indices[0]].name, config->sources[second->source_indices[0]].name,
+              first->group, second->group);
+    return STATUS_INVALID;
+}
+
 enum status memberships_create(struct engine *engine, struct error *error)
 {
     const struct config *config = engine->config;
@@ -128,7 +144,8 @@ enum status memberships_create(struct engine *engine, struct error *error)
         if (config->sources[i].kind == SOURCE_KAFKA)
             add_source(engine, i);
     }
-    return share_pipelines(engine, error);
+    enum status status = share_pipelines(engine, error);
+    return status == STATUS_OK ? check_single(engine, error) : status;
 }
 
 enum status memberships_open(struct engine *engine, struct error *error)
@@ -168,6 +185,8 @@ void memberships_destroy(struct engine *engine)
         retention_check_destroy(membership);
         kafka_consumer_destroy(membership->consumer);
         progress_mark_destroy(membership->started);
+        progress_mark_destroy(membership->transacted);
+        pthread_mutex_destroy(&membership->commit_lock);
         free(membership->feeds);
         free(membership->source_indices);
         free(membership);

@@ -200,7 +200,8 @@ static void merge_message(struct merger *merger, struct slice message)
                                                               : merge_pane(merger, &head, body, &error));
     if (!is_merged) {
         error_prefix(&error, "panes of process %s cannot be merged", member->instance);
-        membership_go_back(share->membership, error.text);
+        uint64_t run = atomic_load_explicit(&merger->engine->run, memory_order_relaxed);
+        membership_go_back(share->membership, run, error.text);
         return;
     }
     member->sequence = head.sequence;

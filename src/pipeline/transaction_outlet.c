@@ -81,21 +81,13 @@ static enum sink_commit commit_once(struct outlet *outlet, const struct progress
     return result;
 }
 
-/* False when the engine gives up. */
-static bool commit(struct outlet *outlet, const struct progress_mark *mark)
+/* False when the engine gives up. `*is_done`: the mark is committed. */
+static bool commit_until_decided(struct outlet *outlet, const struct progress_mark *mark, bool *is_done)
 {
-    if (!wait_for_store(outlet, mark))
-        return !engine_has_abandoned(outlet->engine);
     for (;;) {
         struct error error = {{0}};
         switch (commit_once(outlet, mark, &error)) {
-        case SINK_COMMITTED:
-            outlet->written_run = 0;
-            outlet->committed_us = clock_monotonic_us(outlet->engine->clock);
-            outlet_is_well(outlet);
-            membership_note_commit(outlet->membership);
-            outlet_set_durable(outlet, mark->epoch);
-            return true;
+        case SINK_COMMITTED: *is_done = true; return true;
         case SINK_COMMIT_AGAIN:
             if (!outlet_should_retry(outlet, &error))
                 return false;
@@ -103,7 +95,7 @@ static bool commit(struct outlet *outlet, const struct progress_mark *mark)
         case SINK_COMMIT_ABORTED:
         case SINK_COMMIT_FENCED:
             outlet->written_run = 0;
-            membership_go_back(outlet->membership, error.text);
+            membership_go_back(outlet->membership, mark->run, error.text);
             return true;
         }
         if (is_dropped(outlet, mark->run)) {
@@ -111,6 +103,24 @@ static bool commit(struct outlet *outlet, const struct progress_mark *mark)
             return true;
         }
     }
+}
+
+/* False when the engine gives up. */
+static bool commit(struct outlet *outlet, const struct progress_mark *mark)
+{
+    if (!wait_for_store(outlet, mark))
+        return !engine_has_abandoned(outlet->engine);
+    bool is_done = false;
+    membership_commit_begins(outlet->membership);
+    bool goes_on = commit_until_decided(outlet, mark, &is_done);
+    membership_commit_ends(outlet->membership, is_done ? mark : NULL);
+    if (!is_done)
+        return goes_on;
+    outlet->written_run = 0;
+    outlet->committed_us = clock_monotonic_us(outlet->engine->clock);
+    outlet_is_well(outlet);
+    outlet_set_durable(outlet, mark->epoch);
+    return true;
 }
 
 /* A write that the open transaction does not survive is the end of the run as well. */
@@ -129,7 +139,7 @@ static bool write(struct outlet *outlet, const struct outlet_item *item)
             if (status == STATUS_IO) {
                 target->sink->operations->abort(target->sink);
                 outlet->written_run = 0;
-                membership_go_back(outlet->membership, error.text);
+                membership_go_back(outlet->membership, item->run, error.text);
                 return true;
             }
             if (!outlet_should_retry(outlet, &error))

@@ -228,6 +228,7 @@ enum status kafka_consumer_create(const struct kafka_consumer_options *options, 
     if (status == STATUS_OK) {
         consumer->handle = kafka_client_handle(consumer->client);
         consumer->waiting_room = rd_kafka_queue_new(consumer->handle);
+        kafka_ends_init(consumer);
         rd_kafka_poll_set_consumer(consumer->handle);
         status = subscribe(consumer, error);
     }
@@ -256,6 +257,7 @@ void kafka_consumer_destroy(struct kafka_consumer *consumer)
     if (!consumer)
         return;
     kafka_consumer_leave(consumer);
+    kafka_ends_deinit(consumer);
     if (consumer->waiting_room)
         rd_kafka_queue_destroy(consumer->waiting_room);
     kafka_client_destroy(consumer->client);
@@ -271,6 +273,7 @@ void kafka_consumer_destroy(struct kafka_consumer *consumer)
 /* Partitions have queues of their own, so what comes here is the group's business and errors. */
 void kafka_consumer_poll(struct kafka_consumer *consumer, int64_t timeout_us)
 {
+    kafka_ends_poll(consumer);
     rd_kafka_message_t *message =
         rd_kafka_consumer_poll(consumer->handle, (int)(timeout_us / 1000 < POLL_QUANTUM_MS ? timeout_us / 1000
                                                                                           : POLL_QUANTUM_MS));

@@ -38,6 +38,8 @@ controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 log.dirs={data}
 auto.create.topics.enable=false
 message.max.bytes=8388608
+# Results have the time of their window, and the events of the tests are years old.
+log.retention.ms=-1
 # One node: topics of the broker's own have one replica and few partitions.
 default.replication.factor=1
 min.insync.replicas=1
