@@ -193,6 +193,22 @@ static enum status subscribe(struct kafka_consumer *consumer, struct error *erro
     return STATUS_INVALID;
 }
 
+/* The library's limit is per queue, and there is one for each shard; what `properties` say is taken as it is. */
+static void share_budget(const struct config_source *source, uint32_t shard_count, struct arena *arena,
+                         struct kafka_settings *settings)
+{
+    static const char *const name = "queued.max.messages.kbytes";
+    enum { LEAST_KBYTES = 256 };
+    for (uint32_t i = 0; i < source->kafka.connection.property_count; i++) {
+        if (strcmp(source->kafka.connection.properties[i].name, name) == 0)
+            return;
+    }
+    uint64_t kbytes = source->kafka.buffer_size / 1024 / (shard_count ? shard_count : 1);
+    kafka_settings_set(
+        settings, name,
+        arena_format(arena, "%llu", (unsigned long long)(kbytes < LEAST_KBYTES ? LEAST_KBYTES : kbytes)), "weir");
+}
+
 enum status kafka_consumer_create(const struct kafka_consumer_options *options, struct kafka_consumer **out,
                                   struct error *error)
 {
@@ -213,6 +229,7 @@ enum status kafka_consumer_create(const struct kafka_consumer_options *options, 
     arena_init(&arena, 0);
     struct kafka_settings settings = {.count = 0};
     kafka_source_settings(&first->kafka, &arena, &settings);
+    share_budget(first, options->config->shards, &arena, &settings);
     /* The end of a partition is told, so that reading up to a position ends although the last records below it are gone. */
     kafka_settings_set(&settings, "enable.partition.eof", "true", "weir");
     const char *name = arena_format(&arena, "source %s", first->name);
