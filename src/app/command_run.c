@@ -17,9 +17,8 @@
 #include "serve/server.h"
 
 enum {
-    DRAIN_TIMEOUT_US =
-        6 * 1000 * 1000,       /* from the signal; what a sink has begun by then may take three more */
-    READY_STEP_US = 20 * 1000, /* between looks at whether recovery is done */
+    DRAIN_TIMEOUT_US = 5 * 1000 * 1000, /* from the signal; what a sink has begun may take three more */
+    READY_STEP_US = 20 * 1000,          /* between looks at whether recovery is done */
 };
 
 /* Waits at most `timeout_us` (<0: for ever); 0 when none came. */
