@@ -171,8 +171,11 @@ void memberships_stop(struct engine *engine)
 {
     for (uint32_t i = 0; i < engine->membership_count; i++)
         atomic_store_explicit(&engine->memberships[i]->should_leave, true, memory_order_release);
-    for (uint32_t i = 0; i < engine->membership_count; i++)
-        thread_join(engine->memberships[i]->thread);
+}
+
+pthread_t membership_thread(const struct membership *membership)
+{
+    return membership->thread;
 }
 
 void memberships_destroy(struct engine *engine)
