@@ -345,8 +345,9 @@ void *merger_main(void *merger);
 
 /* engine_rest.c */
 /* Asks all shards and then the merger to rest, and waits until they do: what the shards had has been merged, and the blocks and a mark
- * have been sent. False: the engine stops; nothing rests and nothing is to be ended. */
-bool engine_rest_begin(struct engine *engine);
+ * have been sent. `meanwhile` (or NULL) is called now and then until that is so, for what they may be waiting for. False: the engine stops;
+ * nothing rests and nothing is to be ended. */
+bool engine_rest_begin(struct engine *engine, void (*meanwhile)(void *context), void *context);
 /* Forgets what the merger knows of the shards: they tell it anew. Only while all rest. */
 void engine_rest_end(struct engine *engine);
 /* A shard or the merger: lies down until it is over. */

@@ -342,7 +342,7 @@ static enum status begin(struct run_plan *plan, struct error *error)
     enum status status = check_room(plan, error);
     if (status != STATUS_OK)
         return status;
-    if (!engine_rest_begin(membership->engine))
+    if (!engine_rest_begin(membership->engine, NULL, NULL))
         return STATUS_AGAIN;
     if (plan->is_leader)
         status = partials_listen(membership->partials, membership->panes_from, error);
@@ -365,11 +365,25 @@ static enum status begin(struct run_plan *plan, struct error *error)
     return status;
 }
 
+/* A transaction of the run before may still be on its way to the brokers, and what they answered until then would be too old. None begins
+ * after this, since that run has been dropped. */
+static enum status wait_for_commit(struct membership *membership, struct error *error)
+{
+    if (pthread_mutex_trylock(&membership->commit_lock) != 0) {
+        error_set(error, "the last transaction is still being committed");
+        return STATUS_AGAIN;
+    }
+    pthread_mutex_unlock(&membership->commit_lock);
+    return STATUS_OK;
+}
+
 /* Where every partition goes on, as the brokers and the store say. */
 static enum status ask(struct run_plan *plan, const struct kafka_partition *partitions, uint32_t count,
                        struct error *error)
 {
-    enum status status = find_positions(plan, partitions, count, error);
+    enum status status = wait_for_commit(plan->membership, error);
+    if (status == STATUS_OK)
+        status = find_positions(plan, partitions, count, error);
     if (status == STATUS_OK)
         status = check_bounds(plan, error);
     if (status == STATUS_OK)
