@@ -265,6 +265,7 @@ static void wait_until_durable(struct membership *membership, int64_t deadline_u
 static void take_down(struct membership *membership)
 {
     struct engine *engine = membership->engine;
+    merger_forget_coming(&engine->merger);
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
         if (!partition->is_kafka || !membership_has_source(membership, partition->state.source_index))
@@ -306,8 +307,11 @@ void membership_end_run(struct membership *membership, bool is_lost)
     if (is_lost)
         drop_run(membership, membership->run);
     struct coming_to_rest rest = {membership, now_us(membership) + DURABLE_TIMEOUT_US};
-    if (!engine_rest_begin(engine, serve_rest, &rest))
-        return; /* the engine stops: everything is sent and made durable on that way */
+    if (!engine_rest_begin(engine, serve_rest, &rest)) {
+        /* The engine stops, and outlets may be at work until that is done; by then the partitions may be others'. */
+        drop_run(membership, membership->run);
+        return;
+    }
     /* Not before: a shard reads a partition on that it had set aside. What was fetched until now is outdated by this. */
     kafka_consumer_pause(membership->consumer);
     if (!is_lost)
@@ -487,7 +491,7 @@ void *membership_main(void *argument)
         watch(membership);
     }
     struct error error = {{0}};
-    if (commit_durable(membership, LEAVE_TIMEOUT_US, &error) != STATUS_OK)
+    if (!is_dropped(membership) && commit_durable(membership, LEAVE_TIMEOUT_US, &error) != STATUS_OK)
         log_write(LOG_WARN, "kafka", "group %s: the last offsets are not committed: %s", membership->group,
                   error.text);
     membership->is_running = false;

@@ -346,6 +346,8 @@ static enum status begin(struct run_plan *plan, struct error *error)
         return STATUS_AGAIN;
     if (plan->is_leader)
         status = partials_listen(membership->partials, membership->panes_from, error);
+    else if (plan->round)
+        status = partials_begin_sending(membership->partials, error);
     if (status == STATUS_OK) {
         take_up(plan);
         membership->is_running = true;

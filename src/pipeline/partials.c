@@ -221,6 +221,30 @@ enum status partials_end(struct partials *partials, int64_t *offset, struct erro
     return STATUS_AGAIN;
 }
 
+/* Only a leader listens. */
+static void stop_listening(struct partials *partials)
+{
+    forget_received(partials);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, partials->topic, PARTIALS_PANES);
+    rd_kafka_pause_partitions(kafka_client_handle(partials->client), list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+enum status partials_begin_sending(struct partials *partials, struct error *error)
+{
+    stop_listening(partials);
+    if (partials->pane_producer && !kafka_producer_has_refused(partials->pane_producer))
+        return STATUS_OK;
+    kafka_producer_destroy(partials->pane_producer);
+    partials->pane_producer = NULL;
+    struct arena arena;
+    arena_init(&arena, 0);
+    enum status status = open_producer(partials, &arena, "2", &partials->pane_producer, error);
+    arena_deinit(&arena);
+    return status == STATUS_OK ? STATUS_OK : STATUS_AGAIN;
+}
+
 enum status partials_listen(struct partials *partials, int64_t offset, struct error *error)
 {
     rd_kafka_t *handle = kafka_client_handle(partials->client);
@@ -246,6 +270,11 @@ enum status partials_send(struct partials *partials, struct slice value, struct 
 {
     const struct kafka_message message = {
         .topic = partials->topic, .partition = PARTIALS_PANES, .value = value};
+    if (kafka_producer_has_refused(partials->pane_producer)) {
+        if (!kafka_producer_trouble(partials->pane_producer, error))
+            error_set(error, "topic %s has refused panes", partials->topic);
+        return STATUS_IO;
+    }
     return kafka_producer_send(partials->pane_producer, &message, error);
 }
 
