@@ -416,7 +416,8 @@ static void append_time(struct buffer *out, int64_t time_us)
 }
 
 enum status run_write_start(struct membership *membership, const struct kafka_partition *partitions,
-                            const char *const *owners, uint32_t count, struct buffer *out, struct error *error)
+                            const char *const *owners, uint32_t count, int64_t number, struct buffer *out,
+                            struct error *error)
 {
     struct engine *engine = membership->engine;
     struct run_plan plan = {.membership = membership};
@@ -424,7 +425,7 @@ enum status run_write_start(struct membership *membership, const struct kafka_pa
     enum status status = ask(&plan, partitions, count, error);
     uint64_t epoch = plan.epoch > engine->merger.epoch ? plan.epoch : engine->merger.epoch;
     if (status == STATUS_OK)
-        buffer_format(out, "start %s %" PRIu64 "\n", engine->instance, epoch);
+        buffer_format(out, "start %s %" PRIu64 " %" PRId64 "\n", engine->instance, epoch, number);
     for (uint32_t i = 0; i < engine->plan->pipeline_count && status == STATUS_OK; i++) {
         if (plan.closed_through_us[i] != TIME_NONE)
             buffer_format(out, "closed %u %" PRId64 "\n", i, plan.closed_through_us[i]);
@@ -465,7 +466,8 @@ static bool read_part(struct run_plan *plan, struct slice line)
         !partials_next_number(&line, &base) || !partials_next_number(&line, &position) ||
         !partials_next_number(&line, &max_time_us) || !partials_next_number(&line, &watermark_us))
         return false;
-    if (source_index < 0 || !membership_has_source(membership, (uint32_t)source_index))
+    if (source_index < 0 || source_index >= membership->engine->config->source_count ||
+        !membership_has_source(membership, (uint32_t)source_index))
         return false;
     const char *name = arena_copy(&plan->arena, topic).data;
     struct start_position *item = &plan->items[plan->count++];
@@ -537,13 +539,15 @@ enum status run_begin_round(struct membership *membership, struct slice text, in
 {
     struct run_plan plan = {.membership = membership, .round = round};
     arena_init(&plan.arena, 0);
-    enum status status = STATUS_AGAIN;
-    if (!read_start(&plan, text))
+    enum status status = STATUS_NOT_FOUND;
+    if (!read_start(&plan, text)) {
         error_set(error, "a start message in the topic of partials is not understood");
-    else if (!is_for_us(&plan))
+    } else if (!is_for_us(&plan)) {
         error_set(error, "a start message is not about what is assigned to this process");
-    else
+    } else {
+        membership_end_run(membership, true);
         status = begin(&plan, error);
+    }
     arena_deinit(&plan.arena);
     return status;
 }

@@ -203,6 +203,25 @@ bool partials_next_number(struct slice *line, int64_t *number)
     return *end == '\0';
 }
 
+/* The leader writes for all, so all must want the same of it. */
+static void append_sinks(struct buffer *text, const struct config *config, uint32_t pipeline_index)
+{
+    const struct config_pipeline *pipeline = &config->pipelines[pipeline_index];
+    for (uint32_t i = 0; i < pipeline->sink_count; i++) {
+        const struct config_sink *sink = &config->sinks[pipeline->sinks[i]];
+        buffer_format(text, "%s %u %s %d\n", sink->name, (unsigned)sink->kind,
+                      sink->kafka.topic ? sink->kafka.topic : "", (int)sink->kafka.transactional);
+    }
+}
+
+static void append_source(struct buffer *text, const struct config_source *source)
+{
+    buffer_format(text, "%s %lld %s\n", source->name, (long long)source->max_out_of_orderness_us,
+                  source->time.text ? source->time.text : "");
+    for (uint32_t i = 0; i < source->kafka.topic_count; i++)
+        buffer_format(text, "%s\n", source->kafka.topics[i]);
+}
+
 uint64_t partials_config_hash(const struct engine *engine, const struct membership *membership)
 {
     struct buffer text = {0};
@@ -213,11 +232,11 @@ uint64_t partials_config_hash(const struct engine *engine, const struct membersh
         buffer_format(&text, "%u %s %llx %llu\n", i, pipeline->shape.pipeline,
                       (unsigned long long)pipeline->definition_hash,
                       (unsigned long long)pipeline->window.emit_count);
+        append_sinks(&text, engine->config, i);
     }
     for (uint32_t i = 0; i < membership->source_count; i++) {
-        const struct config_source *source = &engine->config->sources[membership->source_indices[i]];
-        buffer_format(&text, "%u %s %lld %s\n", membership->source_indices[i], source->name,
-                      (long long)source->max_out_of_orderness_us, source->time.text ? source->time.text : "");
+        buffer_format(&text, "%u ", membership->source_indices[i]);
+        append_source(&text, &engine->config->sources[membership->source_indices[i]]);
     }
     uint64_t hash = hash_bytes(text.data, text.size, 0);
     buffer_deinit(&text);

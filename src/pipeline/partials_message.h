@@ -2,15 +2,16 @@
  *
  * Partition 0, control: lines of text, so that people can read along.
  *
- *   hello INSTANCE CONFIG_HASH GENERATION              each second, and at every change of the assignment
+ *   hello INSTANCE CONFIG_HASH GENERATION ROUND        each second, and at every change of the assignment
  *   owns TOPIC PARTITION                               one line for each partition
  *
- *   start INSTANCE EPOCH                               from the leader, when the hellos cover every partition just once; the message's
- *   closed PIPELINE_HASH TIME                          offset names this round: what is sent in an earlier one is ignored
+ *   start INSTANCE EPOCH NUMBER                        from the leader, when the hellos cover every partition just once; the message's
+ *   closed PIPELINE TIME                               offset + 1 names this round: what is sent in an earlier one is ignored. The number
+ *                                                      is the leader's own: it follows no start of its own but the last
  *   part INSTANCE SOURCE TOPIC PARTITION B P LARGEST_TIME_BELOW_P WATERMARK_BEFORE_B
  *
- *   live ROUND                                         from the leader: every partition has reached its P
- *   ack ROUND INSTANCE SEQUENCE                        from the leader: what of a member it has merged
+ *   live ROUND                                         from the leader, again and again: every partition has reached its P
+ *   ack ROUND INSTANCE SEQUENCE                        from the leader, again and again: what of a member it has taken
  *
  * Partition 1, panes: binary, little endian.
  *
