@@ -18,11 +18,11 @@
 
 enum {
     HELLO_INTERVAL_US = 1000 * 1000,
-    HELLO_LIFE_US = 5 * 1000 * 1000,   /* of whom nothing is heard for so long is not counted with */
-    START_PATIENCE_US = 5 * 1000 * 1000, /* for the members to take up what start says; */
+    HELLO_LIFE_US = 5 * 1000 * 1000,          /* of whom nothing is heard for so long is not counted with */
+    START_PATIENCE_US = 5 * 1000 * 1000,      /* for the members to take up what start says; */
     START_PATIENCE_MAX_US = 40 * 1000 * 1000, /* doubled each time that they have not, up to this */
-    REPEAT_INTERVAL_US = 500 * 1000, /* of what members wait for */
-    RETRY_US = 500 * 1000, /* after a round that could not begin */
+    REPEAT_INTERVAL_US = 500 * 1000,          /* of what members wait for */
+    RETRY_US = 500 * 1000,                    /* after a round that could not begin */
     UNTOLD_PATIENCE = 3, /* messages that failed one after the other, before it is told */
     ACK_MESSAGES = PARTIALS_WINDOW_MESSAGES / 8,
 };
@@ -32,7 +32,7 @@ struct peer {
     char instance[17];
     uint64_t config_hash;
     int64_t generation, round, heard_us;
-    struct kafka_partition *partitions; /* source_index unused */
+    struct kafka_partition *partitions;           /* source_index unused */
     uint32_t partition_count, partition_capacity; /* topic NULL: unknown here */
 };
 
@@ -46,7 +46,7 @@ struct cluster {
     int64_t started_us;    /* when the last start was sent or heard */
     int64_t start_number;  /* of the last that was sent: others of this process come too late */
     int64_t patience_us;
-    bool has_sent_start;   /* and it has not been heard yet, and is still true */
+    bool has_sent_start; /* and it has not been heard yet, and is still true */
     int64_t next_repeat_us;
     uint32_t untold_count;
     bool must_reopen; /* the topic is gone */
@@ -67,7 +67,9 @@ enum status cluster_enter(struct membership *membership, struct error *error)
 {
     struct merger_share *share = &membership->engine->merger.share;
     if (share->membership && share->membership != membership) {
-        error_set(error, "another consumer group of this process is shared with other processes already; one group can be");
+        error_set(
+            error,
+            "another consumer group of this process is shared with other processes already; one group can be");
         return STATUS_INVALID;
     }
     if (!membership->cluster) {
@@ -174,47 +176,49 @@ static struct peer *add_peer(struct cluster *cluster, struct slice instance)
 }
 
 /* NULL: no partition of it is known. What others write does not fill the table of names. */
-static const char *known_topic(const struct membership *membership, const char *name)
+static const char *known_topic(const struct membership *membership, struct slice name)
 {
     uint32_t count;
     const struct kafka_partition *known = kafka_consumer_known(membership->consumer, &count);
     for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(known[i].topic, name) == 0)
+        if (slice_equal_text(name, known[i].topic))
             return known[i].topic;
     }
     return NULL;
 }
 
+static void note_owned(struct membership *membership, struct peer *peer, struct slice topic,
+                       int32_t partition)
+{
+    if (peer->partition_count == peer->partition_capacity) {
+        peer->partition_capacity = peer->partition_capacity ? peer->partition_capacity * 2 : 8;
+        peer->partitions =
+            memory_resize_array(peer->partitions, peer->partition_capacity, sizeof *peer->partitions);
+    }
+    peer->partitions[peer->partition_count++] =
+        (struct kafka_partition){.topic = known_topic(membership, topic), .partition = partition};
+}
+
 static void hear_hello(struct membership *membership, struct slice line, struct slice text)
 {
     struct cluster *cluster = membership->cluster;
-    struct slice instance, word, topic;
-    int64_t hash, generation, round, partition;
-    if (!partials_next_word(&line, &instance) || instance.size >= sizeof cluster->peers[0].instance ||
-        !partials_next_number(&line, &hash) || !partials_next_number(&line, &generation) ||
-        !partials_next_number(&line, &round))
+    struct partials_hello hello;
+    if (!partials_read_hello(line, &hello))
         return;
-    struct peer *peer = find_peer(cluster, instance);
-    peer = peer ? peer : add_peer(cluster, instance);
-    peer->config_hash = (uint64_t)hash;
-    peer->generation = generation;
-    peer->round = round;
+    struct peer *peer = find_peer(cluster, hello.instance);
+    peer = peer ? peer : add_peer(cluster, hello.instance);
+    peer->config_hash = hello.config_hash;
+    peer->generation = hello.generation;
+    peer->round = hello.round;
     peer->heard_us = now_us(membership);
     peer->partition_count = 0;
     while (partials_next_line(&text, &line)) {
+        struct slice word, topic;
+        int32_t partition;
         if (!partials_next_word(&line, &word) || !partials_word_is(word, "owns") ||
-            !partials_next_word(&line, &topic) || !partials_next_number(&line, &partition) || topic.size > 249)
+            !partials_read_owns(line, &topic, &partition))
             return;
-        if (peer->partition_count == peer->partition_capacity) {
-            peer->partition_capacity = peer->partition_capacity ? peer->partition_capacity * 2 : 8;
-            peer->partitions =
-                memory_resize_array(peer->partitions, peer->partition_capacity, sizeof *peer->partitions);
-        }
-        char name[250];
-        memcpy(name, topic.data, topic.size);
-        name[topic.size] = '\0';
-        peer->partitions[peer->partition_count++] = (struct kafka_partition){
-            .topic = known_topic(membership, name), .partition = (int32_t)partition};
+        note_owned(membership, peer, topic, partition);
     }
 }
 
@@ -222,12 +226,10 @@ static void hear_hello(struct membership *membership, struct slice line, struct 
 static bool is_own_and_late(const struct membership *membership, struct slice line)
 {
     const struct cluster *cluster = membership->cluster;
-    struct slice instance;
-    int64_t epoch, number;
-    if (!partials_next_word(&line, &instance) || !partials_word_is(instance, membership->engine->instance))
-        return false;
-    return !partials_next_number(&line, &epoch) || !partials_next_number(&line, &number) ||
-           !cluster->has_sent_start || number != cluster->start_number;
+    struct partials_start start;
+    return partials_read_start(line, &start) &&
+           partials_word_is(start.instance, membership->engine->instance) &&
+           (!cluster->has_sent_start || start.number != cluster->start_number);
 }
 
 static void begin_round(struct membership *membership, struct slice line, struct slice text, int64_t round)
@@ -303,14 +305,16 @@ static void hear(struct membership *membership)
 static bool owns(const struct peer *peer, const struct kafka_partition *partition)
 {
     for (uint32_t i = 0; i < peer->partition_count; i++) {
-        if (peer->partitions[i].topic == partition->topic && peer->partitions[i].partition == partition->partition)
+        if (peer->partitions[i].topic == partition->topic &&
+            peer->partitions[i].partition == partition->partition)
             return true;
     }
     return false;
 }
 
 /* Who has the partition by what was heard lately; where two say so, the one of the later generation. */
-static const struct peer *owner_of(const struct membership *membership, const struct kafka_partition *partition)
+static const struct peer *owner_of(const struct membership *membership,
+                                   const struct kafka_partition *partition)
 {
     const struct cluster *cluster = membership->cluster;
     const struct peer *owner = NULL;
@@ -324,8 +328,8 @@ static const struct peer *owner_of(const struct membership *membership, const st
 }
 
 /* Every partition has an owner, and what each owner says it has is its own. */
-static bool find_owners(const struct membership *membership, const struct kafka_partition *known, uint32_t count,
-                        const struct peer **owners)
+static bool find_owners(const struct membership *membership, const struct kafka_partition *known,
+                        uint32_t count, const struct peer **owners)
 {
     for (uint32_t i = 0; i < count; i++) {
         owners[i] = owner_of(membership, &known[i]);
@@ -347,10 +351,11 @@ static bool config_agrees(struct membership *membership, const struct peer *peer
     if (peer->config_hash == membership->cluster->config_hash >> 1)
         return true;
     struct error error;
-    error_set(&error,
-              "process %s of group %s runs other pipelines, sources or sinks than this one: windows cannot be shared; give "
-              "all processes of a group the same configuration",
-              peer->instance, membership->group);
+    error_set(
+        &error,
+        "process %s of group %s runs other pipelines, sources or sinks than this one: windows cannot be shared; give "
+        "all processes of a group the same configuration",
+        peer->instance, membership->group);
     membership_report(membership, HEALTH_DOWN, error.text);
     return false;
 }
@@ -498,7 +503,8 @@ static bool is_leader(const struct membership *membership)
     const struct kafka_partition *assignment = kafka_consumer_assignment(membership->consumer, &assigned);
     const struct kafka_partition *known = kafka_consumer_known(membership->consumer, &count);
     return assigned && count && assignment[0].topic == known[0].topic &&
-           assignment[0].partition == known[0].partition && assignment[0].source_index == known[0].source_index;
+           assignment[0].partition == known[0].partition &&
+           assignment[0].source_index == known[0].source_index;
 }
 
 void cluster_turn(struct membership *membership)

@@ -16,8 +16,9 @@ enum {
     POLL_STEP_US = 50 * 1000,
     COMMIT_INTERVAL_US = 500 * 1000,
     COMMIT_TIMEOUT_US = 10 * 1000 * 1000,
-    LEAVE_TIMEOUT_US = 2 * 1000 * 1000,   /* for the last commit, when the process ends */
-    DURABLE_TIMEOUT_US = 5 * 1000 * 1000, /* for what was sent to become durable before partitions are given up */
+    LEAVE_TIMEOUT_US = 2 * 1000 * 1000, /* for the last commit, when the process ends */
+    DURABLE_TIMEOUT_US =
+        5 * 1000 * 1000, /* for what was sent to become durable before partitions are given up */
     RETRY_US = 500 * 1000,
     EMPTY_PATIENCE_US = 3 * 1000 * 1000,
     WATCH_INTERVAL_US = 1000 * 1000,
@@ -53,8 +54,8 @@ void membership_report(struct membership *membership, enum health_state state, c
 static void raise_to(_Atomic uint64_t *value, uint64_t least)
 {
     uint64_t now = atomic_load_explicit(value, memory_order_relaxed);
-    while (now < least &&
-           !atomic_compare_exchange_weak_explicit(value, &now, least, memory_order_release, memory_order_relaxed))
+    while (now < least && !atomic_compare_exchange_weak_explicit(value, &now, least, memory_order_release,
+                                                                 memory_order_relaxed))
         ;
 }
 
@@ -115,8 +116,7 @@ static enum status commit_mark(struct membership *membership, const struct progr
     for (uint32_t i = 0; i < count; i++)
         positions[i].metadata = texts.data + starts[i];
     crash_point("kafka_before_commit");
-    enum status status =
-        kafka_consumer_commit(membership->consumer, positions, count, timeout_us, error);
+    enum status status = kafka_consumer_commit(membership->consumer, positions, count, timeout_us, error);
     if (status == STATUS_OK)
         crash_point("kafka_after_commit");
     buffer_deinit(&texts);
@@ -288,8 +288,8 @@ void membership_lose(struct membership *membership, const char *reason)
 {
     if (!membership->is_running)
         return;
-    log_write(LOG_WARN, "kafka", "group %s: %s; nothing more of this assignment is written", membership->group,
-              reason);
+    log_write(LOG_WARN, "kafka", "group %s: %s; nothing more of this assignment is written",
+              membership->group, reason);
     drop_run(membership, membership->run);
     raise_to(&membership->run_to_end, membership->run);
 }
@@ -352,7 +352,8 @@ void membership_go_back(struct membership *membership, uint64_t run, const char 
 {
     if (run <= atomic_load_explicit(&membership->engine->dropped_run, memory_order_acquire))
         return;
-    log_write(LOG_WARN, "kafka", "group %s: %s; going back to the committed offsets", membership->group, reason);
+    log_write(LOG_WARN, "kafka", "group %s: %s; going back to the committed offsets", membership->group,
+              reason);
     drop_run(membership, run);
     raise_to(&membership->run_to_end, run);
 }
@@ -436,7 +437,8 @@ static void start_if_due(struct membership *membership)
             return;
         }
         if (membership->is_clustered && assigned_count) {
-            membership_report(membership, HEALTH_DEGRADED, "waiting until the processes of the group agree on where to begin");
+            membership_report(membership, HEALTH_DEGRADED,
+                              "waiting until the processes of the group agree on where to begin");
             return;
         }
         note_proof(membership);

@@ -266,9 +266,10 @@ static void merge_message(struct merger *merger, struct slice message)
     if (!is_next)
         error_set(&error, "message %llu came after %llu", (unsigned long long)head.sequence,
                   (unsigned long long)member->sequence);
-    bool is_merged = is_next && (head.kind == PARTIALS_UPDATE   ? merge_update(merger, index, body, &error)
-                                 : head.kind == PARTIALS_OUTPUT ? take_output(merger, member, &head, body, &error)
-                                                                : take_pane(merger, member, &head, body, &error));
+    bool is_merged =
+        is_next && (head.kind == PARTIALS_UPDATE   ? merge_update(merger, index, body, &error)
+                    : head.kind == PARTIALS_OUTPUT ? take_output(merger, member, &head, body, &error)
+                                                   : take_pane(merger, member, &head, body, &error));
     if (!is_merged) {
         error_prefix(&error, "what process %s has sent cannot be taken", member->instance);
         uint64_t run = atomic_load_explicit(&merger->engine->run, memory_order_relaxed);
