@@ -204,8 +204,9 @@ struct engine_pipeline {
 /* Another process whose panes are merged here. */
 struct remote_member {
     char instance[17];
-    uint64_t sequence;           /* of the last message that was merged */
+    uint64_t sequence;           /* of the last message that was taken */
     _Atomic uint64_t to_be_told; /* the same, for the membership, which acknowledges it; relaxed */
+    struct shard_update *coming; /* what was taken and waits for the positions behind it; NULL = nothing */
 };
 
 /* What the merger does about the windows that several processes share. Changes only while the merger rests. */
@@ -337,6 +338,8 @@ int64_t shard_judge_idle(const struct shard *shard, struct engine_partition *par
 /* shard_update.c */
 struct shard_update *shard_update_create(struct shard *shard, bool flush_open, bool is_last);
 void shard_update_destroy(struct shard_update *update);
+/* Takes the pane. */
+void shard_update_add_pane(struct shard_update *update, uint32_t pipeline_index, struct pane *pane);
 
 /* merger.c */
 void merger_init(struct merger *merger, struct engine *engine);
@@ -345,8 +348,9 @@ void *merger_main(void *merger);
 
 /* engine_rest.c */
 /* Asks all shards and then the merger to rest, and waits until they do: what the shards had has been merged, and the blocks and a mark
- * have been sent. False: the engine stops; nothing rests and nothing is to be ended. */
-bool engine_rest_begin(struct engine *engine);
+ * have been sent. `meanwhile` (or NULL) is called now and then until that is so, for what they may be waiting for. False: the engine stops;
+ * nothing rests and nothing is to be ended. */
+bool engine_rest_begin(struct engine *engine, void (*meanwhile)(void *context), void *context);
 /* Forgets what the merger knows of the shards: they tell it anew. Only while all rest. */
 void engine_rest_end(struct engine *engine);
 /* A shard or the merger: lies down until it is over. */
@@ -371,6 +375,8 @@ void merger_send_panes(struct merger *merger, struct shard_update *update);
 void merger_send_output(struct merger *merger, struct output_block *block);
 /* Tells the leader how far the shards are, when anything has been sent or has changed. */
 void merger_send_update(struct merger *merger);
+/* Forgets what members have sent without positions behind it. Before the windows are emptied. */
+void merger_forget_coming(struct merger *merger);
 /* Merges what other members have sent. True when there was anything. */
 bool merger_receive(struct merger *merger);
 

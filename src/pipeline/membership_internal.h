@@ -62,8 +62,10 @@ enum status run_begin_alone(struct membership *membership, const struct kafka_pa
 /* The leader's message that begins a round: positions of all partitions and who reads them. */
 NODISCARD
 enum status run_write_start(struct membership *membership, const struct kafka_partition *partitions,
-                            const char *const *owners, uint32_t count, struct buffer *out, struct error *error);
-/* What such a message says, as far as it is for this process. */
+                            const char *const *owners, uint32_t count, int64_t number, struct buffer *out,
+                            struct error *error);
+/* What such a message says, as far as it is for this process; ends the run before. STATUS_NOT_FOUND: it is not for this process, and
+ * nothing has changed. */
 NODISCARD
 enum status run_begin_round(struct membership *membership, struct slice text, int64_t round,
                             struct error *error);

@@ -1,6 +1,9 @@
 /* Windows that several processes share: a member's merger sends the panes of its shards, and events that go out, to the leader's, in the order in which it
  * would have merged them, each followed by clocks and positions. So what is true of rings is true of the topic: what a position leaves
- * out is behind it. */
+ * out is behind it.
+ *
+ * The leader merges nothing of a member before the positions behind it have come: a late event that was shown, or an event that was
+ * written, while the mark still stands before it, would be there twice after the next recovery. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +20,7 @@ enum { RECEIVE_TURN_MESSAGES = 64 };
 static bool has_ended(const struct merger *merger)
 {
     const struct engine *engine = merger->engine;
-    return engine_has_abandoned(engine) ||
+    return atomic_load_explicit(&engine->should_stop, memory_order_acquire) ||
            atomic_load_explicit(&engine->run, memory_order_relaxed) <=
                atomic_load_explicit(&engine->dropped_run, memory_order_acquire);
 }
@@ -47,6 +50,9 @@ static bool send_message(struct merger *merger, struct slice message)
         enum status status = partials_send(merger->share.partials, message, &error);
         if (status == STATUS_OK)
             return true;
+        if (status == STATUS_IO)
+            membership_go_back(merger->share.membership,
+                               atomic_load_explicit(&merger->engine->run, memory_order_relaxed), error.text);
         if (has_ended(merger))
             return false;
         partials_serve(merger->share.partials, WAIT_STEP_US / 4);
@@ -146,6 +152,21 @@ void merger_send_update(struct merger *merger)
 
 /* --- receiving ----------------------------------------------------------------------------------------------------- */
 
+void merger_forget_coming(struct merger *merger)
+{
+    for (uint32_t i = 0; i < PARTIALS_MEMBERS_MAX; i++) {
+        shard_update_destroy(merger->share.members[i].coming);
+        merger->share.members[i].coming = NULL;
+    }
+}
+
+static struct shard_update *coming_of(struct remote_member *member)
+{
+    if (!member->coming)
+        member->coming = memory_allocate(sizeof *member->coming);
+    return member->coming;
+}
+
 static bool find_member(const struct merger *merger, const struct partials_head *head, uint32_t *index)
 {
     for (uint32_t i = 0; i < merger->share.member_count; i++) {
@@ -167,8 +188,8 @@ static bool is_shared_here(const struct merger *merger, const struct partials_he
     return false;
 }
 
-static bool merge_output(struct merger *merger, const struct partials_head *head, struct slice body,
-                         struct error *error)
+static bool take_output(struct merger *merger, struct remote_member *member, const struct partials_head *head,
+                        struct slice body, struct error *error)
 {
     struct output_block *block;
     if (!is_shared_here(merger, head, error))
@@ -177,12 +198,12 @@ static bool merge_output(struct merger *merger, const struct partials_head *head
         error_set(error, "it is damaged");
         return false;
     }
-    merger_emit_output(merger, block);
+    output_list_add(&coming_of(member)->outputs, block);
     return true;
 }
 
-static bool merge_pane(struct merger *merger, const struct partials_head *head, struct slice body,
-                       struct error *error)
+static bool take_pane(struct merger *merger, struct remote_member *member, const struct partials_head *head,
+                      struct slice body, struct error *error)
 {
     if (!is_shared_here(merger, head, error))
         return false;
@@ -191,8 +212,23 @@ static bool merge_pane(struct merger *merger, const struct partials_head *head, 
     struct pane *pane = NULL;
     if (window_merger_decode(windows, &codec, body, &pane, error) != STATUS_OK)
         return false;
-    window_merger_add(windows, pane, 0);
+    shard_update_add_pane(coming_of(member), head->pipeline_index, pane);
     return true;
+}
+
+/* What came before the positions, as if it had come with them. */
+static void merge_coming(struct merger *merger, struct remote_member *member)
+{
+    struct shard_update *coming = member->coming;
+    if (!coming)
+        return;
+    for (uint32_t i = 0; i < coming->pane_count; i++) {
+        window_merger_add(merger->windows[coming->panes[i].pipeline_index], coming->panes[i].pane, 0);
+        coming->panes[i].pane = NULL;
+    }
+    merger_pass_outputs(merger, coming);
+    shard_update_destroy(coming);
+    member->coming = NULL;
 }
 
 static bool merge_update(struct merger *merger, uint32_t member_index, struct slice body, struct error *error)
@@ -205,6 +241,7 @@ static bool merge_update(struct merger *merger, uint32_t member_index, struct sl
     }
     if (update->arrival_us > merger->arrival_us)
         merger->arrival_us = update->arrival_us;
+    merge_coming(merger, &merger->share.members[member_index]);
     uint32_t index = update->shard_index = merger->engine->shard_count + member_index;
     shard_update_destroy(merger->latest[index]);
     merger->latest[index] = update;
@@ -229,9 +266,10 @@ static void merge_message(struct merger *merger, struct slice message)
     if (!is_next)
         error_set(&error, "message %llu came after %llu", (unsigned long long)head.sequence,
                   (unsigned long long)member->sequence);
-    bool is_merged = is_next && (head.kind == PARTIALS_UPDATE   ? merge_update(merger, index, body, &error)
-                                 : head.kind == PARTIALS_OUTPUT ? merge_output(merger, &head, body, &error)
-                                                                : merge_pane(merger, &head, body, &error));
+    bool is_merged =
+        is_next && (head.kind == PARTIALS_UPDATE   ? merge_update(merger, index, body, &error)
+                    : head.kind == PARTIALS_OUTPUT ? take_output(merger, member, &head, body, &error)
+                                                   : take_pane(merger, member, &head, body, &error));
     if (!is_merged) {
         error_prefix(&error, "what process %s has sent cannot be taken", member->instance);
         uint64_t run = atomic_load_explicit(&merger->engine->run, memory_order_relaxed);

@@ -52,7 +52,7 @@ static void fill_clocks(const struct shard *shard, struct pipeline_clock *clocks
     }
 }
 
-static void add_pane(struct shard_update *update, uint32_t pipeline_index, struct pane *pane)
+void shard_update_add_pane(struct shard_update *update, uint32_t pipeline_index, struct pane *pane)
 {
     if (update->pane_count == update->pane_capacity) {
         update->pane_capacity = update->pane_capacity ? update->pane_capacity * 2 : 8;
@@ -75,7 +75,7 @@ static void take_panes(struct shard *shard, struct shard_update *update, bool fl
         bool flush = flush_open || (is_last && flushes_at_end(shard->engine, i));
         for (struct pane *pane;
              (pane = window_operator_take(operator, update->clocks[i].active_us, flush));) {
-            add_pane(update, i, pane);
+            shard_update_add_pane(update, i, pane);
         }
     }
 }

@@ -224,29 +224,40 @@ static bool may_write(const struct store_outlet *self)
     return true;
 }
 
+/* Results and marks of runs that have been dropped; a newer run may have sent some, too. Dead letters are true of any run. */
 static void drop_items(struct store_outlet *self)
 {
+    uint64_t dropped = atomic_load_explicit(&self->engine->dropped_run, memory_order_acquire);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < self->item_count; i++) {
-        if (self->items[i]->kind == OUTLET_RESULTS && self->items[i]->run)
-            outlet_item_destroy(self->items[i]);
+        struct outlet_item *item = self->items[i];
+        if (item->kind == OUTLET_RESULTS && item->run && item->run <= dropped)
+            outlet_item_destroy(item);
         else
-            self->items[kept++] = self->items[i];
+            self->items[kept++] = item;
     }
     self->item_count = kept;
-    forget_marks(self, self->mark_count);
+    kept = 0;
+    for (uint32_t i = 0; i < self->mark_count; i++) {
+        struct progress_mark *mark = self->marks[i];
+        if (mark->run && mark->run <= dropped)
+            progress_mark_destroy(mark);
+        else
+            self->marks[kept++] = mark;
+    }
+    self->mark_count = kept;
 }
 
 /* Until the store says yes or the engine gives up. */
 static void commit(struct store_outlet *self)
 {
+    /* What waits for other sinks may have been dropped meanwhile; then they have not written it either. */
+    drop_items(self);
+    while (!may_write(self))
+        drop_items(self);
     uint32_t mark_count = recordable_marks(self);
     if (!self->item_count && !mark_count) {
         note_stored(self);
-        return;
-    }
-    if (!may_write(self)) {
-        drop_items(self);
         return;
     }
     const struct progress_mark *mark = mark_count ? self->marks[mark_count - 1] : NULL;

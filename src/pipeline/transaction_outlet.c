@@ -69,18 +69,30 @@ static struct sink_offset *offsets_of(const struct outlet *outlet, const struct 
 }
 
 static enum sink_commit commit_once(struct outlet *outlet, const struct progress_mark *mark,
-                                    struct error *error)
+                                    const rd_kafka_consumer_group_metadata_t *group, struct error *error)
 {
     struct buffer texts = {0};
     uint32_t count;
     struct sink_offset *offsets = offsets_of(outlet, mark, &texts, &count);
-    rd_kafka_consumer_group_metadata_t *group = kafka_consumer_group(membership_consumer(outlet->membership));
     struct sink *sink = first_sink(outlet);
     enum sink_commit result = sink->operations->commit(sink, offsets, count, group, error);
-    if (group)
-        rd_kafka_consumer_group_metadata_destroy(group);
     buffer_deinit(&texts);
     free(offsets);
+    return result;
+}
+
+/* The group's generation is looked up before the run: a run that is dropped after that belongs to this generation, and its partitions
+ * get a new owner only in the next, so the brokers refuse what would come too late. */
+static enum sink_commit commit_if_current(struct outlet *outlet, const struct progress_mark *mark,
+                                          bool *is_over, struct error *error)
+{
+    rd_kafka_consumer_group_metadata_t *group = kafka_consumer_group(membership_consumer(outlet->membership));
+    enum sink_commit result = SINK_COMMIT_AGAIN;
+    *is_over = is_dropped(outlet, mark->run);
+    if (!*is_over)
+        result = commit_once(outlet, mark, group, error);
+    if (group)
+        rd_kafka_consumer_group_metadata_destroy(group);
     return result;
 }
 
@@ -89,7 +101,13 @@ static bool commit_until_decided(struct outlet *outlet, const struct progress_ma
 {
     for (;;) {
         struct error error = {{0}};
-        switch (commit_once(outlet, mark, &error)) {
+        bool is_over;
+        enum sink_commit result = commit_if_current(outlet, mark, &is_over, &error);
+        if (is_over) {
+            undo_dropped(outlet);
+            return true;
+        }
+        switch (result) {
         case SINK_COMMITTED: *is_done = true; return true;
         case SINK_COMMIT_AGAIN:
             if (!outlet_should_retry(outlet, &error))
@@ -99,10 +117,6 @@ static bool commit_until_decided(struct outlet *outlet, const struct progress_ma
         case SINK_COMMIT_FENCED:
             outlet->written_run = 0;
             membership_go_back(outlet->membership, mark->run, error.text);
-            return true;
-        }
-        if (is_dropped(outlet, mark->run)) {
-            undo_dropped(outlet);
             return true;
         }
     }
