@@ -164,8 +164,8 @@ static void pass_on(struct processor *processor, const struct plan_feed *feed, s
     processor->pipelines[feed->pipeline_index].events_out += rows->row_count;
 }
 
-static void add_to_windows(struct processor *processor, const struct plan_feed *feed, struct feed_counts *counts,
-                           struct window_rows *rows, struct batch *batch)
+static void add_to_windows(struct processor *processor, const struct plan_feed *feed,
+                           struct feed_counts *counts, struct window_rows *rows, struct batch *batch)
 {
     const struct plan_pipeline *pipeline = &processor->plan->pipelines[feed->pipeline_index];
     struct column keys[RESULT_MAX_KEYS], inputs[RESULT_MAX_AGGREGATES];

@@ -71,7 +71,8 @@ struct kafka_position {
     struct kafka_partition id;
     int64_t offset;       /* committed, or to begin at; -1 = none */
     const char *metadata; /* as committed, "" = none; kafka_consumer_committed() puts it into its arena */
-    int64_t low, high;    /* first offset that exists, and one past the last; filled by kafka_consumer_bounds() */
+    int64_t low,
+        high; /* first offset that exists, and one past the last; filled by kafka_consumer_bounds() */
 };
 
 NODISCARD

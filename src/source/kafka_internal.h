@@ -43,7 +43,7 @@ struct kafka_consumer {
         rd_kafka_queue_t *answers;
         bool is_asked;
         int64_t next_us;
-        pthread_mutex_t lock; /* for what follows: the owner's thread writes, anyone reads */
+        pthread_mutex_t lock;    /* for what follows: the owner's thread writes, anyone reads */
         struct kafka_end *items; /* by topic and partition */
         uint32_t count;
     } ends;
