@@ -103,7 +103,7 @@ static bool read_clocks(const struct engine *engine, const struct membership *me
         struct wire_clock wire;
         memcpy(&wire, at + i * sizeof wire, sizeof wire);
         if (wire.pipeline_index >= engine->plan->pipeline_count ||
-            !is_shared(engine, membership, wire.pipeline_index))
+            !is_shared(engine, membership, wire.pipeline_index) || wire.ahead_age_us < 0)
             return false;
         clocks[wire.pipeline_index] = (struct pipeline_clock){
             wire.active_us, wire.all_us, wire.ahead_us, now_us - wire.ahead_age_us, wire.has_partitions != 0};
