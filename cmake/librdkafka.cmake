@@ -20,9 +20,11 @@ if(NOT EXISTS ${weir_rdkafka_source}/configure)
 endif()
 set(weir_rdkafka_variant plain)
 set(weir_rdkafka_flags -fPIC)
+set(weir_rdkafka_options "")
 if(WEIR_SANITIZE MATCHES "thread")
   set(weir_rdkafka_variant thread)
   set(weir_rdkafka_flags "-fPIC -fsanitize=thread")
+  set(weir_rdkafka_options --disable-c11threads) # ThreadSanitizer knows pthread_create, not thrd_create
 endif()
 set(weir_rdkafka ${CMAKE_SOURCE_DIR}/build/librdkafka/${weir_rdkafka_variant})
 
@@ -31,7 +33,7 @@ ExternalProject_Add(librdkafka
   SOURCE_DIR ${weir_rdkafka}/tree
   DOWNLOAD_COMMAND ${CMAKE_COMMAND} -E copy_directory ${weir_rdkafka_source} ${weir_rdkafka}/tree
   CONFIGURE_COMMAND ./configure --cc=gcc --enable-static --disable-debug-symbols --disable-gssapi --disable-lz4-ext
-                    --no-download "--CFLAGS=${weir_rdkafka_flags}" "--LDFLAGS=${weir_rdkafka_flags}"
+                    --no-download ${weir_rdkafka_options} "--CFLAGS=${weir_rdkafka_flags}" "--LDFLAGS=${weir_rdkafka_flags}"
   BUILD_COMMAND make -j${weir_processors} -C src librdkafka.a
   INSTALL_COMMAND ${CMAKE_COMMAND} -E make_directory ${weir_rdkafka}/include/librdkafka
           COMMAND ${CMAKE_COMMAND} -E copy ${weir_rdkafka}/tree/src/rdkafka.h ${weir_rdkafka}/tree/src/rdkafka_mock.h

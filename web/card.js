@@ -30,6 +30,7 @@ export function whyEmpty({ info }, counters) {
   if (!counters || (counters.used ?? 0) + filtered + (counters.too_late ?? 0) === 0) return `No event from ${info.from?.join(", ") || "its source"} yet.`;
   if ((counters.used ?? 0) === 0 && filtered > 0) return `All ${number(filtered)} events so far were filtered out by: ${info.where ?? "where"}`;
   if ((counters.used ?? 0) === 0) return `All ${number(counters.too_late)} events so far came too late.`;
+  if (!info.window) return `${number(counters.used)} events have gone to ${info.to?.join(", ") || "the sinks"}; without a window there are no results.`;
   return `${number(counters.used)} events are in open windows; the first result comes when one closes.`;
 }
 

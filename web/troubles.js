@@ -11,6 +11,12 @@ export function sourceComponent(system, name) {
   return system?.components?.[`source.${name}`] ?? null;
 }
 
+/** How far a source is behind in words: "12 s behind", or "behind" while its time is not known. */
+export function behindWord({ metrics }, name) {
+  const seconds = metrics.sources[name]?.lag_seconds;
+  return seconds >= 1 ? `${uptime(seconds)} behind` : "behind";
+}
+
 /** Why a source counts as behind, or null. What a file or a generator has left is work, not trouble. */
 export function behindWords({ metrics, sources, lagTicks }, name) {
   const kind = sources.find((source) => source.name === name)?.kind;
@@ -28,7 +34,7 @@ export function troubles(store) {
     .sort((a, b) => RANK[a.status] - RANK[b.status]);
   const behind = Object.keys(store.metrics?.sources ?? {}).flatMap((name) => {
     const reason = behindWords(store, name);
-    return reason && !sourceComponent(store.system, name)?.reason ? [{ name: `source ${name}`, status: "degraded", word: "behind", reason }] : [];
+    return reason && !sourceComponent(store.system, name)?.reason ? [{ name: `source ${name}`, status: "degraded", word: behindWord(store, name), reason }] : [];
   });
   return [...components, ...behind];
 }

@@ -55,5 +55,6 @@ export function windowWords(window) {
 export function pipelineWords(info, aggregate) {
   const keys = info.key.length > 0 ? ` by ${info.key.join(" and ")}` : "";
   const where = info.where ? `, where ${info.where}` : "";
+  if (!info.window) return `events one by one${where}`;
   return `${aggregateWords(aggregate.expression)}${keys}, ${windowWords(info.window)}${where}`;
 }

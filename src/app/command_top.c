@@ -124,7 +124,8 @@ int command_top(int argc, char **argv)
         "weir top",
         "Shows what a running server does: throughput, lag, watermark delay, latency, memory, clients.",
         "Refreshes each second; q or Ctrl-C leaves. DELAY is how far the watermark is behind the clock, LAG the records that\n"
-        "wait at the source, LAG TIME how old the next of them is. A server that is away is asked again each second.\n",
+        "wait at the source, LAG TIME how old the newest record is that was read. ROUND TRIP is the median to the broker, of a\n"
+        "source to the coordinator of its group. A server that is away is asked again each second.\n",
         arguments, sizeof arguments / sizeof *arguments};
     int exit_code = EXIT_OK;
     if (!arguments_parse(&usage, argc, argv, &exit_code))

@@ -51,6 +51,34 @@ static void read_stages(struct place stats, struct top_snapshot *out)
     }
 }
 
+static void read_member(struct place kafka, struct top_source *source)
+{
+    copy_text(source->group, sizeof source->group, json_find_text(kafka.document, kafka.object, "group"));
+    source->is_joined = json_find_true(kafka.document, kafka.object, "joined");
+    source->partitions = number(kafka, "partitions");
+    source->rebalances = number(kafka, "rebalances");
+    source->fetched = number(kafka, "fetched_messages");
+    source->fetch_rate = number(kafka, "fetch_rate");
+    source->round_trip_us = number(kafka, "round_trip_us");
+}
+
+static void read_producers(struct place stats, struct top_snapshot *out)
+{
+    const struct native_json_node *list = json_find(stats.document, stats.object, "kafka_producers");
+    if (!list || list->event != NATIVE_JSON_ARRAY_BEGIN)
+        return;
+    for (const struct native_json_node *node = json_first(list);
+         node && out->producer_count < TOP_PRODUCERS_MAX; node = json_next(stats.document, node)) {
+        struct top_producer *producer = &out->producers[out->producer_count++];
+        struct place place = {stats.document, node};
+        copy_text(producer->name, sizeof producer->name, json_find_text(stats.document, node, "name"));
+        copy_text(producer->role, sizeof producer->role, json_find_text(stats.document, node, "role"));
+        producer->rate = number(place, "produce_rate");
+        producer->messages = number(place, "produced_messages");
+        producer->round_trip_us = number(place, "round_trip_us");
+    }
+}
+
 static void read_sources(struct place stats, struct top_snapshot *out)
 {
     struct place sources = member(stats, "sources");
@@ -65,6 +93,7 @@ static void read_sources(struct place stats, struct top_snapshot *out)
         source->lag = number(place, "lag");
         source->lag_seconds = number(place, "lag_seconds");
         source->delay_ms = number(place, "watermark_delay_ms");
+        read_member(member(place, "kafka"), source);
         source->is_ended = json_find_true(place.document, place.object, "ended");
     }
 }
@@ -125,6 +154,7 @@ static void read_stats(struct place stats, const struct top_snapshot *before, st
     out->client_count = number(stats, "clients");
     read_stages(stats, out);
     read_sources(stats, out);
+    read_producers(stats, out);
     read_pipelines(stats, before, out);
 }
 

@@ -12,12 +12,22 @@ enum {
     TOP_PIPELINES_MAX = 256,
     TOP_COMPONENTS_MAX = 64, /* those that are not well */
     TOP_STAGES_MAX = 16,
+    TOP_PRODUCERS_MAX = 64,
 };
 
 struct top_source {
     char name[TOP_NAME_SIZE];
     double in, bad, rate, lag, lag_seconds, delay_ms;
     bool is_ended;
+    char group[TOP_NAME_SIZE]; /* kafka; else empty */
+    bool is_joined;
+    double partitions, rebalances, fetched, fetch_rate, round_trip_us;
+};
+
+/* A sink of kafka, or the dead letters of a source. */
+struct top_producer {
+    char name[TOP_NAME_SIZE], role[16];
+    double rate, messages, round_trip_us;
 };
 
 struct top_pipeline {
@@ -47,6 +57,8 @@ struct top_snapshot {
     uint32_t source_count;
     struct top_pipeline pipelines[TOP_PIPELINES_MAX];
     uint32_t pipeline_count;
+    struct top_producer producers[TOP_PRODUCERS_MAX];
+    uint32_t producer_count;
     struct top_component components[TOP_COMPONENTS_MAX];
     uint32_t component_count;
 };

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
     CELL_SIZE = 24,
@@ -278,6 +279,32 @@ static void fill_pipeline(const struct top_pipeline *pipeline, struct row *row)
     row->style = STYLE_PLAIN;
 }
 
+/* Sources, then producers, in one table. */
+static void fill_client(const struct top_snapshot *snapshot, uint32_t index, char *name, size_t name_size,
+                        struct row *row)
+{
+    double rate, messages, trip_us;
+    *row = (struct row){.name = name, .cells = {"", "-", "-", "-", "-", "-", "-", "-"}};
+    if (index < snapshot->source_count) {
+        const struct top_source *source = &snapshot->sources[index];
+        snprintf(name, name_size, "source %s", source->name);
+        rate = source->fetch_rate, messages = source->fetched, trip_us = source->round_trip_us;
+        top_write_number(source->partitions, row->cells[4], CELL_SIZE);
+        top_write_number(source->rebalances, row->cells[5], CELL_SIZE);
+        snprintf(row->cells[6], CELL_SIZE, "%s", source->is_joined ? "joined" : "joining");
+        snprintf(row->cells[7], CELL_SIZE, "%.*s", CELL_SIZE - 1, source->group);
+        row->style = source->is_joined ? STYLE_PLAIN : STYLE_WARN;
+    } else {
+        const struct top_producer *producer = &snapshot->producers[index - snapshot->source_count];
+        bool is_letters = strcmp(producer->role, "dead_letters") == 0;
+        snprintf(name, name_size, "%s %s", is_letters ? "dead letters" : producer->role, producer->name);
+        rate = producer->rate, messages = producer->messages, trip_us = producer->round_trip_us;
+    }
+    top_write_number(rate, row->cells[1], CELL_SIZE);
+    top_write_duration(trip_us / 1000, row->cells[2], CELL_SIZE);
+    top_write_number(messages, row->cells[3], CELL_SIZE);
+}
+
 /* How many of `count` rows fit, when `reserved` lines are wanted by others; one line is kept to say how many are left out. */
 static uint32_t rows_that_fit(const struct page *page, uint32_t count, uint32_t reserved)
 {
@@ -315,6 +342,41 @@ static void write_sources(struct page *page, const struct top_snapshot *snapshot
     write_rest(page, snapshot->source_count - shown);
 }
 
+static bool is_of_kafka(const struct top_snapshot *snapshot, uint32_t index)
+{
+    return index >= snapshot->source_count || snapshot->sources[index].group[0];
+}
+
+/* Left out where Kafka is not used. */
+static void write_kafka(struct page *page, const struct top_snapshot *snapshot)
+{
+    struct table table = {.titles = {"KAFKA", "MESSAGES/S", "ROUND TRIP", "MESSAGES", "PARTITIONS",
+                                     "REBALANCES", "STATE", "GROUP"}};
+    uint32_t all = snapshot->source_count + snapshot->producer_count, count = 0, longest = 0;
+    char name[2 * TOP_NAME_SIZE];
+    struct row row;
+    for (uint32_t i = 0; i < all; i++) {
+        if (!is_of_kafka(snapshot, i))
+            continue;
+        fill_client(snapshot, i, name, sizeof name, &row);
+        longest = strlen(name) > longest ? (uint32_t)strlen(name) : longest;
+        count++;
+    }
+    if (!count)
+        return;
+    lay_out(&table, page->frame, longest);
+    write_titles(page, &table);
+    uint32_t room = rows_that_fit(page, count, 0), shown = 0;
+    for (uint32_t i = 0; i < all && shown < room; i++) {
+        if (!is_of_kafka(snapshot, i))
+            continue;
+        fill_client(snapshot, i, name, sizeof name, &row);
+        write_row(page, &table, &row);
+        shown++;
+    }
+    write_rest(page, count - shown);
+}
+
 static void write_pipelines(struct page *page, const struct top_snapshot *snapshot)
 {
     struct table table = {.titles = {"PIPELINE", "EVENTS/S", "RESULTS/S", "DELAY", "KEYS", "WINDOWS",
@@ -343,6 +405,7 @@ void top_view_write(const struct top_frame *frame, const struct top_snapshot *sn
         write_totals(&page, snapshot);
         write_sources(&page, snapshot);
         write_pipelines(&page, snapshot);
+        write_kafka(&page, snapshot);
     }
     buffer_deinit(&page.line);
 }

@@ -18,6 +18,7 @@ enum {
     CONFIG_MAX_BATCH_SIZE = 8192, /* = BATCH_MAX_ROWS */
     CONFIG_MAX_KEYS = 16,         /* per pipeline; = RESULT_MAX_KEYS */
     CONFIG_MAX_AGGREGATES = 64,   /* per pipeline; = RESULT_MAX_AGGREGATES */
+    CONFIG_MAX_SELECTS = 64,      /* fields of `select`; = RESULT_MAX_AGGREGATES */
     CONFIG_MAX_NAME_SIZE = 64,
     CONFIG_MAX_ERRORS = 20,
     CONFIG_MAX_PROPERTIES = 64,         /* of one Kafka connection */
@@ -96,7 +97,7 @@ struct config_kafka_source {
     const char *dead_letter_topic; /* NULL = TOPIC.dlq of the record's topic; "" = none, the store alone */
 };
 
-/* What of a pipeline goes to a topic is decided by the pipeline: results of windows. */
+/* What of a pipeline goes to a topic is decided by the pipeline: results of windows, or events. */
 struct config_kafka_sink {
     struct config_kafka_connection connection;
     const char *topic;
@@ -155,6 +156,7 @@ struct config_pipeline {
     struct config_text where;
     struct config_named_text *keys; /* expression per key; name given or last path component */
     uint32_t key_count;
+    bool has_window; /* else event in, event out: of what follows only `selects` and `sinks` have a meaning */
     struct config_window window;
     int64_t allowed_lateness_us;
     enum late_policy late;
@@ -164,6 +166,8 @@ struct config_pipeline {
     uint64_t key_limit;                   /* default 10,000,000 */
     struct config_named_text *aggregates; /* "revenue" → "sum(properties.amount)" */
     uint32_t aggregate_count;
+    struct config_named_text *selects; /* "user" → "user_id"; none = the event as it came */
+    uint32_t select_count;
     bool to_store, to_live;
     uint32_t *sinks; /* indices into config->sinks */
     uint32_t sink_count;

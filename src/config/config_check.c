@@ -82,9 +82,10 @@ static void check_missing(struct loader *loader, enum option_scope scope, const 
 {
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &options[i];
-        if (!option_is_member(option, scope, group) || !(option->flags & OPTION_REQUIRED) ||
-            node_find(map, option_name(option)) || has_later_key(scope, group, map) ||
-            is_misspelled(scope, group, map, option_name(option)))
+        bool is_required = option_is_always_required(option) ||
+                           (option->flags & OPTION_REQUIRED && node_find(map, "window"));
+        if (!option_is_member(option, scope, group) || !is_required || node_find(map, option_name(option)) ||
+            has_later_key(scope, group, map) || is_misspelled(scope, group, map, option_name(option)))
             continue;
         problem_add(&loader->problems, map->key ? map->key_place : map->place, "%s: `%s` is missing (%s)",
                     node_path(loader->arena, map), option_name(option), option->help);
@@ -185,6 +186,66 @@ static void check_kind(struct loader *loader, enum option_scope scope, const str
                     node_path(loader->arena, map), all);
 }
 
+/* Results of a window and single events have keys of their own. Where `window` was misspelled, that has been told. */
+static void check_window_keys(struct loader *loader, const struct node *map, bool has_window)
+{
+    for (const struct node *child = map->first; child; child = child->next) {
+        const struct option *option = option_find(SCOPE_PIPELINE, child->key);
+        if (option && has_window && option->flags & OPTION_WITHOUT_WINDOW)
+            problem_add(
+                &loader->problems, child->key_place,
+                "`%s` is for pipelines without a `window`, whose events go out one by one; what results of "
+                "windows hold are `aggregates`",
+                node_path(loader->arena, child));
+        if (option && !has_window && option->flags & OPTION_WITH_WINDOW)
+            problem_add(
+                &loader->problems, child->key_place,
+                "`%s` needs a window; `window` is missing, such as `window: {tumbling: 10s}` (a pipeline "
+                "without one passes events on, with `select` for their fields)",
+                node_path(loader->arena, child));
+    }
+}
+
+/* Sources keep their events, and subscriptions of type events show them; a pipeline without a window adds sinks. */
+static void check_event_destinations(struct loader *loader, const struct node *map)
+{
+    const struct node *to = node_find(map, "to");
+    if (!to) {
+        problem_add(
+            &loader->problems, map->key_place,
+            "%s has no `window`, so its events go to sinks, and `to` is missing: name one, as in `to: [NAME]` "
+            "(to count or sum, give it a `window` and `aggregates`)",
+            node_path(loader->arena, map));
+        return;
+    }
+    for (const struct node *name = to->kind == NODE_LIST ? to->first : to; name;
+         name = to->kind == NODE_LIST ? name->next : NULL) {
+        if (name->kind != NODE_SCALAR)
+            continue;
+        if (strcmp(name->text, "store") == 0)
+            value_problem(loader, name,
+                          "the store keeps results of windows; events without a window are kept by "
+                          "their source; name a sink");
+        if (strcmp(name->text, "live") == 0)
+            value_problem(loader, name,
+                          "events without a window go to sinks only; subscribe to the events of the "
+                          "source to see them live; name a sink");
+    }
+}
+
+static void check_pipeline(struct loader *loader, const struct node *map, struct config_pipeline *pipeline)
+{
+    pipeline->has_window = node_find(map, "window") != NULL;
+    if (!pipeline->has_window && is_misspelled(SCOPE_PIPELINE, "", map, "window"))
+        return;
+    check_window_keys(loader, map, pipeline->has_window);
+    if (pipeline->has_window)
+        return;
+    if (!node_find(map, "aggregates"))
+        check_event_destinations(loader, map);
+    pipeline->to_store = pipeline->to_live = false;
+}
+
 /* The children of a collection, each into its struct of the array; those with unusable values are kept, so that
  * references to them are not errors too. Returns how many. */
 static uint32_t check_collection(struct loader *loader, const struct option *option, const struct node *root,
@@ -218,6 +279,8 @@ static uint32_t check_collection(struct loader *loader, const struct option *opt
         if (scope != SCOPE_PIPELINE)
             check_kind(loader, scope, child, owner);
         check_map(loader, scope, "", child, owner);
+        if (scope == SCOPE_PIPELINE)
+            check_pipeline(loader, child, owner);
     }
     *out = structs;
     return count;
@@ -311,8 +374,8 @@ static void warn_of_meaning(struct loader *loader)
     }
     for (uint32_t i = 0; i < config->pipeline_count; i++) {
         const struct config_pipeline *pipeline = &config->pipelines[i];
-        if (pipeline->window.offset_us >= pipeline->window.size_us ||
-            pipeline->window.offset_us <= -pipeline->window.size_us)
+        if (pipeline->has_window && (pipeline->window.offset_us >= pipeline->window.size_us ||
+                                     pipeline->window.offset_us <= -pipeline->window.size_us))
             problem_add_warning(
                 &loader->problems, pipeline->place,
                 "the window offset of `%s` is not smaller than its size; only the rest counts",

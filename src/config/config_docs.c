@@ -40,6 +40,11 @@ static const char *const introduction =
     "    window: { tumbling: 10s }\n"
     "    aggregates: { orders: count(), revenue: sum(amount) }\n"
     "    to: [store, live, trail]\n"
+    "  large:                     # no window: event in, event out\n"
+    "    from: clicks\n"
+    "    where: amount > 1000\n"
+    "    select: { user: user_id, amount: amount }\n"
+    "    to: [trail]\n"
     "sinks:\n"
     "  trail: { file: { path: results.ndjson } }\n"
     "```\n";
@@ -84,11 +89,14 @@ static void write_row(struct buffer *out, struct arena *arena, const struct opti
     if (*range)
         buffer_format(out, ", %s", range);
     buffer_append_text(out, " | ");
-    if (option->flags & OPTION_REQUIRED)
+    if (option->flags & OPTION_REQUIRED && option->flags & OPTION_WITH_WINDOW)
+        buffer_append_text(out, "required with `window`");
+    else if (option->flags & OPTION_REQUIRED)
         buffer_append_text(out, "required");
     else if (option->fallback)
         buffer_format(out, "`%s`", option->fallback);
-    buffer_format(out, " | %s |\n", option->help);
+    buffer_format(out, " | %s%s |\n", option->help,
+                  option->flags & OPTION_WITHOUT_WINDOW ? "; only without `window`" : "");
 }
 
 static bool is_row(const struct option *option, enum option_scope scope, const char *group)

@@ -195,7 +195,7 @@ static void put_named(struct target *target, const char *key, const struct optio
         return;
     }
     struct node *child = node_find(target->map, key);
-    if (option->type != OPTION_KEYS && option->type != OPTION_AGGREGATES &&
+    if (option->type != OPTION_KEYS && option->type != OPTION_AGGREGATES && option->type != OPTION_SELECT &&
         option->type != OPTION_PROPERTIES) {
         problem_add(&target->loader->problems, target->place,
                     "`%s` is one value; there is nothing below it as in `%s`", option->path, target->rest);

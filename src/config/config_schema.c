@@ -176,9 +176,11 @@ static void write_value_type(struct json_writer *writer, const struct option *op
             "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", \"boolean\"]}}");
         break;
     case OPTION_AGGREGATES:
+    case OPTION_SELECT:
         json_text(writer, "type", "object");
         json_number(writer, "minProperties", 1);
-        json_number(writer, "maxProperties", CONFIG_MAX_AGGREGATES);
+        json_number(writer, "maxProperties",
+                    option->type == OPTION_SELECT ? CONFIG_MAX_SELECTS : CONFIG_MAX_AGGREGATES);
         json_raw(writer, "additionalProperties",
                  "{\"type\": [\"string\", \"number\", \"boolean\"], \"minLength\": 1}");
         break;
@@ -222,8 +224,28 @@ static uint32_t required_count(enum option_scope scope, const char *group)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < option_count; i++)
-        count += option_is_member(&options[i], scope, group) && options[i].flags & OPTION_REQUIRED;
+        count += option_is_member(&options[i], scope, group) && option_is_always_required(&options[i]);
     return count;
+}
+
+/* What a pipeline may have depends on whether it has a window. */
+static void write_window_rules(struct json_writer *writer)
+{
+    json_open(writer, "dependentRequired", '{');
+    for (uint32_t i = 0; i < option_count; i++) {
+        const struct option *option = &options[i];
+        if (option->scope != SCOPE_PIPELINE || !(option->flags & OPTION_WITH_WINDOW) ||
+            strcmp(option->path, "window") == 0)
+            continue;
+        json_open(writer, option->path, '[');
+        json_text(writer, NULL, "window");
+        json_close(writer, ']');
+    }
+    json_raw(writer, "window", "[\"aggregates\"]");
+    json_close(writer, '}');
+    json_raw(writer, "anyOf",
+             "[{\"required\": [\"window\"], \"not\": {\"required\": [\"select\"]}}, "
+             "{\"required\": [\"to\"], \"not\": {\"required\": [\"window\"]}}]");
 }
 
 /* type, required and the kinds of a mapping: everything but its properties. */
@@ -239,10 +261,12 @@ static void write_mapping_rules(struct json_writer *writer, enum option_scope sc
     if (required > 0) {
         json_open(writer, "required", '[');
         for (uint32_t i = 0; i < option_count; i++)
-            if (option_is_member(&options[i], scope, group) && options[i].flags & OPTION_REQUIRED)
+            if (option_is_member(&options[i], scope, group) && option_is_always_required(&options[i]))
                 json_text(writer, NULL, option_name(&options[i]));
         json_close(writer, ']');
     }
+    if (*group == '\0' && scope == SCOPE_PIPELINE)
+        write_window_rules(writer);
     bool has_kinds = *group == '\0' && (scope == SCOPE_SOURCE || scope == SCOPE_SINK);
     if (has_kinds) {
         json_open(writer, "oneOf", '[');

@@ -228,7 +228,11 @@ static void show_members(struct shower *shower, enum option_scope scope, const c
 {
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &options[i];
-        if (option->type != OPTION_LATER && option_is_member(option, scope, group))
+        if (option->type == OPTION_LATER || !option_is_member(option, scope, group))
+            continue;
+        bool is_meaningless =
+            option->flags & OPTION_WITH_WINDOW && *group == '\0' && !node_find(map, "window");
+        if (!is_meaningless)
             show_option(shower, option, path, map ? node_find(map, option_name(option)) : NULL);
     }
 }

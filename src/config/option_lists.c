@@ -132,28 +132,41 @@ void parse_keys(struct loader *loader, const struct option *option, const struct
     pipeline->key_count = count;
 }
 
-void parse_aggregates(struct loader *loader, const struct option *option, const struct node *node,
-                      void *owner)
+/* A mapping of names that stand in records to texts; `what` and `example` are for messages. */
+static void parse_named(struct loader *loader, const struct option *option, const struct node *node,
+                        void *owner, const char *what, const char *example, uint32_t most)
 {
-    struct config_pipeline *pipeline = owner;
     if (node->kind != NODE_MAP) {
         value_problem(loader, node, "expected %s", option_type_text(option));
         return;
     }
-    if (node->child_count == 0 || node->child_count > CONFIG_MAX_AGGREGATES) {
-        value_problem(loader, node, "has %u aggregates; give 1 to %d", node->child_count,
-                      CONFIG_MAX_AGGREGATES);
+    if (node->child_count == 0 || node->child_count > most) {
+        value_problem(loader, node, "has %u %s; give 1 to %u", node->child_count, what, most);
         return;
     }
-    pipeline->aggregates = arena_allocate(loader->arena, node->child_count * sizeof *pipeline->aggregates);
-    pipeline->aggregate_count = 0; /* a key that is given twice is told, and read twice */
+    struct config_named_text *texts = arena_allocate(loader->arena, node->child_count * sizeof *texts);
+    uint32_t count = 0;
     for (const struct node *child = node->first; child; child = child->next) {
         if (child->kind != NODE_SCALAR || node_is_null(child) || child->text[0] == '\0')
-            value_problem(loader, child, "expected a call such as count() or sum(properties.amount)");
+            value_problem(loader, child, "expected %s", example);
         else if (member_name_is_valid(loader, child->key_place, child->key))
-            pipeline->aggregates[pipeline->aggregate_count++] =
-                (struct config_named_text){child->key, {child->text, child->place}};
+            texts[count++] = (struct config_named_text){child->key, {child->text, child->place}};
     }
+    *(struct config_named_text **)((char *)owner + option->offset) = texts;
+    *(uint32_t *)((char *)owner + option->count_offset) = count;
+}
+
+void parse_aggregates(struct loader *loader, const struct option *option, const struct node *node,
+                      void *owner)
+{
+    parse_named(loader, option, node, owner, "aggregates", "a call such as count() or sum(properties.amount)",
+                CONFIG_MAX_AGGREGATES);
+}
+
+void parse_select(struct loader *loader, const struct option *option, const struct node *node, void *owner)
+{
+    parse_named(loader, option, node, owner, "fields", "an expression such as user_id or price * count",
+                CONFIG_MAX_SELECTS);
 }
 
 void parse_properties(struct loader *loader, const struct option *option, const struct node *node,

@@ -166,8 +166,9 @@ const struct option options[] = {
     {SCOPE_PIPELINE, "from", OPTION_SOURCES, PIPELINE(sources), PIPELINE(source_count), OPTION_REQUIRED, NULL, ANY, "a source, or a list of them"},
     {SCOPE_PIPELINE, "where", OPTION_EXPRESSION, PIPELINE(where), 0, 0, NULL, ANY, "condition; null is false; absent = every event"},
     {SCOPE_PIPELINE, "key", OPTION_KEYS, PIPELINE(keys), PIPELINE(key_count), 0, NULL, ANY,
-     "path, list of paths, or mapping of names to expressions; absent = one group"},
-    {SCOPE_PIPELINE, "window", OPTION_GROUP, OPTION_NO_FIELD, 0, OPTION_REQUIRED, NULL, ANY, "how event time is cut"},
+     "path, list of paths, or mapping of names to expressions; absent = one group; without a window: key of the message in Kafka, absent = the key the event came with"},
+    {SCOPE_PIPELINE, "window", OPTION_GROUP, OPTION_NO_FIELD, 0, OPTION_WITH_WINDOW, NULL, ANY,
+     "how event time is cut; absent = event in, event out: each event goes to the sinks by itself, whole or as `select` says"},
     {SCOPE_PIPELINE, "window.tumbling", OPTION_DURATION, PIPELINE(window.size_us), 0, OPTION_REQUIRED, NULL, MILLISECONDS, 3650 * DAYS, NULL,
      "size of windows that follow each other, aligned to 1970-01-01 UTC"},
     {SCOPE_PIPELINE, "window.offset", OPTION_DURATION, PIPELINE(window.offset_us), 0, 0, "0s", -3650 * DAYS, 3650 * DAYS, NULL,
@@ -175,22 +176,24 @@ const struct option options[] = {
     {SCOPE_PIPELINE, "window.sliding", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "windows that overlap"},
     {SCOPE_PIPELINE, "window.session", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "windows that end with a gap"},
     {SCOPE_PIPELINE, "window.global", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "one window that never closes"},
-    {SCOPE_PIPELINE, "allowed_lateness", OPTION_DURATION, PIPELINE(allowed_lateness_us), 0, 0, "10s", 0, 3650 * DAYS, NULL,
+    {SCOPE_PIPELINE, "allowed_lateness", OPTION_DURATION, PIPELINE(allowed_lateness_us), 0, OPTION_WITH_WINDOW, "10s", 0, 3650 * DAYS, NULL,
      "how long a closed window is kept for late events"},
-    {SCOPE_PIPELINE, "late", OPTION_ENUM, PIPELINE(late), 0, 0, "update", 0, 0, "update|drop|dlq",
+    {SCOPE_PIPELINE, "late", OPTION_ENUM, PIPELINE(late), 0, OPTION_WITH_WINDOW, "update", 0, 0, "update|drop|dlq",
      "late events: the window is emitted again, or they are dropped, or they become dead letters"},
-    {SCOPE_PIPELINE, "emit", OPTION_GROUP, OPTION_NO_FIELD, 0, 0, NULL, ANY, "early results of open windows, for keys that changed"},
+    {SCOPE_PIPELINE, "emit", OPTION_GROUP, OPTION_NO_FIELD, 0, OPTION_WITH_WINDOW, NULL, ANY, "early results of open windows, for keys that changed"},
     {SCOPE_PIPELINE, "emit.every", OPTION_DURATION, PIPELINE(emit_every_us), 0, 0, NULL, 10 * MILLISECONDS, DAYS, NULL, "by the wall clock"},
     {SCOPE_PIPELINE, "emit.count", OPTION_COUNT64, PIPELINE(emit_count), 0, 0, NULL, 1, 1000000000000, NULL, "after so many events of a key"},
-    {SCOPE_PIPELINE, "close_after", OPTION_DURATION, PIPELINE(close_after_us), 0, 0, NULL, 10 * MILLISECONDS, 3650 * DAYS, NULL,
+    {SCOPE_PIPELINE, "close_after", OPTION_DURATION, PIPELINE(close_after_us), 0, OPTION_WITH_WINDOW, NULL, 10 * MILLISECONDS, 3650 * DAYS, NULL,
      "wall-clock time after which a window closes although its watermark stands still; absent = never"},
-    {SCOPE_PIPELINE, "key_limit", OPTION_COUNT64, PIPELINE(key_limit), 0, 0, "10000000", 1, 1000000000, NULL,
+    {SCOPE_PIPELINE, "key_limit", OPTION_COUNT64, PIPELINE(key_limit), 0, OPTION_WITH_WINDOW, "10000000", 1, 1000000000, NULL,
      "keys in open windows; further ones go to the group \"__overflow__\""},
-    {SCOPE_PIPELINE, "aggregates", OPTION_AGGREGATES, PIPELINE(aggregates), PIPELINE(aggregate_count), OPTION_REQUIRED, NULL, ANY,
+    {SCOPE_PIPELINE, "aggregates", OPTION_AGGREGATES, PIPELINE(aggregates), PIPELINE(aggregate_count), OPTION_REQUIRED | OPTION_WITH_WINDOW, NULL, ANY,
      "names and what they hold, as in `revenue: sum(properties.amount)`"},
-    {SCOPE_PIPELINE, "to", OPTION_DESTINATIONS, PIPELINE(to_store), 0, 0, "[store, live]", ANY, "store, live, names of sinks"},
+    {SCOPE_PIPELINE, "to", OPTION_DESTINATIONS, PIPELINE(to_store), 0, 0, "[store, live]", ANY,
+     "store, live, names of sinks; without a window: names of sinks only, required"},
     {SCOPE_PIPELINE, "predict", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "score each event with a model"},
-    {SCOPE_PIPELINE, "select", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "fields of events that go out"},
+    {SCOPE_PIPELINE, "select", OPTION_SELECT, PIPELINE(selects), PIPELINE(select_count), OPTION_WITHOUT_WINDOW, NULL, ANY,
+     "names and expressions of what goes out of each event, as in `user: user_id`; absent = the event as it came"},
     {SCOPE_PIPELINE, "where_after", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "condition over scores"},
 
     {SCOPE_SINK, "file", OPTION_KIND, SINK(kind), 0, 0, NULL, SINK_FILE, 0, NULL, "one record per line, appended"},
@@ -258,6 +261,7 @@ bool option_is_scalar(const struct option *option)
     case OPTION_TEXTS:
     case OPTION_KEYS:
     case OPTION_AGGREGATES:
+    case OPTION_SELECT:
     case OPTION_SOURCES:
     case OPTION_DESTINATIONS:
     case OPTION_LATER: return false;

@@ -27,6 +27,7 @@ enum option_type {
     OPTION_EXPRESSION,   /* struct config_text */
     OPTION_KEYS,         /* keys of a pipeline: path, list of paths, or mapping of names to expressions */
     OPTION_AGGREGATES,   /* mapping of names to calls */
+    OPTION_SELECT,       /* mapping of names to expressions */
     OPTION_SOURCES,      /* name of a source, or a list of them */
     OPTION_DESTINATIONS, /* store, live, names of sinks */
     OPTION_LISTEN,       /* host:port */
@@ -43,6 +44,8 @@ enum {
     OPTION_SECRET = 2,   /* shown as *** */
     OPTION_ANY_CASE = 4, /* enum: capitals do not matter */
     OPTION_MAY_BE_EMPTY = 8,
+    OPTION_WITH_WINDOW = 16,    /* of pipelines with a window only; required: in those */
+    OPTION_WITHOUT_WINDOW = 32, /* of pipelines without one only */
     OPTION_NO_FIELD = UINT16_MAX,
 };
 
@@ -71,6 +74,11 @@ bool option_is_member(const struct option *option, enum option_scope scope, cons
 bool option_has_members(const struct option *option);
 /* True for the types whose value in the file is always one scalar. */
 bool option_is_scalar(const struct option *option);
+/* True when every mapping of its kind must have it. */
+static inline bool option_is_always_required(const struct option *option)
+{
+    return (option->flags & (OPTION_REQUIRED | OPTION_WITH_WINDOW)) == OPTION_REQUIRED;
+}
 /* The word number `index` of a row's words; empty beyond the last. */
 struct slice option_word(const struct option *option, uint32_t index);
 
@@ -120,6 +128,7 @@ void parse_texts(struct loader *loader, const struct option *option, const struc
 void parse_keys(struct loader *loader, const struct option *option, const struct node *node, void *owner);
 void parse_aggregates(struct loader *loader, const struct option *option, const struct node *node,
                       void *owner);
+void parse_select(struct loader *loader, const struct option *option, const struct node *node, void *owner);
 void parse_sources(struct loader *loader, const struct option *option, const struct node *node, void *owner);
 void parse_destinations(struct loader *loader, const struct option *option, const struct node *node,
                         void *owner);

@@ -1,8 +1,9 @@
-/* What every kind of sink is to the engine: something that result blocks are written to, by one outlet thread. A kind is one file
+/* What every kind of sink is to the engine: something that result blocks, and blocks of events, are written to, by one outlet thread. A kind is one file
  * in sink/ and one line in the list of kinds. A sink may see a block again after a restart: records replace each other by id. */
 #pragma once
 
 #include "base/error.h"
+#include "flow/output.h"
 #include "flow/result.h"
 
 struct sink;
@@ -29,6 +30,9 @@ struct sink_operations {
     /* Takes the block's rows, perhaps into a buffer; the reference stays the caller's. On failure nothing of the block
      * may be kept in the buffer: the outlet offers the same block again after a pause. */
     enum status (*write)(struct sink *sink, const struct result_block *block, struct error *error);
+    /* The same for events of pipelines without a window. NULL: the kind takes results only, and the engine refuses others at its start.
+     * An event has no id, so a block that is offered again after a restart is there twice, unless the kind is transactional. */
+    enum status (*write_output)(struct sink *sink, const struct output_block *block, struct error *error);
     /* What was written is durable (as far as the kind can promise) when this returns STATUS_OK. Retried likewise. */
     enum status (*flush)(struct sink *sink, struct error *error);
     /* Transactional kinds, else NULL: what was written since the last commit becomes visible together with the offsets, all or
@@ -55,6 +59,12 @@ struct sink {
 static inline enum status sink_write(struct sink *sink, const struct result_block *block, struct error *error)
 {
     return sink->operations->write(sink, block, error);
+}
+
+static inline enum status sink_write_output(struct sink *sink, const struct output_block *block,
+                                            struct error *error)
+{
+    return sink->operations->write_output(sink, block, error);
 }
 
 static inline enum status sink_flush(struct sink *sink, struct error *error)

@@ -23,7 +23,8 @@ struct source_reader_operations {
      * after a pause and reports it in /health. Never blocks for long. Thread: the shard's. */
     enum status (*read)(struct source_reader *reader, uint32_t max_records, int64_t end_offset,
                         struct batch *batch, int64_t *next_us, struct error *error);
-    /* Offset one past the newest record in the log, for lag; -1 when unknown. Thread: the shard's. */
+    /* Offset one past the newest record in the log, for lag, or one past the last that was read when nothing is behind it; -1 when
+     * unknown. Thread: the shard's. */
     int64_t (*end_offset)(struct source_reader *reader);
     /* Everything below `offset` will never be asked for again (a log may trim it). May be NULL. */
     void (*release)(struct source_reader *reader, int64_t offset);

@@ -117,7 +117,8 @@ bool kafka_client_trouble(struct kafka_client *client, struct error *error)
     char reason[ERROR_TEXT_SIZE / 2];
     rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(client->handle, reason, sizeof reason);
     if (fatal) {
-        kafka_error_text(fatal, reason, error);
+        if (error)
+            kafka_error_text(fatal, reason, error);
         return true;
     }
     pthread_mutex_lock(&client->lock);

@@ -445,6 +445,11 @@ void producer_say_why(struct kafka_producer *producer, const char *otherwise, st
         error_set(error, "%s", otherwise);
 }
 
+bool kafka_producer_has_refused(const struct kafka_producer *producer)
+{
+    return producer->kept.count > 0;
+}
+
 bool kafka_producer_trouble(struct kafka_producer *producer, struct error *error)
 {
     pthread_mutex_lock(&producer->lock);

@@ -104,5 +104,7 @@ struct kafka_producer_figures {
 
 /* Counted at each flush that succeeds, or commit. Any thread. */
 void kafka_producer_figures(struct kafka_producer *producer, struct kafka_producer_figures *out);
+/* Some of what was sent was refused, and is kept for the next flush. */
+bool kafka_producer_has_refused(const struct kafka_producer *producer);
 /* As kafka_client_trouble(), and why messages are refused at present. Any thread. */
 bool kafka_producer_trouble(struct kafka_producer *producer, struct error *error);

@@ -84,6 +84,17 @@ static int64_t count_of(const struct native_json_document *document, const struc
     return value > 0 && value < 1e15 ? (int64_t)value : 0;
 }
 
+/* The library's histogram leaves out what it did not expect, so a quantile may lie beside all values that there were. */
+static int64_t quantile_of(const struct native_json_document *document, const struct native_json_node *times,
+                           const char *name)
+{
+    int64_t value = count_of(document, times, name), smallest = count_of(document, times, "min"),
+            largest = count_of(document, times, "max");
+    if (value < smallest)
+        return smallest;
+    return largest >= smallest && largest > 0 && value > largest ? largest : value;
+}
+
 static const struct kafka_broker_figures *find_broker(const struct kafka_figures *figures, const char *name)
 {
     for (uint32_t i = 0; i < figures->broker_count; i++) {
@@ -107,8 +118,8 @@ static bool read_broker(const struct native_json_document *document, const struc
     if (count > 0) {
         broker->answer_count += (uint64_t)count;
         broker->answer_time_us += count_of(document, times, "sum");
-        broker->p50_us = count_of(document, times, "p50");
-        broker->p99_us = count_of(document, times, "p99");
+        broker->p50_us = quantile_of(document, times, "p50");
+        broker->p99_us = quantile_of(document, times, "p99");
     }
     return broker->answer_count > 0;
 }

@@ -139,7 +139,8 @@ static enum sink_commit settle(struct kafka_producer *producer, struct error *er
 /* Leaves the transaction as it is, perhaps aborted, to a new handle. */
 static void give_up(struct kafka_producer *producer)
 {
-    if (producer->phase == TRANSACTION_OPEN && producer->handle) {
+    bool is_reachable = producer->client && !kafka_client_trouble(producer->client, NULL);
+    if (producer->phase == TRANSACTION_OPEN && is_reachable) {
         rd_kafka_error_t *problem = rd_kafka_abort_transaction(producer->handle, ABORT_WAIT_MS);
         if (problem)
             rd_kafka_error_destroy(problem);

@@ -18,8 +18,11 @@
 
 enum {
     HELLO_INTERVAL_US = 1000 * 1000,
-    HELLO_LIFE_US = 5 * 1000 * 1000,   /* of whom nothing is heard for so long is not counted with */
-    START_PATIENCE_US = 5 * 1000 * 1000, /* for the members to take up what start says */
+    HELLO_LIFE_US = 5 * 1000 * 1000,          /* of whom nothing is heard for so long is not counted with */
+    START_PATIENCE_US = 5 * 1000 * 1000,      /* for the members to take up what start says; */
+    START_PATIENCE_MAX_US = 40 * 1000 * 1000, /* doubled each time that they have not, up to this */
+    REPEAT_INTERVAL_US = 500 * 1000,          /* of what members wait for */
+    RETRY_US = 500 * 1000,                    /* after a round that could not begin */
     UNTOLD_PATIENCE = 3, /* messages that failed one after the other, before it is told */
     ACK_MESSAGES = PARTIALS_WINDOW_MESSAGES / 8,
 };
@@ -29,8 +32,8 @@ struct peer {
     char instance[17];
     uint64_t config_hash;
     int64_t generation, round, heard_us;
-    struct kafka_partition *partitions; /* source_index unused */
-    uint32_t partition_count, partition_capacity;
+    struct kafka_partition *partitions;           /* source_index unused */
+    uint32_t partition_count, partition_capacity; /* topic NULL: unknown here */
 };
 
 struct cluster {
@@ -39,10 +42,14 @@ struct cluster {
     uint64_t config_hash;
     char topic[256];
     int64_t next_hello_us, generation_told, round_told;
-    int64_t started_us;   /* when the last start was sent or heard */
-    bool has_sent_start;  /* and it has not been heard yet */
-    bool has_told_live;
+    int64_t next_start_us; /* not before */
+    int64_t started_us;    /* when the last start was sent or heard */
+    int64_t start_number;  /* of the last that was sent: others of this process come too late */
+    int64_t patience_us;
+    bool has_sent_start; /* and it has not been heard yet, and is still true */
+    int64_t next_repeat_us;
     uint32_t untold_count;
+    bool must_reopen; /* the topic is gone */
     uint64_t acknowledged[PARTIALS_MEMBERS_MAX];
 };
 
@@ -60,12 +67,15 @@ enum status cluster_enter(struct membership *membership, struct error *error)
 {
     struct merger_share *share = &membership->engine->merger.share;
     if (share->membership && share->membership != membership) {
-        error_set(error, "another consumer group of this process is shared with other processes already; one group can be");
+        error_set(
+            error,
+            "another consumer group of this process is shared with other processes already; one group can be");
         return STATUS_INVALID;
     }
     if (!membership->cluster) {
         struct cluster *cluster = membership->cluster = memory_allocate(sizeof *cluster);
         cluster->config_hash = partials_config_hash(membership->engine, membership);
+        cluster->patience_us = START_PATIENCE_US;
         const char *topic = first_source(membership)->partials_topic;
         if (topic)
             snprintf(cluster->topic, sizeof cluster->topic, "%s", topic);
@@ -99,6 +109,7 @@ void cluster_note_change(struct membership *membership)
         return;
     membership->cluster->next_hello_us = 0;
     membership->cluster->has_sent_start = false;
+    membership->cluster->next_start_us = 0;
 }
 
 /* --- saying -------------------------------------------------------------------------------------------------------- */
@@ -108,10 +119,12 @@ static void tell(struct membership *membership, const struct buffer *text)
 {
     struct cluster *cluster = membership->cluster;
     struct error error = {{0}};
-    bool is_told = partials_tell(membership->partials, buffer_slice(text), &error) == STATUS_OK;
-    cluster->untold_count = is_told ? 0 : cluster->untold_count + 1;
-    if (cluster->untold_count > UNTOLD_PATIENCE)
-        membership_report(membership, HEALTH_DEGRADED, error.text);
+    enum status status = partials_tell(membership->partials, buffer_slice(text), &error);
+    cluster->untold_count = status == STATUS_OK ? 0 : cluster->untold_count + 1;
+    if (cluster->untold_count <= UNTOLD_PATIENCE)
+        return;
+    membership_report(membership, HEALTH_DEGRADED, error.text);
+    cluster->must_reopen = status == STATUS_INVALID;
 }
 
 static void say_hello(struct membership *membership)
@@ -162,55 +175,85 @@ static struct peer *add_peer(struct cluster *cluster, struct slice instance)
     return peer;
 }
 
+/* NULL: no partition of it is known. What others write does not fill the table of names. */
+static const char *known_topic(const struct membership *membership, struct slice name)
+{
+    uint32_t count;
+    const struct kafka_partition *known = kafka_consumer_known(membership->consumer, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (slice_equal_text(name, known[i].topic))
+            return known[i].topic;
+    }
+    return NULL;
+}
+
+static void note_owned(struct membership *membership, struct peer *peer, struct slice topic,
+                       int32_t partition)
+{
+    if (peer->partition_count == peer->partition_capacity) {
+        peer->partition_capacity = peer->partition_capacity ? peer->partition_capacity * 2 : 8;
+        peer->partitions =
+            memory_resize_array(peer->partitions, peer->partition_capacity, sizeof *peer->partitions);
+    }
+    peer->partitions[peer->partition_count++] =
+        (struct kafka_partition){.topic = known_topic(membership, topic), .partition = partition};
+}
+
 static void hear_hello(struct membership *membership, struct slice line, struct slice text)
 {
     struct cluster *cluster = membership->cluster;
-    struct slice instance, word, topic;
-    int64_t hash, generation, round, partition;
-    if (!partials_next_word(&line, &instance) || instance.size >= sizeof cluster->peers[0].instance ||
-        !partials_next_number(&line, &hash) || !partials_next_number(&line, &generation) ||
-        !partials_next_number(&line, &round))
+    struct partials_hello hello;
+    if (!partials_read_hello(line, &hello))
         return;
-    struct peer *peer = find_peer(cluster, instance);
-    peer = peer ? peer : add_peer(cluster, instance);
-    peer->config_hash = (uint64_t)hash;
-    peer->generation = generation;
-    peer->round = round;
+    struct peer *peer = find_peer(cluster, hello.instance);
+    peer = peer ? peer : add_peer(cluster, hello.instance);
+    peer->config_hash = hello.config_hash;
+    peer->generation = hello.generation;
+    peer->round = hello.round;
     peer->heard_us = now_us(membership);
     peer->partition_count = 0;
     while (partials_next_line(&text, &line)) {
+        struct slice word, topic;
+        int32_t partition;
         if (!partials_next_word(&line, &word) || !partials_word_is(word, "owns") ||
-            !partials_next_word(&line, &topic) || !partials_next_number(&line, &partition) || topic.size > 249)
+            !partials_read_owns(line, &topic, &partition))
             return;
-        if (peer->partition_count == peer->partition_capacity) {
-            peer->partition_capacity = peer->partition_capacity ? peer->partition_capacity * 2 : 8;
-            peer->partitions =
-                memory_resize_array(peer->partitions, peer->partition_capacity, sizeof *peer->partitions);
-        }
-        char name[250];
-        memcpy(name, topic.data, topic.size);
-        name[topic.size] = '\0';
-        peer->partitions[peer->partition_count++] = (struct kafka_partition){
-            .topic = kafka_consumer_topic(membership->consumer, name), .partition = (int32_t)partition};
+        note_owned(membership, peer, topic, partition);
     }
 }
 
-static void begin_round(struct membership *membership, struct slice text, int64_t round)
+/* A start of this process is good only while nothing has changed since it was sent: the positions in it would be too old. */
+static bool is_own_and_late(const struct membership *membership, struct slice line)
+{
+    const struct cluster *cluster = membership->cluster;
+    struct partials_start start;
+    return partials_read_start(line, &start) &&
+           partials_word_is(start.instance, membership->engine->instance) &&
+           (!cluster->has_sent_start || start.number != cluster->start_number);
+}
+
+static void begin_round(struct membership *membership, struct slice line, struct slice text, int64_t round)
 {
     struct cluster *cluster = membership->cluster;
     struct error error = {{0}};
+    if (is_own_and_late(membership, line))
+        return;
+    enum status status = run_begin_round(membership, text, round, &error);
+    if (status == STATUS_NOT_FOUND) {
+        log_write(LOG_DEBUG, "kafka", "group %s: %s", membership->group, error.text);
+        return;
+    }
     cluster->has_sent_start = false;
     cluster->started_us = now_us(membership);
-    membership_end_run(membership, true);
-    enum status status = run_begin_round(membership, text, round, &error);
     if (status == STATUS_OK) {
-        cluster->has_told_live = false;
+        cluster->next_repeat_us = 0;
         memset(cluster->acknowledged, 0, sizeof cluster->acknowledged);
         membership_note_commit(membership);
         atomic_store_explicit(&membership->is_joined, true, memory_order_release);
         membership_report(membership, HEALTH_OK, NULL);
         return;
     }
+    cluster->next_start_us = now_us(membership) + RETRY_US;
     membership_end_run(membership, true);
     membership_report(membership, status == STATUS_INVALID ? HEALTH_DOWN : HEALTH_DEGRADED, error.text);
 }
@@ -249,7 +292,7 @@ static void hear(struct membership *membership)
         if (partials_word_is(word, "hello"))
             hear_hello(membership, line, rest);
         else if (partials_word_is(word, "start"))
-            begin_round(membership, text, offset);
+            begin_round(membership, line, text, offset + 1); /* 0 is no round */
         else if (partials_word_is(word, "live"))
             hear_live(membership, line);
         else if (partials_word_is(word, "ack"))
@@ -262,14 +305,16 @@ static void hear(struct membership *membership)
 static bool owns(const struct peer *peer, const struct kafka_partition *partition)
 {
     for (uint32_t i = 0; i < peer->partition_count; i++) {
-        if (peer->partitions[i].topic == partition->topic && peer->partitions[i].partition == partition->partition)
+        if (peer->partitions[i].topic == partition->topic &&
+            peer->partitions[i].partition == partition->partition)
             return true;
     }
     return false;
 }
 
 /* Who has the partition by what was heard lately; where two say so, the one of the later generation. */
-static const struct peer *owner_of(const struct membership *membership, const struct kafka_partition *partition)
+static const struct peer *owner_of(const struct membership *membership,
+                                   const struct kafka_partition *partition)
 {
     const struct cluster *cluster = membership->cluster;
     const struct peer *owner = NULL;
@@ -283,8 +328,8 @@ static const struct peer *owner_of(const struct membership *membership, const st
 }
 
 /* Every partition has an owner, and what each owner says it has is its own. */
-static bool find_owners(const struct membership *membership, const struct kafka_partition *known, uint32_t count,
-                        const struct peer **owners)
+static bool find_owners(const struct membership *membership, const struct kafka_partition *known,
+                        uint32_t count, const struct peer **owners)
 {
     for (uint32_t i = 0; i < count; i++) {
         owners[i] = owner_of(membership, &known[i]);
@@ -301,27 +346,46 @@ static bool find_owners(const struct membership *membership, const struct kafka_
     return true;
 }
 
+static bool config_agrees(struct membership *membership, const struct peer *peer)
+{
+    if (peer->config_hash == membership->cluster->config_hash >> 1)
+        return true;
+    struct error error;
+    error_set(
+        &error,
+        "process %s of group %s runs other pipelines, sources or sinks than this one: windows cannot be shared; give "
+        "all processes of a group the same configuration",
+        peer->instance, membership->group);
+    membership_report(membership, HEALTH_DOWN, error.text);
+    return false;
+}
+
 static bool configs_agree(struct membership *membership, const struct peer *const *owners, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (owners[i]->config_hash == membership->cluster->config_hash >> 1)
-            continue;
-        struct error error;
-        error_set(&error,
-                  "process %s of group %s runs other pipelines or sources than this one: windows cannot be shared; give all "
-                  "processes of a group the same configuration",
-                  owners[i]->instance, membership->group);
-        membership_report(membership, HEALTH_DOWN, error.text);
-        return false;
+        if (!config_agrees(membership, owners[i]))
+            return false;
     }
     return true;
+}
+
+/* Who does not lead would wait without knowing why. */
+static void compare_configs(struct membership *membership)
+{
+    const struct cluster *cluster = membership->cluster;
+    for (uint32_t i = 0; i < cluster->peer_count && !membership->is_running; i++) {
+        const struct peer *peer = &cluster->peers[i];
+        bool is_fresh = now_us(membership) - peer->heard_us < HELLO_LIFE_US;
+        if (is_fresh && peer->partition_count && !config_agrees(membership, peer))
+            return;
+    }
 }
 
 /* The round goes on while those who are in it say so. */
 static bool round_holds(const struct membership *membership, const struct peer *const *owners, uint32_t count)
 {
     const struct cluster *cluster = membership->cluster;
-    bool is_young = now_us(membership) - cluster->started_us < START_PATIENCE_US;
+    bool is_young = now_us(membership) - cluster->started_us < cluster->patience_us;
     for (uint32_t i = 0; i < count; i++) {
         if (owners[i]->round != membership->round && !is_young)
             return false;
@@ -343,12 +407,15 @@ static void send_start(struct membership *membership, const struct kafka_partiti
     struct buffer text = {0};
     struct error error = {{0}};
     enum status status = partials_end(membership->partials, &membership->panes_from, &error);
+    struct cluster *cluster = membership->cluster;
+    cluster->start_number = now_us(membership);
+    cluster->next_start_us = cluster->start_number + RETRY_US;
     if (status == STATUS_OK)
-        status = run_write_start(membership, known, names, count, &text, &error);
+        status = run_write_start(membership, known, names, count, cluster->start_number, &text, &error);
     if (status == STATUS_OK) {
+        cluster->has_sent_start = true;
+        cluster->started_us = now_us(membership);
         tell(membership, &text);
-        membership->cluster->has_sent_start = true;
-        membership->cluster->started_us = now_us(membership);
     } else {
         membership_report(membership, status == STATUS_INVALID ? HEALTH_DOWN : HEALTH_DEGRADED, error.text);
         if (status == STATUS_INVALID && !atomic_load_explicit(&membership->is_joined, memory_order_relaxed))
@@ -358,30 +425,46 @@ static void send_start(struct membership *membership, const struct kafka_partiti
     free(names);
 }
 
+static void say_acknowledged(struct membership *membership, uint32_t member_index, uint64_t sequence)
+{
+    struct buffer text = {0};
+    buffer_format(&text, "ack %" PRId64 " %s %" PRIu64 "\n", membership->round,
+                  membership->engine->merger.share.members[member_index].instance, sequence);
+    tell(membership, &text);
+    membership->cluster->acknowledged[member_index] = sequence;
+    buffer_deinit(&text);
+}
+
+static void say_live(struct membership *membership)
+{
+    struct buffer text = {0};
+    buffer_format(&text, "live %" PRId64 "\n", membership->round);
+    tell(membership, &text);
+    buffer_deinit(&text);
+}
+
+/* Said again now and then, because members wait for it, and the topic may lose it. */
 static void acknowledge(struct membership *membership)
 {
     struct merger_share *share = &membership->engine->merger.share;
     struct cluster *cluster = membership->cluster;
-    if (!membership->is_running || !share->is_leader)
+    if (!membership->is_running || !membership->round || !share->is_leader)
         return;
-    struct buffer text = {0};
+    bool is_due = now_us(membership) >= cluster->next_repeat_us;
     for (uint32_t i = 0; i < share->member_count; i++) {
         uint64_t sequence = atomic_load_explicit(&share->members[i].to_be_told, memory_order_relaxed);
-        if (sequence < cluster->acknowledged[i] + ACK_MESSAGES)
-            continue;
-        buffer_clear(&text);
-        buffer_format(&text, "ack %" PRId64 " %s %" PRIu64 "\n", membership->round, share->members[i].instance,
-                      sequence);
-        tell(membership, &text);
-        cluster->acknowledged[i] = sequence;
+        if (is_due || sequence >= cluster->acknowledged[i] + ACK_MESSAGES)
+            say_acknowledged(membership, i, sequence);
     }
-    if (!cluster->has_told_live && !atomic_load_explicit(&membership->engine->is_replaying, memory_order_acquire)) {
-        buffer_clear(&text);
-        buffer_format(&text, "live %" PRId64 "\n", membership->round);
-        tell(membership, &text);
-        cluster->has_told_live = true;
-    }
-    buffer_deinit(&text);
+    if (!is_due || atomic_load_explicit(&membership->engine->is_replaying, memory_order_acquire))
+        return;
+    say_live(membership);
+    cluster->next_repeat_us = now_us(membership) + REPEAT_INTERVAL_US;
+}
+
+static int64_t longer(int64_t patience_us)
+{
+    return patience_us < START_PATIENCE_MAX_US / 2 ? patience_us * 2 : START_PATIENCE_MAX_US;
 }
 
 static void lead(struct membership *membership, const struct kafka_partition *known, uint32_t count)
@@ -389,26 +472,55 @@ static void lead(struct membership *membership, const struct kafka_partition *kn
     struct cluster *cluster = membership->cluster;
     const struct peer **owners = memory_allocate_array(count + 1, sizeof(struct peer *));
     bool is_covered = find_owners(membership, known, count, owners);
-    bool is_young = now_us(membership) - cluster->started_us < START_PATIENCE_US;
-    if (membership->is_running && is_covered && !round_holds(membership, owners, count))
-        membership_end_run(membership, false);
-    bool is_waiting = cluster->has_sent_start && is_young;
+    bool is_young = now_us(membership) - cluster->started_us < cluster->patience_us;
+    if (membership->is_running && is_covered && !is_young) {
+        bool holds = round_holds(membership, owners, count);
+        cluster->patience_us = holds ? START_PATIENCE_US : longer(cluster->patience_us);
+        if (!holds)
+            membership_end_run(membership, false);
+    }
+    bool is_waiting = (cluster->has_sent_start && is_young) || now_us(membership) < cluster->next_start_us;
     if (!membership->is_running && !is_waiting && is_covered && configs_agree(membership, owners, count))
         send_start(membership, known, count, owners);
     free(owners);
     acknowledge(membership);
 }
 
-void cluster_turn(struct membership *membership)
+/* Somebody has deleted the topic: it is made anew, and the members find each other again. */
+static void reopen(struct membership *membership)
+{
+    membership->cluster->must_reopen = false;
+    membership->cluster->untold_count = 0;
+    membership_end_run(membership, true);
+    partials_close(membership->partials);
+    membership->partials = NULL;
+    membership->should_start = true;
+}
+
+static bool is_leader(const struct membership *membership)
 {
     uint32_t assigned, count;
     const struct kafka_partition *assignment = kafka_consumer_assignment(membership->consumer, &assigned);
-    if (!assigned || !membership->partials)
+    const struct kafka_partition *known = kafka_consumer_known(membership->consumer, &count);
+    return assigned && count && assignment[0].topic == known[0].topic &&
+           assignment[0].partition == known[0].partition &&
+           assignment[0].source_index == known[0].source_index;
+}
+
+void cluster_turn(struct membership *membership)
+{
+    uint32_t assigned, count;
+    kafka_consumer_assignment(membership->consumer, &assigned);
+    if (!membership->partials)
         return;
-    say_hello(membership);
+    if (assigned)
+        say_hello(membership);
     hear(membership);
     const struct kafka_partition *known = kafka_consumer_known(membership->consumer, &count);
-    if (count && assignment[0].topic == known[0].topic && assignment[0].partition == known[0].partition &&
-        assignment[0].source_index == known[0].source_index)
+    if (is_leader(membership))
         lead(membership, known, count);
+    else if (assigned)
+        compare_configs(membership);
+    if (membership->cluster->must_reopen)
+        reopen(membership);
 }

@@ -10,10 +10,10 @@
 #include "base/thread.h"
 #include "flow/sink.h"
 #include "flow/source.h"
-#include "source/kafka_consumer.h"
 #include "pipeline/engine.h"
 #include "pipeline/ingest.h"
 #include "pipeline/processor.h"
+#include "source/kafka_consumer.h"
 #include "store/store.h"
 
 enum {
@@ -24,14 +24,18 @@ enum {
     OUTLET_COMMIT_BLOCKS = 64, /* blocks of one store transaction */
     OUTLET_MAX_MARKS =
         64, /* marks that wait for other sinks to flush; then the newest replaces its neighbour */
-    TURN_MAX_BATCHES = 16,            /* batches of one turn of a shard */
-    UPDATE_INTERVAL_US = 5 * 1000,    /* a busy shard tells the merger its clocks at least this often */
-    MARK_INTERVAL_US = 100 * 1000,    /* between progress marks */
-    SOURCE_RETRY_US = 500 * 1000,     /* after a source reported an error */
-    SINK_RETRY_US = 250 * 1000,       /* after a sink reported an error */
-    WAIT_STEP_US = 20 * 1000,         /* a waiting thread looks this often whether it should give up */
-    IDLE_STEP_US = 50 * 1000,         /* event time moves on in such steps while all partitions are idle */
-    SHARD_STALL_US = 3 * 1000 * 1000, /* between two turns of a shard: it was stopped, and the sources were not silent */
+    TURN_MAX_BATCHES = 16, /* batches of one turn of a shard */
+    TURN_MAX_OUTPUT_SIZE =
+        256 *
+        1024, /* bytes of events that go out, of one turn of a shard; the batch that goes beyond is the last */
+    UPDATE_INTERVAL_US = 5 * 1000, /* a busy shard tells the merger its clocks at least this often */
+    MARK_INTERVAL_US = 100 * 1000, /* between progress marks */
+    SOURCE_RETRY_US = 500 * 1000,  /* after a source reported an error */
+    SINK_RETRY_US = 250 * 1000,    /* after a sink reported an error */
+    WAIT_STEP_US = 20 * 1000,      /* a waiting thread looks this often whether it should give up */
+    IDLE_STEP_US = 50 * 1000,      /* event time moves on in such steps while all partitions are idle */
+    SHARD_STALL_US =
+        3 * 1000 * 1000, /* between two turns of a shard: it was stopped, and the sources were not silent */
     SHARD_SLEEP_MAX_US = 1000 * 1000, /* a shard looks for positions to release at least this often */
     RETENTION_INTERVAL_US = 60 * 1000 * 1000,
 };
@@ -39,13 +43,15 @@ enum {
 /* One partition of one source. Owned by its shard, but for the atomics. */
 struct engine_partition {
     struct partition_state state;
-    struct kafka_partition kafka; /* topic NULL: not of a kafka source */
-    bool is_kafka, is_own; /* own: assigned to this process; else only its name is known */
-    uint32_t shard_index; /* of a kafka partition */
     /* The partition of the same shard whose reader serves this one: itself, unless they are dealt the lines of one file.
      * Then that is the first of them, the others hang on it by next_sharer, and only its reader, batches and errors count. */
     struct engine_partition *leader, *next_sharer;
-    struct source_reader *reader; /* NULL where another leads, and in slots of a kafka source that hold no partition of ours */
+    struct kafka_partition kafka; /* topic NULL: not of a kafka source */
+    /* NULL: another leads, or a slot of a kafka source that holds no partition at present */
+    struct source_reader *reader;
+    bool is_overtaken;            /* leader: the reader is past offsets that some sharer still waits for */
+    bool is_kafka, is_own;        /* own: assigned to this process; else only its name is known */
+    uint32_t shard_index;         /* never changes while there is a reader */
     struct batch *held;           /* realtime files: the batch that is read ahead; else NULL */
     bool holds_batch;             /* it is decoded and not yet due */
     int64_t realtime_origin_us;   /* monotonic clock minus event time of the first record */
@@ -92,6 +98,7 @@ struct shard_update {
     int64_t arrival_us; /* newest event behind the panes */
     struct update_pane *panes;
     uint32_t pane_count, pane_capacity;
+    struct output_list outputs;           /* of pipelines without a window, whole with the positions */
     struct pipeline_clock *clocks;        /* [pipeline_count] */
     struct partition_position *positions; /* the shard's partitions */
     uint32_t position_count;
@@ -142,13 +149,14 @@ struct progress_mark {
     int64_t *closed_through_us; /* [pipeline_count] */
 };
 
-enum outlet_item_kind { OUTLET_RESULTS, OUTLET_DEAD_LETTERS, OUTLET_MARK, OUTLET_STOP };
+enum outlet_item_kind { OUTLET_RESULTS, OUTLET_OUTPUT, OUTLET_DEAD_LETTERS, OUTLET_MARK, OUTLET_STOP };
 
 struct outlet_item {
     enum outlet_item_kind kind;
     uint64_t run; /* 0: nothing that came from a kafka source is in it */
     union {
         struct result_block *results;
+        struct output_block *output;
         struct dead_letter_block *dead_letters;
         struct progress_mark *mark;
     };
@@ -170,10 +178,11 @@ struct outlet {
     char health_name[HEALTH_NAME_SIZE];
     struct outlet_target *targets;
     uint32_t target_count;
-    struct kafka_dead_letters **letters; /* [source_count] of the dead letters' outlet; NULL entries: other sources */
-    struct membership *membership;       /* of a transactional outlet: whose offsets it commits */
-    uint64_t written_run;                /* the same: of what it has written since its last commit; 0 = nothing */
-    int64_t committed_us;                /* the same: monotonic clock of the last commit */
+    struct kafka_dead_letters *
+        *letters; /* [source_count] of the dead letters' outlet; NULL entries: other sources */
+    struct membership *membership; /* of a transactional outlet: whose offsets it commits */
+    uint64_t written_run;          /* the same: of what it has written since its last commit; 0 = nothing */
+    int64_t committed_us;          /* the same: monotonic clock of the last commit */
     /* Deals with one item, for as long as it takes; false when the outlet ends. */
     bool (*handle)(struct outlet *outlet, struct outlet_item *item);
     bool takes_json, is_well;
@@ -196,8 +205,9 @@ struct engine_pipeline {
 /* Another process whose panes are merged here. */
 struct remote_member {
     char instance[17];
-    uint64_t sequence;          /* of the last message that was merged */
+    uint64_t sequence;           /* of the last message that was taken */
     _Atomic uint64_t to_be_told; /* the same, for the membership, which acknowledges it; relaxed */
+    struct shard_update *coming; /* what was taken and waits for the positions behind it; NULL = nothing */
 };
 
 /* What the merger does about the windows that several processes share. Changes only while the merger rests. */
@@ -226,6 +236,7 @@ struct merger {
     struct shard_update **latest;
     uint32_t latest_count;
     uint64_t next_sequence, epoch;
+    uint64_t output_count; /* blocks of events sent on, to number them */
     int64_t next_mark_us, next_publish_us;
     struct progress_mark *last_mark; /* as sent, to see whether anything has changed */
     bool is_live;
@@ -242,7 +253,7 @@ struct merger {
 struct engine_rest {
     pthread_mutex_t lock; /* guards the flags of rest, is_resting of shards and merger */
     pthread_cond_t changed;
-    pthread_mutex_t owner; /* one at a time asks for rest */
+    pthread_mutex_t owner;                              /* one at a time asks for rest */
     atomic_bool shards_should_rest, merger_should_rest; /* release by the asker, acquire by those who rest */
 };
 
@@ -290,18 +301,21 @@ struct engine {
     struct ledger *ledger;
 
     struct engine_rest rest;
-    char instance[17]; /* names this data_dir for good; among the members of a group and in transactional ids */
+    char instance
+        [17]; /* names this data_dir for good; among the members of a group and in transactional ids */
     struct kafka_transactions *transactions; /* what transactional sinks share; NULL = there are none */
-    _Atomic uint64_t stored_epoch; /* rows before this mark are in the store; release by its outlet, acquire by others */
-    struct outlet *letter_outlet;  /* NULL: no dead-letter topic */
-    bool has_transactional_sink; /* which commits the offsets with its results */
+    _Atomic uint64_t
+        stored_epoch; /* rows before this mark are in the store; release by its outlet, acquire by others */
+    struct outlet *letter_outlet; /* NULL: no dead-letter topic */
+    bool has_transactional_sink;  /* which commits the offsets with its results */
     pthread_mutex_t failure_lock;
-    struct error failure; /* why the engine cannot go on; empty while it can */
+    struct error failure;            /* why the engine cannot go on; empty while it can */
     struct membership **memberships; /* one for each consumer group that this process is a member of */
     uint32_t membership_count;
     struct membership **pipeline_memberships; /* [pipeline_count] whose partitions feed it; NULL = none's */
-    _Atomic uint64_t run;         /* counts the times that partitions of kafka sources were taken up; relaxed */
-    _Atomic uint64_t dropped_run; /* what came of this run and earlier ones is not to be written any more: another process
+    _Atomic uint64_t run; /* counts the times that partitions of kafka sources were taken up; relaxed */
+    _Atomic uint64_t
+        dropped_run; /* what came of this run and earlier ones is not to be written any more: another process
                                    * has taken over. Release by the membership, acquire by the outlets. */
     pthread_mutex_t durable_lock;
     struct progress_mark *durable; /* the newest recorded mark, also of an earlier life; NULL = none */
@@ -325,6 +339,8 @@ int64_t shard_judge_idle(const struct shard *shard, struct engine_partition *par
 /* shard_update.c */
 struct shard_update *shard_update_create(struct shard *shard, bool flush_open, bool is_last);
 void shard_update_destroy(struct shard_update *update);
+/* Takes the pane. */
+void shard_update_add_pane(struct shard_update *update, uint32_t pipeline_index, struct pane *pane);
 
 /* merger.c */
 void merger_init(struct merger *merger, struct engine *engine);
@@ -333,8 +349,9 @@ void *merger_main(void *merger);
 
 /* engine_rest.c */
 /* Asks all shards and then the merger to rest, and waits until they do: what the shards had has been merged, and the blocks and a mark
- * have been sent. False: the engine stops; nothing rests and nothing is to be ended. */
-bool engine_rest_begin(struct engine *engine);
+ * have been sent. `meanwhile` (or NULL) is called now and then until that is so, for what they may be waiting for. False: the engine stops;
+ * nothing rests and nothing is to be ended. */
+bool engine_rest_begin(struct engine *engine, void (*meanwhile)(void *context), void *context);
 /* Forgets what the merger knows of the shards: they tell it anew. Only while all rest. */
 void engine_rest_end(struct engine *engine);
 /* A shard or the merger: lies down until it is over. */
@@ -346,11 +363,21 @@ void engine_rest_stop(struct engine *engine);
 void engine_rest_init(struct engine *engine);
 void engine_rest_deinit(struct engine *engine);
 
+/* merger_output.c */
+/* Hands the block to every sink of its pipeline; takes it. */
+void merger_emit_output(struct merger *merger, struct output_block *block);
+/* The same for all that the update has, or sends it to the leader. */
+void merger_pass_outputs(struct merger *merger, struct shard_update *update);
+
 /* merger_partials.c: windows that several processes share */
 /* Sends the panes of shared pipelines that the update has to the leader, and takes them out of it. */
 void merger_send_panes(struct merger *merger, struct shard_update *update);
+/* Sends a block of events to the leader, which writes it; takes it. */
+void merger_send_output(struct merger *merger, struct output_block *block);
 /* Tells the leader how far the shards are, when anything has been sent or has changed. */
 void merger_send_update(struct merger *merger);
+/* Forgets what members have sent without positions behind it. Before the windows are emptied. */
+void merger_forget_coming(struct merger *merger);
 /* Merges what other members have sent. True when there was anything. */
 bool merger_receive(struct merger *merger);
 
@@ -379,8 +406,10 @@ void outlet_add_sink(struct outlet *outlet, struct sink *sink, uint32_t sink_ind
 /* Tells the sink's trouble, waits, and says whether to try again. */
 bool outlet_should_retry(struct outlet *outlet, const struct error *error);
 void outlet_is_well(struct outlet *outlet);
-/* Writes the block to every target that it is meant for; false when the engine gives up. */
-bool outlet_write(struct outlet *outlet, const struct result_block *block);
+/* The pipeline of an item with results or events. */
+uint32_t outlet_item_pipeline(const struct outlet_item *item);
+/* Writes results or events to a sink, once. */
+enum status outlet_write_to(struct sink *sink, const struct outlet_item *item, struct error *error);
 void outlet_set_durable(struct outlet *outlet, uint64_t epoch);
 void outlet_deinit(struct outlet *outlet);
 void *outlet_main(void *outlet);
@@ -397,7 +426,8 @@ bool transaction_outlet_handle(struct outlet *outlet, struct outlet_item *item);
 bool letter_outlet_handle(struct outlet *outlet, struct outlet_item *item);
 /* The outlet of all dead-letter topics; `*is_needed` false when no source has one. */
 NODISCARD
-enum status letter_outlet_open(struct outlet *outlet, struct engine *engine, bool *is_needed, struct error *error);
+enum status letter_outlet_open(struct outlet *outlet, struct engine *engine, bool *is_needed,
+                               struct error *error);
 void letter_outlet_close(struct outlet *outlet);
 /* Nothing has come for a while. */
 void letter_outlet_idle(struct outlet *outlet);
@@ -418,12 +448,13 @@ enum status recovery_load(struct engine *engine, struct error *error);
 
 /* engine_sources.c */
 void engine_init_partitions(struct engine *engine);
-/* Once the number of shards is known. */
-void engine_share_readers(struct engine *engine);
-/* The shard that owns engine->partitions[index]. */
-uint32_t engine_shard_of(const struct engine *engine, uint32_t index);
+/* Says which shard owns each partition that is not a kafka source's, and which share a reader. Once the number of shards is known. */
+void engine_assign_shards(struct engine *engine);
 NODISCARD
 enum status engine_open_readers(struct engine *engine, struct error *error);
+/* Opens a shared reader anew where its sharers go on. Shard. */
+NODISCARD
+enum status engine_reopen_reader(struct engine *engine, struct engine_partition *leader, struct error *error);
 
 /* ledger.c: latencies of the last minute, as differences of histograms that are copied every ten seconds. Any thread. */
 struct ledger *ledger_create(void);

@@ -26,17 +26,35 @@ static void add_fetched(const struct engine *engine, const struct membership *me
     }
 }
 
+/* A shard that is waiting for room publishes nothing, and fetches nothing: what has come to the log meanwhile waits as well. */
+static void refresh_lag(const struct membership *membership, struct source_stats *source)
+{
+    for (uint32_t i = 0; i < source->partition_count; i++) {
+        struct partition_stats *partition = &source->partitions[i];
+        int64_t end =
+            kafka_consumer_end(membership->consumer, partition->topic, (int32_t)partition->partition);
+        if (end < 0 || end <= partition->log_end)
+            continue;
+        int64_t grown = end - partition->offset;
+        if (partition->lag >= 0 && partition->log_end >= 0)
+            grown = partition->lag + end - partition->log_end;
+        partition->lag = grown > 0 ? grown : 0;
+    }
+}
+
 static void add_member(const struct engine *engine, const struct membership *membership,
                        struct stats_snapshot *snapshot)
 {
     struct kafka_figures figures;
     struct kafka_member_figures member;
     kafka_consumer_figures(membership->consumer, &member, &figures);
-    struct kafka_client_stats *client = add_client(snapshot, KAFKA_ROLE_CONSUMER, membership->group, &figures);
+    struct kafka_client_stats *client =
+        add_client(snapshot, KAFKA_ROLE_CONSUMER, membership->group, &figures);
     client->member = member;
     for (uint32_t i = 0; i < membership->source_count; i++) {
         struct source_stats *source = &snapshot->sources[membership->source_indices[i]];
         source->client = client;
+        refresh_lag(membership, source);
         add_fetched(engine, membership, membership->source_indices[i], source);
     }
 }

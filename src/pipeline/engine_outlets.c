@@ -17,7 +17,8 @@
 enum { INSTANCE_SIZE = 16 };
 
 /* A name for this data_dir that no other has and that stays: made at the first start. */
-static enum status read_instance(const struct engine *engine, char instance[INSTANCE_SIZE + 1], struct error *error)
+static enum status read_instance(const struct engine *engine, char instance[INSTANCE_SIZE + 1],
+                                 struct error *error)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/instance", engine->config->data_dir);
@@ -69,13 +70,32 @@ static enum status find_group(struct engine *engine, struct outlet *outlet, stru
             continue;
         struct membership *membership = engine->pipeline_memberships[i];
         if (!membership || (outlet->membership && outlet->membership != membership)) {
-            error_set(error,
-                      "sink %s is transactional: every pipeline that writes to it must read from kafka, in one group; "
-                      "pipeline %s does not",
-                      outlet->name, engine->pipeline_names[i]);
+            error_set(
+                error,
+                "sink %s is transactional: every pipeline that writes to it must read from kafka, in one group; "
+                "pipeline %s does not",
+                outlet->name, engine->pipeline_names[i]);
             return STATUS_INVALID;
         }
         outlet->membership = membership;
+    }
+    return STATUS_OK;
+}
+
+static enum status check_takes_events(const struct engine *engine, const struct sink *sink,
+                                      uint32_t sink_index, struct error *error)
+{
+    for (uint32_t i = 0; i < engine->plan->pipeline_count && !sink->operations->write_output; i++) {
+        const struct config_pipeline *pipeline = &engine->config->pipelines[i];
+        for (uint32_t s = 0; s < pipeline->sink_count && !pipeline->has_window; s++) {
+            if (pipeline->sinks[s] != sink_index)
+                continue;
+            error_set(
+                error,
+                "sink %s is of kind %s, which takes results of windows only, and pipeline %s has no window",
+                engine->config->sinks[sink_index].name, sink->operations->kind, pipeline->name);
+            return STATUS_INVALID;
+        }
     }
     return STATUS_OK;
 }
@@ -87,6 +107,11 @@ static enum status open_sink(struct engine *engine, uint32_t sink_index, struct 
     enum status status = sink_open(config, engine->transactions, &sink, error);
     if (status != STATUS_OK)
         return status;
+    status = check_takes_events(engine, sink, sink_index, error);
+    if (status != STATUS_OK) {
+        sink_close(sink);
+        return status;
+    }
     bool is_transactional = sink->operations->commit != NULL;
     struct outlet *outlet = is_transactional ? find_transaction(engine, sink) : NULL;
     if (!outlet) {

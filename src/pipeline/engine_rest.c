@@ -8,6 +8,8 @@
  *   both flags off ─────────▶ go on ─────────────────────────▶ goes on
  *
  * Outlets do not rest: blocks that were sent keep their way. */
+#include <time.h>
+
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
 
@@ -57,13 +59,35 @@ static bool all_shards_rest(const struct engine *engine)
     return true;
 }
 
+struct asker {
+    void (*meanwhile)(void *context);
+    void *context;
+};
+
+static void wait_a_step(struct engine *engine, const struct asker *asker)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += WAIT_STEP_US * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    int result = pthread_cond_timedwait(&engine->rest.changed, &engine->rest.lock, &until);
+    if (result == 0 || !asker->meanwhile)
+        return;
+    pthread_mutex_unlock(&engine->rest.lock);
+    asker->meanwhile(asker->context);
+    pthread_mutex_lock(&engine->rest.lock);
+}
+
 /* With the lock held. False when the engine stops meanwhile. */
-static bool wait_for(struct engine *engine, bool for_merger)
+static bool wait_for(struct engine *engine, bool for_merger, const struct asker *asker)
 {
     while (!should_stop(engine)) {
         if (for_merger ? engine->merger.is_resting : all_shards_rest(engine))
             return true;
-        pthread_cond_wait(&engine->rest.changed, &engine->rest.lock);
+        wait_a_step(engine, asker);
     }
     return false;
 }
@@ -74,18 +98,19 @@ static void set_flags(struct engine *engine, bool shards, bool merger)
     atomic_store_explicit(&engine->rest.merger_should_rest, merger, memory_order_release);
 }
 
-bool engine_rest_begin(struct engine *engine)
+bool engine_rest_begin(struct engine *engine, void (*meanwhile)(void *context), void *context)
 {
+    const struct asker asker = {meanwhile, context};
     pthread_mutex_lock(&engine->rest.owner);
     pthread_mutex_lock(&engine->rest.lock);
     set_flags(engine, true, false);
     for (uint32_t i = 0; i < engine->shard_count; i++)
         waker_wake(&engine->shards[i].waker);
-    bool rests = wait_for(engine, false);
+    bool rests = wait_for(engine, false, &asker);
     if (rests) {
         set_flags(engine, true, true);
         waker_wake(&engine->merger.waker);
-        rests = wait_for(engine, true);
+        rests = wait_for(engine, true, &asker);
     }
     if (!rests)
         set_flags(engine, false, false);

@@ -17,8 +17,8 @@ static void init_partition(struct engine *engine, uint32_t source_index, uint32_
     const struct config_source *source = &engine->config->sources[source_index];
     partition->state.source_index = source_index;
     partition->state.partition = number;
-    partition->is_kafka = source->kind == SOURCE_KAFKA;
     partition->leader = partition;
+    partition->is_kafka = source->kind == SOURCE_KAFKA;
     partition->state.is_dealt =
         source->kind == SOURCE_FILE && source->partition_by.text && source->partitions > 1;
     partition->state.watermark = (struct watermark){source->max_out_of_orderness_us, TIME_NONE};
@@ -53,7 +53,7 @@ void engine_init_partitions(struct engine *engine)
 
 /* What one reader has taken from a pipe no other gets, so a pipe has one reader in all. Of a file every shard has one: each
  * decodes all lines, but the windows are divided, and by many keys they cost more than decoding. */
-uint32_t engine_shard_of(const struct engine *engine, uint32_t index)
+static uint32_t shard_of(const struct engine *engine, uint32_t index)
 {
     const struct engine_partition *partition = &engine->partitions[index];
     if (partition->is_kafka)
@@ -67,9 +67,9 @@ static void share_reader(struct engine *engine, uint32_t index)
 {
     struct engine_partition *partition = &engine->partitions[index];
     for (uint32_t i = engine->first_partitions[partition->state.source_index]; i < index; i++) {
-        if (engine_shard_of(engine, i) != engine_shard_of(engine, index))
-            continue;
         struct engine_partition *last = &engine->partitions[i];
+        if (last->shard_index != partition->shard_index)
+            continue;
         partition->leader = last;
         while (last->next_sharer)
             last = last->next_sharer;
@@ -78,10 +78,14 @@ static void share_reader(struct engine *engine, uint32_t index)
     }
 }
 
-void engine_share_readers(struct engine *engine)
+void engine_assign_shards(struct engine *engine)
 {
     for (uint32_t i = 0; i < engine->partition_count; i++) {
-        if (engine->partitions[i].state.is_dealt)
+        struct engine_partition *partition = &engine->partitions[i];
+        if (partition->is_kafka)
+            continue;
+        partition->shard_index = shard_of(engine, i);
+        if (partition->state.is_dealt)
             share_reader(engine, i);
     }
 }
@@ -97,31 +101,46 @@ static int64_t start_offset(const struct engine_partition *leader)
     return smallest;
 }
 
+static enum status open_reader(struct engine *engine, struct engine_partition *partition, struct error *error)
+{
+    const struct source_reader_request request = {
+        .source = &engine->config->sources[partition->state.source_index],
+        .source_index = partition->state.source_index,
+        .partition = partition->state.partition,
+        .position = {.offset = start_offset(partition)},
+        .clock = engine->clock,
+        .waker = &engine->shards[partition->shard_index].waker,
+        .log = engine->log,
+    };
+    if (request.source->kind == SOURCE_HTTP) {
+        event_log_skip_to(engine->log, request.source_index, request.partition, partition->replay_until);
+    }
+    enum status status = source_reader_open(&request, &partition->reader, error);
+    if (status != STATUS_OK)
+        error_prefix(error, "source %s", request.source->name);
+    return status;
+}
+
 enum status engine_open_readers(struct engine *engine, struct error *error)
 {
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
-        if (partition->is_kafka)
-            continue; /* the group decides which, and when */
-        if (partition->leader != partition)
-            continue;
-        const struct source_reader_request request = {
-            .source = &engine->config->sources[partition->state.source_index],
-            .source_index = partition->state.source_index,
-            .partition = partition->state.partition,
-            .position = {.offset = start_offset(partition)},
-            .clock = engine->clock,
-            .waker = &engine->shards[engine_shard_of(engine, i)].waker,
-            .log = engine->log,
-        };
-        if (request.source->kind == SOURCE_HTTP) {
-            event_log_skip_to(engine->log, request.source_index, request.partition, partition->replay_until);
-        }
-        enum status status = source_reader_open(&request, &partition->reader, error);
-        if (status != STATUS_OK) {
-            error_prefix(error, "source %s", request.source->name);
+        if (partition->leader != partition || partition->is_kafka)
+            continue; /* of kafka's the group decides which, and when */
+        enum status status = open_reader(engine, partition, error);
+        if (status != STATUS_OK)
             return status;
-        }
     }
     return STATUS_OK;
+}
+
+enum status engine_reopen_reader(struct engine *engine, struct engine_partition *leader, struct error *error)
+{
+    struct source_reader *before = leader->reader;
+    enum status status = open_reader(engine, leader, error);
+    if (status == STATUS_OK)
+        before->operations->close(before);
+    else
+        leader->reader = before;
+    return status;
 }

@@ -52,6 +52,8 @@ static void add_shard(struct engine *engine, struct shard *shard, struct stats_s
         snapshot->pipelines[i].late_accepted += shard->published.pipelines[i].late_accepted;
         snapshot->pipelines[i].type_errors += shard->published.pipelines[i].type_errors;
         snapshot->pipelines[i].overflow_events += shard->published.pipelines[i].overflow_events;
+        snapshot->pipelines[i].results += shard->published.pipelines[i].events_out;
+        snapshot->results_total += shard->published.pipelines[i].events_out;
     }
     for (uint32_t i = 0; i < shard->published.partition_count; i++) {
         struct source_stats *source = &snapshot->sources[shard->published.partitions[i].source_index];
@@ -117,7 +119,7 @@ static void add_merger(struct engine *engine, struct stats_snapshot *snapshot)
     for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
         const struct window_merger_stats *from = &engine->merger.published[i];
         struct pipeline_stats *into = &snapshot->pipelines[i];
-        into->results = from->results;
+        into->results += from->results;
         into->open_windows = from->open_windows;
         into->held_windows = from->held_windows;
         into->keys = from->keys;

@@ -6,7 +6,8 @@
 #include "pipeline/engine_internal.h"
 #include "sink/kafka_dead_letters.h"
 
-enum status letter_outlet_open(struct outlet *outlet, struct engine *engine, bool *is_needed, struct error *error)
+enum status letter_outlet_open(struct outlet *outlet, struct engine *engine, bool *is_needed,
+                               struct error *error)
 {
     const struct config *config = engine->config;
     *is_needed = false;
@@ -92,7 +93,8 @@ bool letter_outlet_handle(struct outlet *outlet, struct outlet_item *item)
         outlet_set_durable(outlet, item->mark->epoch);
         return true;
     case OUTLET_STOP: flush(outlet); return false;
-    case OUTLET_RESULTS: break;
+    case OUTLET_RESULTS:
+    case OUTLET_OUTPUT: break;
     }
     return true;
 }

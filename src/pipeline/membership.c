@@ -16,8 +16,9 @@ enum {
     POLL_STEP_US = 50 * 1000,
     COMMIT_INTERVAL_US = 500 * 1000,
     COMMIT_TIMEOUT_US = 10 * 1000 * 1000,
-    LEAVE_TIMEOUT_US = 2 * 1000 * 1000,   /* for the last commit, when the process ends */
-    DURABLE_TIMEOUT_US = 5 * 1000 * 1000, /* for what was sent to become durable before partitions are given up */
+    LEAVE_TIMEOUT_US = 2 * 1000 * 1000, /* for the last commit, when the process ends */
+    DURABLE_TIMEOUT_US =
+        5 * 1000 * 1000, /* for what was sent to become durable before partitions are given up */
     RETRY_US = 500 * 1000,
     EMPTY_PATIENCE_US = 3 * 1000 * 1000,
     WATCH_INTERVAL_US = 1000 * 1000,
@@ -50,6 +51,22 @@ void membership_report(struct membership *membership, enum health_state state, c
                   state == HEALTH_OK ? NULL : "%s", reason);
 }
 
+static void raise_to(_Atomic uint64_t *value, uint64_t least)
+{
+    uint64_t now = atomic_load_explicit(value, memory_order_relaxed);
+    while (now < least && !atomic_compare_exchange_weak_explicit(value, &now, least, memory_order_release,
+                                                                 memory_order_relaxed))
+        ;
+}
+
+/* Nothing more of the run is written. Any thread. */
+static void drop_run(struct membership *membership, uint64_t run)
+{
+    raise_to(&membership->engine->dropped_run, run);
+    for (uint32_t i = 0; i < membership->engine->outlet_count; i++)
+        waker_wake(&membership->engine->outlets[i].waker);
+}
+
 /* --- committing ---------------------------------------------------------------------------------------------------- */
 
 /* A broker has taken this member's commit, so nobody else owned its partitions a moment ago. */
@@ -61,6 +78,21 @@ static void note_proof(struct membership *membership)
 void membership_note_commit(struct membership *membership)
 {
     note_proof(membership);
+}
+
+void membership_commit_begins(struct membership *membership)
+{
+    pthread_mutex_lock(&membership->commit_lock);
+}
+
+void membership_commit_ends(struct membership *membership, const struct progress_mark *mark)
+{
+    if (mark) {
+        progress_mark_destroy(membership->transacted);
+        membership->transacted = progress_mark_copy(mark, membership->engine->plan->pipeline_count);
+        note_proof(membership);
+    }
+    pthread_mutex_unlock(&membership->commit_lock);
 }
 
 static enum status commit_mark(struct membership *membership, const struct progress_mark *mark,
@@ -84,8 +116,7 @@ static enum status commit_mark(struct membership *membership, const struct progr
     for (uint32_t i = 0; i < count; i++)
         positions[i].metadata = texts.data + starts[i];
     crash_point("kafka_before_commit");
-    enum status status =
-        kafka_consumer_commit(membership->consumer, positions, count, timeout_us, error);
+    enum status status = kafka_consumer_commit(membership->consumer, positions, count, timeout_us, error);
     if (status == STATUS_OK)
         crash_point("kafka_after_commit");
     buffer_deinit(&texts);
@@ -94,27 +125,59 @@ static enum status commit_mark(struct membership *membership, const struct progr
     return status;
 }
 
-/* Commits what the store has recorded of this run, or again what was committed, as a proof. */
-static enum status commit_durable(struct membership *membership, bool is_proof, int64_t timeout_us,
-                                  struct error *error)
+/* Commits what the store has recorded of this run. Where a sink is transactional, it commits the offsets, with its results. */
+static enum status commit_durable(struct membership *membership, int64_t timeout_us, struct error *error)
 {
     struct progress_mark *mark = engine_durable(membership->engine);
     enum status status = STATUS_OK;
     bool is_ours = mark && mark->run == membership->run && membership->run > 0;
-    bool is_new = is_ours && mark->epoch > membership->committed_epoch;
-    bool is_theirs = membership->engine->has_transactional_sink; /* it commits offsets with its results */
-    if (is_ours && ((is_new && !is_theirs) || is_proof)) {
+    if (is_ours && mark->epoch > membership->committed_epoch && !membership->engine->has_transactional_sink) {
         status = commit_mark(membership, mark, timeout_us, error);
         if (status == STATUS_OK) {
             membership->committed_epoch = mark->epoch;
             note_proof(membership);
         }
-    } else if (is_proof && membership->is_running && membership->started) {
-        status = commit_mark(membership, membership->started, timeout_us, error);
-        if (status == STATUS_OK)
-            note_proof(membership);
     }
     progress_mark_destroy(mark);
+    return status;
+}
+
+/* Sends panes to a leader, which alone commits. */
+static bool is_sender(const struct membership *membership)
+{
+    return membership->round && !membership->engine->merger.share.is_leader;
+}
+
+static bool is_dropped(const struct membership *membership)
+{
+    return membership->run <= atomic_load_explicit(&membership->engine->dropped_run, memory_order_acquire);
+}
+
+/* Commits again what was committed last of this run, which changes nothing and is taken from members only. After the run it would take
+ * the group back behind those who go on, and so it would from a sender, which knows only where the round began; nobody waits for
+ * their proof. */
+static enum status prove(struct membership *membership, struct error *error)
+{
+    if (is_dropped(membership) || is_sender(membership))
+        return STATUS_OK;
+    struct progress_mark *durable = engine_durable(membership->engine);
+    const struct progress_mark *newest = membership->started;
+    const struct progress_mark *others[] = {durable, membership->transacted};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        bool is_ours = others[i] && others[i]->run == membership->run && membership->run > 0;
+        if (is_ours && (!newest || others[i]->epoch > newest->epoch))
+            newest = others[i];
+    }
+    enum status status = STATUS_OK;
+    if (newest) {
+        status = commit_mark(membership, newest, COMMIT_TIMEOUT_US, error);
+        if (status == STATUS_OK) {
+            if (newest != membership->started)
+                membership->committed_epoch = newest->epoch;
+            note_proof(membership);
+        }
+    }
+    progress_mark_destroy(durable);
     return status;
 }
 
@@ -122,8 +185,11 @@ static void answer_proof(struct membership *membership)
 {
     if (!atomic_load_explicit(&membership->wants_proof, memory_order_acquire))
         return;
+    if (pthread_mutex_trylock(&membership->commit_lock) != 0)
+        return; /* a transaction is being committed: its answer is the proof */
     struct error error = {{0}};
-    enum status status = commit_durable(membership, true, COMMIT_TIMEOUT_US, &error);
+    enum status status = prove(membership, &error);
+    pthread_mutex_unlock(&membership->commit_lock);
     if (status == STATUS_CLOSED)
         membership_lose(membership, error.text);
     if (status == STATUS_OK || status == STATUS_CLOSED)
@@ -139,8 +205,10 @@ bool membership_is_current(struct membership *membership, uint64_t run)
         int64_t proven_us = atomic_load_explicit(&membership->proven_us, memory_order_acquire);
         if (now_us(membership) - proven_us < membership->lease_us)
             return true;
-        if (engine_has_abandoned(engine) || should_stop(membership))
+        if (engine_has_abandoned(engine)) {
+            drop_run(membership, run); /* what is behind must not be written without it */
             return false;
+        }
         atomic_store_explicit(&membership->wants_proof, true, memory_order_release);
         pause_us(WAIT_STEP_US);
     }
@@ -152,7 +220,7 @@ static void commit_now_and_then(struct membership *membership)
         return;
     membership->next_commit_us = now_us(membership) + COMMIT_INTERVAL_US;
     struct error error = {{0}};
-    enum status status = commit_durable(membership, false, COMMIT_TIMEOUT_US, &error);
+    enum status status = commit_durable(membership, COMMIT_TIMEOUT_US, &error);
     if (status == STATUS_CLOSED)
         membership_lose(membership, error.text);
     else if (status != STATUS_OK)
@@ -161,16 +229,32 @@ static void commit_now_and_then(struct membership *membership)
 
 /* --- the end of a run ---------------------------------------------------------------------------------------------- */
 
-/* Waits until the store has recorded all that the merger has sent. */
-static void wait_until_durable(struct membership *membership)
+/* While shards and merger come to rest. The merger may wait for an outlet, and that for a proof or a sink: it gets the proof, and when
+ * it takes too long the run is dropped, which frees the outlets of what came of it. */
+struct coming_to_rest {
+    struct membership *membership;
+    int64_t deadline_us;
+};
+
+static void serve_rest(void *context)
+{
+    const struct coming_to_rest *rest = context;
+    answer_proof(rest->membership);
+    if (now_us(rest->membership) > rest->deadline_us)
+        drop_run(rest->membership, rest->membership->run);
+}
+
+/* Waits until the store has recorded all that the merger has sent in this run. */
+static void wait_until_durable(struct membership *membership, int64_t deadline_us)
 {
     struct engine *engine = membership->engine;
-    int64_t deadline_us = now_us(membership) + DURABLE_TIMEOUT_US;
+    if (!engine->merger.last_mark)
+        return;
     while (now_us(membership) < deadline_us && !engine_has_abandoned(engine)) {
         struct progress_mark *mark = engine_durable(engine);
         bool is_done = mark && mark->epoch >= engine->merger.epoch;
         progress_mark_destroy(mark);
-        if (is_done || membership->run <= atomic_load_explicit(&engine->dropped_run, memory_order_acquire))
+        if (is_done || is_dropped(membership))
             return;
         answer_proof(membership);
         pause_us(WAIT_STEP_US / 10);
@@ -181,6 +265,7 @@ static void wait_until_durable(struct membership *membership)
 static void take_down(struct membership *membership)
 {
     struct engine *engine = membership->engine;
+    merger_forget_coming(&engine->merger);
     for (uint32_t i = 0; i < engine->partition_count; i++) {
         struct engine_partition *partition = &engine->partitions[i];
         if (!partition->is_kafka || !membership_has_source(membership, partition->state.source_index))
@@ -199,21 +284,14 @@ static void take_down(struct membership *membership)
     }
 }
 
-static void drop_run(struct membership *membership)
-{
-    atomic_store_explicit(&membership->engine->dropped_run, membership->run, memory_order_release);
-    for (uint32_t i = 0; i < membership->engine->outlet_count; i++)
-        waker_wake(&membership->engine->outlets[i].waker);
-}
-
 void membership_lose(struct membership *membership, const char *reason)
 {
     if (!membership->is_running)
         return;
-    log_write(LOG_WARN, "kafka", "group %s: %s; nothing more of this assignment is written", membership->group,
-              reason);
-    drop_run(membership);
-    atomic_store_explicit(&membership->should_go_back, true, memory_order_release);
+    log_write(LOG_WARN, "kafka", "group %s: %s; nothing more of this assignment is written",
+              membership->group, reason);
+    drop_run(membership, membership->run);
+    raise_to(&membership->run_to_end, membership->run);
 }
 
 /* `is_lost`: others may have the partitions already, so nothing of it is written any more. */
@@ -223,23 +301,26 @@ void membership_end_run(struct membership *membership, bool is_lost)
     if (!membership->is_running)
         return;
     membership->is_running = false;
-    atomic_store_explicit(&membership->should_go_back, false, memory_order_release);
     /* What a member has sent to the leader is the leader's to record. */
-    bool is_sender = membership->round && !membership->engine->merger.share.is_leader;
-    if (is_sender)
+    if (is_sender(membership))
         is_lost = true;
     if (is_lost)
-        drop_run(membership);
+        drop_run(membership, membership->run);
+    struct coming_to_rest rest = {membership, now_us(membership) + DURABLE_TIMEOUT_US};
+    if (!engine_rest_begin(engine, serve_rest, &rest)) {
+        /* The engine stops, and outlets may be at work until that is done; by then the partitions may be others'. */
+        drop_run(membership, membership->run);
+        return;
+    }
+    /* Not before: a shard reads a partition on that it had set aside. What was fetched until now is outdated by this. */
     kafka_consumer_pause(membership->consumer);
-    if (!engine_rest_begin(engine))
-        return; /* the engine stops: everything is sent and made durable on that way */
     if (!is_lost)
-        wait_until_durable(membership);
+        wait_until_durable(membership, rest.deadline_us);
     struct error error = {{0}};
-    if (!is_lost && commit_durable(membership, false, COMMIT_TIMEOUT_US, &error) != STATUS_OK)
+    if (!is_lost && commit_durable(membership, COMMIT_TIMEOUT_US, &error) != STATUS_OK)
         log_write(LOG_WARN, "kafka", "group %s: the last offsets are not committed: %s", membership->group,
                   error.text);
-    drop_run(membership);
+    drop_run(membership, membership->run);
     take_down(membership);
     membership->round = 0;
     engine->merger.share.membership = NULL;
@@ -267,11 +348,14 @@ static void on_assigned(void *context)
     cluster_note_change(membership);
 }
 
-void membership_go_back(struct membership *membership, const char *reason)
+void membership_go_back(struct membership *membership, uint64_t run, const char *reason)
 {
-    log_write(LOG_WARN, "kafka", "group %s: %s; going back to the committed offsets", membership->group, reason);
-    drop_run(membership);
-    atomic_store_explicit(&membership->should_go_back, true, memory_order_release);
+    if (run <= atomic_load_explicit(&membership->engine->dropped_run, memory_order_acquire))
+        return;
+    log_write(LOG_WARN, "kafka", "group %s: %s; going back to the committed offsets", membership->group,
+              reason);
+    drop_run(membership, run);
+    raise_to(&membership->run_to_end, run);
 }
 
 enum status membership_commit_started(struct membership *membership, struct error *error)
@@ -311,6 +395,9 @@ static enum status begin_run(struct membership *membership, struct error *error)
     enum status status = kafka_consumer_partitions(membership->consumer, &known, &known_count, error);
     if (status != STATUS_OK)
         return status;
+    status = retention_check(membership, known, known_count, error);
+    if (status != STATUS_OK)
+        return status;
     const struct kafka_partition *assignment =
         kafka_consumer_assignment(membership->consumer, &assigned_count);
     membership->is_clustered = assigned_count < known_count;
@@ -323,8 +410,9 @@ static enum status begin_run(struct membership *membership, struct error *error)
 
 static void go_back_if_told(struct membership *membership)
 {
-    if (!atomic_load_explicit(&membership->should_go_back, memory_order_acquire))
-        return;
+    if (!membership->is_running ||
+        membership->run > atomic_load_explicit(&membership->run_to_end, memory_order_acquire))
+        return; /* or it has ended meanwhile */
     membership_end_run(membership, true);
     membership->should_start = true;
     membership->next_try_us = now_us(membership) + RETRY_US;
@@ -349,7 +437,8 @@ static void start_if_due(struct membership *membership)
             return;
         }
         if (membership->is_clustered && assigned_count) {
-            membership_report(membership, HEALTH_DEGRADED, "waiting until the processes of the group agree on where to begin");
+            membership_report(membership, HEALTH_DEGRADED,
+                              "waiting until the processes of the group agree on where to begin");
             return;
         }
         note_proof(membership);
@@ -404,7 +493,7 @@ void *membership_main(void *argument)
         watch(membership);
     }
     struct error error = {{0}};
-    if (commit_durable(membership, false, LEAVE_TIMEOUT_US, &error) != STATUS_OK)
+    if (!is_dropped(membership) && commit_durable(membership, LEAVE_TIMEOUT_US, &error) != STATUS_OK)
         log_write(LOG_WARN, "kafka", "group %s: the last offsets are not committed: %s", membership->group,
                   error.text);
     membership->is_running = false;

@@ -18,17 +18,22 @@ enum status memberships_create(struct engine *engine, struct error *error);
 NODISCARD
 enum status memberships_open(struct engine *engine, struct error *error);
 void memberships_start(struct engine *engine);
-/* After the outlets have ended: commits what is durable and leaves. */
+/* After the outlets have ended: tells the threads to commit what is durable, to leave the groups and to end. */
 void memberships_stop(struct engine *engine);
+pthread_t membership_thread(const struct membership *membership);
 void memberships_destroy(struct engine *engine);
 bool membership_has_source(const struct membership *membership, uint32_t source_index);
 /* Every membership has taken up its partitions once, or knows that it has none. Any thread. */
 bool memberships_are_joined(const struct engine *engine);
 
-/* An outlet: what was written since the last commit is undone, go back to what the group has committed. `is_fenced`: another process
- * has taken over already. */
-void membership_go_back(struct membership *membership, const char *reason);
-/* An outlet: the broker has just taken a commit of this member. */
+/* What was written of the run since the last commit is undone: go back to what the group has committed. Nothing happens when the run
+ * has been given up already. Any thread. */
+void membership_go_back(struct membership *membership, uint64_t run, const char *reason);
+/* A transactional outlet, around a commit until its outcome is known, so that the membership, which sometimes commits to prove that it
+ * is one, never takes the group back behind it. `mark`: what was committed; NULL: nothing was. */
+void membership_commit_begins(struct membership *membership);
+void membership_commit_ends(struct membership *membership, const struct progress_mark *mark);
+/* The broker has just taken a commit of this member. */
 void membership_note_commit(struct membership *membership);
 /* The consumer whose offsets a transactional sink commits. */
 struct kafka_consumer *membership_consumer(const struct membership *membership);

@@ -13,9 +13,11 @@
 #include "pipeline/membership_internal.h"
 #include "pipeline/partials.h"
 
+enum { PART_MIN_SIZE = 20 }; /* bytes of a line `part` with eight words of one letter */
+
 /* One partition of the run. */
 struct start_position {
-    bool is_own; /* read by this process; else its slot has a name only */
+    bool is_own;                 /* read by this process; else its slot has a name only */
     struct kafka_position kafka; /* committed, and the bounds of the log */
     struct kafka_progress progress;
     bool has_progress; /* P, watermarks and epoch are known; else the offset alone */
@@ -29,8 +31,8 @@ struct run_plan {
     struct arena arena;
     struct start_position *items;
     uint32_t count;
-    uint64_t epoch;              /* the largest of all positions */
-    int64_t *closed_through_us;  /* of that epoch */
+    uint64_t epoch;             /* the largest of all positions */
+    int64_t *closed_through_us; /* of that epoch */
 };
 
 static const struct config_source *source_of(const struct run_plan *plan, const struct start_position *item)
@@ -46,7 +48,8 @@ static void read_committed(struct run_plan *plan, struct start_position *item)
     item->progress.closed_through_us =
         arena_allocate(&plan->arena, sizeof(int64_t) * (engine->plan->pipeline_count + 1));
     item->is_new = item->kafka.offset < 0;
-    if (!item->is_new && kafka_progress_read(item->kafka.metadata, engine, item->kafka.offset, &item->progress)) {
+    if (!item->is_new &&
+        kafka_progress_read(item->kafka.metadata, engine, item->kafka.offset, &item->progress)) {
         item->has_progress = true;
         return;
     }
@@ -56,13 +59,15 @@ static void read_committed(struct run_plan *plan, struct start_position *item)
                                                           .base_watermark_us = TIME_NONE};
     if (!item->is_new)
         log_write(LOG_INFO, "kafka",
-                  "group %s: offset %" PRId64 " of topic %s, partition %d was not committed by weir; beginning there",
+                  "group %s: offset %" PRId64
+                  " of topic %s, partition %d was not committed by weir; beginning there",
                   plan->membership->group, item->kafka.offset, item->kafka.id.topic,
                   (int)item->kafka.id.partition);
 }
 
 /* What the store has recorded, where that is newer. A group whose offset was set by another tool is followed. */
-static void read_recorded(struct run_plan *plan, const struct progress_mark *mark, struct start_position *item)
+static void read_recorded(struct run_plan *plan, const struct progress_mark *mark,
+                          struct start_position *item)
 {
     for (uint32_t i = 0; i < mark->position_count; i++) {
         const struct partition_position *position = &mark->positions[i];
@@ -96,8 +101,7 @@ static enum status find_positions(struct run_plan *plan, const struct kafka_part
     struct membership *membership = plan->membership;
     plan->count = count;
     plan->items = arena_allocate_zeroed(&plan->arena, sizeof *plan->items * (count + 1));
-    struct kafka_position *positions =
-        arena_allocate_zeroed(&plan->arena, sizeof *positions * (count + 1));
+    struct kafka_position *positions = arena_allocate_zeroed(&plan->arena, sizeof *positions * (count + 1));
     for (uint32_t i = 0; i < count; i++)
         positions[i].id = partitions[i];
     enum status status =
@@ -147,31 +151,34 @@ static enum status check_bounds(const struct run_plan *plan, struct error *error
         const char *topic = item->kafka.id.topic;
         int partition = (int)item->kafka.id.partition;
         if (base < item->kafka.low && position > base) {
-            error_set(error,
-                      "topic %s, partition %d: the events from offset %" PRId64
-                      " on are needed to build the open windows again, but the topic begins at %" PRId64
-                      ": its retention has deleted them. To go on without them, set the offsets of group %s "
-                      "anew (kafka-consumer-groups.sh --reset-offsets --to-earliest) or use another `group`; then give the topic a longer "
-                      "retention",
-                      topic, partition, base, item->kafka.low, plan->membership->group);
+            error_set(
+                error,
+                "topic %s, partition %d: the events from offset %" PRId64
+                " on are needed to build the open windows again, but the topic begins at %" PRId64
+                ": its retention has deleted them. To go on without them, set the offsets of group %s "
+                "anew (kafka-consumer-groups.sh --reset-offsets --to-earliest) or use another `group`; then give the topic a longer "
+                "retention",
+                topic, partition, base, item->kafka.low, plan->membership->group);
             return STATUS_INVALID;
         }
         if (base < item->kafka.low) {
-            error_set(error,
-                      "topic %s, partition %d: reading was to go on at offset %" PRId64
-                      ", but the topic begins at %" PRId64
-                      ": its retention has deleted events that were not read. To go on without them, set the "
-                      "offsets of group %s anew (kafka-consumer-groups.sh --reset-offsets --to-earliest) or use another `group`",
-                      topic, partition, base, item->kafka.low, plan->membership->group);
+            error_set(
+                error,
+                "topic %s, partition %d: reading was to go on at offset %" PRId64
+                ", but the topic begins at %" PRId64
+                ": its retention has deleted events that were not read. To go on without them, set the "
+                "offsets of group %s anew (kafka-consumer-groups.sh --reset-offsets --to-earliest) or use another `group`",
+                topic, partition, base, item->kafka.low, plan->membership->group);
             return STATUS_INVALID;
         }
         if (position > item->kafka.high) {
-            error_set(error,
-                      "topic %s, partition %d: events up to offset %" PRId64
-                      " were processed, but the topic ends at %" PRId64
-                      ": it was deleted and made anew, or truncated. To begin with what is there, set the "
-                      "offsets of group %s anew (kafka-consumer-groups.sh --reset-offsets --to-earliest), or use another `group`",
-                      topic, partition, position, item->kafka.high, plan->membership->group);
+            error_set(
+                error,
+                "topic %s, partition %d: events up to offset %" PRId64
+                " were processed, but the topic ends at %" PRId64
+                ": it was deleted and made anew, or truncated. To begin with what is there, set the "
+                "offsets of group %s anew (kafka-consumer-groups.sh --reset-offsets --to-earliest), or use another `group`",
+                topic, partition, position, item->kafka.high, plan->membership->group);
             return STATUS_INVALID;
         }
     }
@@ -189,9 +196,11 @@ static enum status check_room(const struct run_plan *plan, struct error *error)
             count += plan->items[i].kafka.id.source_index == membership->source_indices[s];
         if (count <= CONFIG_MAX_PARTITIONS)
             continue;
-        error_set(error, "source %s has %u partitions, but at most %d can be read by one process; start more processes",
-                  membership->engine->config->sources[membership->source_indices[s]].name, count,
-                  CONFIG_MAX_PARTITIONS);
+        error_set(
+            error,
+            "source %s has %u partitions, but at most %d can be read by one process; start more processes",
+            membership->engine->config->sources[membership->source_indices[s]].name, count,
+            CONFIG_MAX_PARTITIONS);
         return STATUS_INVALID;
     }
     return STATUS_OK;
@@ -261,10 +270,13 @@ static void log_run(const struct run_plan *plan)
         own++;
         replayed += plan->items[i].progress.position.position - plan->items[i].progress.position.base;
     }
-    log_write(LOG_INFO, "kafka", "group %s: %u of %u partitions taken up%s; %" PRId64
-              " events of open windows are read again",
+    log_write(LOG_INFO, "kafka",
+              "group %s: %u of %u partitions taken up%s; %" PRId64 " events of open windows are read again",
               plan->membership->group, own, plan->count,
-              !plan->round ? "" : plan->is_leader ? ", windows are merged here" : ", windows are merged elsewhere", replayed);
+              !plan->round      ? ""
+              : plan->is_leader ? ", windows are merged here"
+                                : ", windows are merged elsewhere",
+              replayed);
 }
 
 /* With everything at rest. The shards get their lists of partitions when the rest ends. */
@@ -306,8 +318,7 @@ static struct progress_mark *started_mark(const struct run_plan *plan)
     mark->positions = memory_allocate_array(plan->count + 1, sizeof *mark->positions);
     mark->closed_through_us =
         memory_allocate_array(engine->plan->pipeline_count + 1, sizeof *mark->closed_through_us);
-    memcpy(mark->closed_through_us, plan->closed_through_us,
-           sizeof(int64_t) * engine->plan->pipeline_count);
+    memcpy(mark->closed_through_us, plan->closed_through_us, sizeof(int64_t) * engine->plan->pipeline_count);
     for (uint32_t i = 0; i < plan->count; i++) {
         struct partition_position *position = &mark->positions[mark->position_count++];
         *position = plan->items[i].progress.position;
@@ -344,10 +355,12 @@ static enum status begin(struct run_plan *plan, struct error *error)
     enum status status = check_room(plan, error);
     if (status != STATUS_OK)
         return status;
-    if (!engine_rest_begin(membership->engine))
+    if (!engine_rest_begin(membership->engine, NULL, NULL))
         return STATUS_AGAIN;
     if (plan->is_leader)
         status = partials_listen(membership->partials, membership->panes_from, error);
+    else if (plan->round)
+        status = partials_begin_sending(membership->partials, error);
     if (status == STATUS_OK) {
         take_up(plan);
         membership->is_running = true;
@@ -367,11 +380,25 @@ static enum status begin(struct run_plan *plan, struct error *error)
     return status;
 }
 
+/* A transaction of the run before may still be on its way to the brokers, and what they answered until then would be too old. None begins
+ * after this, since that run has been dropped. */
+static enum status wait_for_commit(struct membership *membership, struct error *error)
+{
+    if (pthread_mutex_trylock(&membership->commit_lock) != 0) {
+        error_set(error, "the last transaction is still being committed");
+        return STATUS_AGAIN;
+    }
+    pthread_mutex_unlock(&membership->commit_lock);
+    return STATUS_OK;
+}
+
 /* Where every partition goes on, as the brokers and the store say. */
 static enum status ask(struct run_plan *plan, const struct kafka_partition *partitions, uint32_t count,
                        struct error *error)
 {
-    enum status status = find_positions(plan, partitions, count, error);
+    enum status status = wait_for_commit(plan->membership, error);
+    if (status == STATUS_OK)
+        status = find_positions(plan, partitions, count, error);
     if (status == STATUS_OK)
         status = check_bounds(plan, error);
     if (status == STATUS_OK)
@@ -402,7 +429,8 @@ static void append_time(struct buffer *out, int64_t time_us)
 }
 
 enum status run_write_start(struct membership *membership, const struct kafka_partition *partitions,
-                            const char *const *owners, uint32_t count, struct buffer *out, struct error *error)
+                            const char *const *owners, uint32_t count, int64_t number, struct buffer *out,
+                            struct error *error)
 {
     struct engine *engine = membership->engine;
     struct run_plan plan = {.membership = membership};
@@ -410,7 +438,7 @@ enum status run_write_start(struct membership *membership, const struct kafka_pa
     enum status status = ask(&plan, partitions, count, error);
     uint64_t epoch = plan.epoch > engine->merger.epoch ? plan.epoch : engine->merger.epoch;
     if (status == STATUS_OK)
-        buffer_format(out, "start %s %" PRIu64 "\n", engine->instance, epoch);
+        buffer_format(out, "start %s %" PRIu64 " %" PRId64 "\n", engine->instance, epoch, number);
     for (uint32_t i = 0; i < engine->plan->pipeline_count && status == STATUS_OK; i++) {
         if (plan.closed_through_us[i] != TIME_NONE)
             buffer_format(out, "closed %u %" PRId64 "\n", i, plan.closed_through_us[i]);
@@ -441,28 +469,21 @@ static void add_owner(struct run_plan *plan, struct slice instance)
     owner[instance.size] = '\0';
 }
 
-static bool read_part(struct run_plan *plan, struct slice line)
+static bool add_part(struct run_plan *plan, struct slice line)
 {
     struct membership *membership = plan->membership;
-    struct slice instance, topic;
-    int64_t source_index, partition, base, position, max_time_us, watermark_us;
-    if (!partials_next_word(&line, &instance) || !partials_next_number(&line, &source_index) ||
-        !partials_next_word(&line, &topic) || !partials_next_number(&line, &partition) ||
-        !partials_next_number(&line, &base) || !partials_next_number(&line, &position) ||
-        !partials_next_number(&line, &max_time_us) || !partials_next_number(&line, &watermark_us))
+    struct partials_part part;
+    if (!partials_read_part(line, &part) || !membership_has_source(membership, part.source_index))
         return false;
-    if (source_index < 0 || !membership_has_source(membership, (uint32_t)source_index))
-        return false;
-    const char *name = arena_copy(&plan->arena, topic).data;
+    const char *topic = kafka_consumer_topic(membership->consumer, arena_copy(&plan->arena, part.topic).data);
     struct start_position *item = &plan->items[plan->count++];
-    item->kafka.id = (struct kafka_partition){(uint32_t)source_index,
-                                              kafka_consumer_topic(membership->consumer, name), (int32_t)partition};
-    item->is_own = partials_word_is(instance, membership->engine->instance);
-    item->progress.position = (struct partition_position){.position = position,
-                                                          .position_max_time_us = max_time_us,
-                                                          .base = base,
-                                                          .base_watermark_us = watermark_us};
-    add_owner(plan, instance);
+    item->kafka.id = (struct kafka_partition){part.source_index, topic, part.partition};
+    item->is_own = partials_word_is(part.instance, membership->engine->instance);
+    item->progress.position = (struct partition_position){.position = part.position,
+                                                          .position_max_time_us = part.position_max_time_us,
+                                                          .base = part.base,
+                                                          .base_watermark_us = part.base_watermark_us};
+    add_owner(plan, part.instance);
     return true;
 }
 
@@ -470,31 +491,32 @@ static bool read_start(struct run_plan *plan, struct slice text)
 {
     struct engine *engine = plan->membership->engine;
     struct slice line, word;
-    int64_t number, time_us;
-    if (!partials_next_line(&text, &line) || !partials_next_word(&line, &word) || !partials_next_word(&line, &word))
+    struct partials_start start;
+    if (!partials_next_line(&text, &line) || !partials_next_word(&line, &word) ||
+        !partials_read_start(line, &start))
         return false;
-    plan->is_leader = partials_word_is(word, engine->instance);
-    if (!partials_next_number(&line, &number))
-        return false;
-    plan->epoch = (uint64_t)number;
-    plan->items = arena_allocate_zeroed(&plan->arena, sizeof *plan->items * (text.size / 16 + 1));
+    plan->is_leader = partials_word_is(start.instance, engine->instance);
+    plan->epoch = start.epoch;
+    plan->items = arena_allocate_zeroed(&plan->arena, sizeof *plan->items * (text.size / PART_MIN_SIZE + 1));
     plan->closed_through_us =
         arena_allocate(&plan->arena, sizeof(int64_t) * (engine->plan->pipeline_count + 1));
     for (uint32_t i = 0; i < engine->plan->pipeline_count; i++)
         plan->closed_through_us[i] = TIME_NONE;
     plan->membership->owner_count = 0;
     while (partials_next_line(&text, &line)) {
+        uint32_t pipeline_index;
+        int64_t time_us;
         if (!partials_next_word(&line, &word))
             return false;
         if (partials_word_is(word, "part")) {
-            if (!read_part(plan, line))
+            if (!add_part(plan, line))
                 return false;
             continue;
         }
-        if (!partials_word_is(word, "closed") || !partials_next_number(&line, &number) ||
-            !partials_next_number(&line, &time_us) || number < 0 || number >= engine->plan->pipeline_count)
+        if (!partials_word_is(word, "closed") || !partials_read_closed(line, &pipeline_index, &time_us) ||
+            pipeline_index >= engine->plan->pipeline_count)
             return false;
-        plan->closed_through_us[number] = time_us;
+        plan->closed_through_us[pipeline_index] = time_us;
     }
     return true;
 }
@@ -503,7 +525,8 @@ static bool read_start(struct run_plan *plan, struct slice text)
 static bool is_for_us(const struct run_plan *plan)
 {
     uint32_t assigned, own = 0;
-    const struct kafka_partition *assignment = kafka_consumer_assignment(plan->membership->consumer, &assigned);
+    const struct kafka_partition *assignment =
+        kafka_consumer_assignment(plan->membership->consumer, &assigned);
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct kafka_partition *id = &plan->items[i].kafka.id;
         if (!plan->items[i].is_own)
@@ -523,13 +546,15 @@ enum status run_begin_round(struct membership *membership, struct slice text, in
 {
     struct run_plan plan = {.membership = membership, .round = round};
     arena_init(&plan.arena, 0);
-    enum status status = STATUS_AGAIN;
-    if (!read_start(&plan, text))
+    enum status status = STATUS_NOT_FOUND;
+    if (!read_start(&plan, text)) {
         error_set(error, "a start message in the topic of partials is not understood");
-    else if (!is_for_us(&plan))
+    } else if (!is_for_us(&plan)) {
         error_set(error, "a start message is not about what is assigned to this process");
-    else
+    } else {
+        membership_end_run(membership, true);
         status = begin(&plan, error);
+    }
     arena_deinit(&plan.arena);
     return status;
 }

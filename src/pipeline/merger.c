@@ -87,6 +87,7 @@ void merger_init(struct merger *merger, struct engine *engine)
 
 void merger_deinit(struct merger *merger)
 {
+    merger_forget_coming(merger);
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++)
         window_merger_destroy(merger->windows[i]);
     for (uint32_t i = 0; i < merger->latest_count; i++)
@@ -132,6 +133,7 @@ static void merge_update(struct merger *merger, struct shard_update *update)
     }
     if (update->arrival_us > merger->arrival_us)
         merger->arrival_us = update->arrival_us;
+    merger_pass_outputs(merger, update);
     send_dead_letters(merger->engine, update);
     /* The leader may commit what it is told next, so the letters must not be lost after that. */
     if (has_letters && merger->share.membership && !merger->share.is_leader && !merger_make_durable(merger)) {
@@ -189,6 +191,8 @@ static int64_t advance_pipeline(struct merger *merger, uint32_t pipeline_index)
     const struct clock *clock = merger->engine->clock;
     struct window_merger *windows = merger->windows[pipeline_index];
     struct pipeline_clock time = merger_pipeline_clock(merger, pipeline_index);
+    if (!merger->engine->plan->pipelines[pipeline_index].has_window)
+        return INT64_MAX;
     if (!time.has_partitions || engine_sends_pipeline(merger->engine, pipeline_index))
         return INT64_MAX;
     if (time.all_us == TIME_MAX) {
@@ -300,10 +304,8 @@ static void publish(struct merger *merger, bool now)
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */
 
-/* Of the shards, and of the members whose panes are merged here. */
-static bool all_shards(const struct merger *merger, size_t flag_offset)
+static bool all_updates(const struct merger *merger, uint32_t count, size_t flag_offset)
 {
-    uint32_t count = merger->engine->shard_count + merger->share.member_count;
     for (uint32_t i = 0; i < count; i++) {
         const struct shard_update *update = merger->latest[i];
         if (!update || !*((const bool *)update + flag_offset))
@@ -312,11 +314,18 @@ static bool all_shards(const struct merger *merger, size_t flag_offset)
     return true;
 }
 
+/* Nobody waits for other members. */
+static bool all_shards_have_stopped(const struct merger *merger)
+{
+    return all_updates(merger, merger->engine->shard_count, offsetof(struct shard_update, is_last));
+}
+
 static void try_to_go_live(struct merger *merger)
 {
-    if (merger->is_live || !all_shards(merger, offsetof(struct shard_update, is_live)))
-        return;
     const struct merger_share *share = &merger->share;
+    uint32_t count = merger->engine->shard_count + share->member_count;
+    if (merger->is_live || !all_updates(merger, count, offsetof(struct shard_update, is_live)))
+        return;
     if (share->membership && !share->is_leader &&
         !atomic_load_explicit(&share->may_go_live, memory_order_acquire))
         return;
@@ -365,7 +374,8 @@ static void run_turn(struct merger *merger)
     bool has_merged = merge_updates(merger);
     merger->now_us = clock_monotonic_us(merger->engine->clock);
     try_to_go_live(merger);
-    int64_t next_us = INT64_MAX;
+    /* What other processes have to say does not come by way of the rings, for which the waker is made. */
+    int64_t next_us = merger->share.membership ? merger->now_us + MARK_INTERVAL_US : INT64_MAX;
     if (merger->is_live) {
         next_us = advance_all(merger);
         mark_progress(merger, false);
@@ -410,8 +420,7 @@ static void close_for_shutdown(struct merger *merger)
 void *merger_main(void *argument)
 {
     struct merger *merger = argument;
-    while (!all_shards(merger, offsetof(struct shard_update, is_last)) &&
-           !engine_has_abandoned(merger->engine)) {
+    while (!all_shards_have_stopped(merger) && !engine_has_abandoned(merger->engine)) {
         if (should_rest(merger))
             rest(merger);
         else

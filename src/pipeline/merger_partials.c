@@ -1,6 +1,9 @@
-/* Windows that several processes share: a member's merger sends the panes of its shards to the leader's, in the order in which it
+/* Windows that several processes share: a member's merger sends the panes of its shards, and events that go out, to the leader's, in the order in which it
  * would have merged them, each followed by clocks and positions. So what is true of rings is true of the topic: what a position leaves
- * out is behind it. */
+ * out is behind it.
+ *
+ * The leader merges nothing of a member before the positions behind it have come: a late event that was shown, or an event that was
+ * written, while the mark still stands before it, would be there twice after the next recovery. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +20,9 @@ enum { RECEIVE_TURN_MESSAGES = 64 };
 static bool has_ended(const struct merger *merger)
 {
     const struct engine *engine = merger->engine;
-    return engine_has_abandoned(engine) || atomic_load_explicit(&engine->run, memory_order_relaxed) <=
-                                               atomic_load_explicit(&engine->dropped_run, memory_order_acquire);
+    return atomic_load_explicit(&engine->should_stop, memory_order_acquire) ||
+           atomic_load_explicit(&engine->run, memory_order_relaxed) <=
+               atomic_load_explicit(&engine->dropped_run, memory_order_acquire);
 }
 
 /* The leader is not run over: it acknowledges what it has merged. */
@@ -46,13 +50,17 @@ static bool send_message(struct merger *merger, struct slice message)
         enum status status = partials_send(merger->share.partials, message, &error);
         if (status == STATUS_OK)
             return true;
+        if (status == STATUS_IO)
+            membership_go_back(merger->share.membership,
+                               atomic_load_explicit(&merger->engine->run, memory_order_relaxed), error.text);
         if (has_ended(merger))
             return false;
         partials_serve(merger->share.partials, WAIT_STEP_US / 4);
     }
 }
 
-static bool send_body(struct merger *merger, enum partials_kind kind, uint32_t pipeline_index, struct slice body)
+static bool send_body(struct merger *merger, enum partials_kind kind, uint32_t pipeline_index,
+                      struct slice body)
 {
     struct merger_share *share = &merger->share;
     buffer_clear(&share->message);
@@ -64,7 +72,8 @@ static bool send_body(struct merger *merger, enum partials_kind kind, uint32_t p
 
 static struct pane_codec codec_of(const struct merger *merger, uint32_t pipeline_index)
 {
-    return (struct pane_codec){.definition_hash = merger->engine->plan->pipelines[pipeline_index].definition_hash};
+    return (struct pane_codec){.definition_hash =
+                                   merger->engine->plan->pipelines[pipeline_index].definition_hash};
 }
 
 static bool send_pane(struct merger *merger, uint32_t pipeline_index, const struct pane *pane)
@@ -92,6 +101,16 @@ void merger_send_panes(struct merger *merger, struct shard_update *update)
         pane_destroy(pane->pane);
         pane->pane = NULL;
     }
+}
+
+void merger_send_output(struct merger *merger, struct output_block *block)
+{
+    struct buffer body = {0};
+    output_block_encode(&body, block);
+    if (!has_ended(merger) && !send_body(merger, PARTIALS_OUTPUT, block->pipeline_index, buffer_slice(&body)))
+        log_write(LOG_DEBUG, "kafka", "events of an assignment that has ended were not sent");
+    buffer_deinit(&body);
+    output_block_release(block);
 }
 
 /* One update for all shards. */
@@ -133,6 +152,21 @@ void merger_send_update(struct merger *merger)
 
 /* --- receiving ----------------------------------------------------------------------------------------------------- */
 
+void merger_forget_coming(struct merger *merger)
+{
+    for (uint32_t i = 0; i < PARTIALS_MEMBERS_MAX; i++) {
+        shard_update_destroy(merger->share.members[i].coming);
+        merger->share.members[i].coming = NULL;
+    }
+}
+
+static struct shard_update *coming_of(struct remote_member *member)
+{
+    if (!member->coming)
+        member->coming = memory_allocate(sizeof *member->coming);
+    return member->coming;
+}
+
 static bool find_member(const struct merger *merger, const struct partials_head *head, uint32_t *index)
 {
     for (uint32_t i = 0; i < merger->share.member_count; i++) {
@@ -144,22 +178,57 @@ static bool find_member(const struct merger *merger, const struct partials_head 
     return false;
 }
 
-static bool merge_pane(struct merger *merger, const struct partials_head *head, struct slice body,
-                       struct error *error)
+static bool is_shared_here(const struct merger *merger, const struct partials_head *head, struct error *error)
 {
     const struct engine *engine = merger->engine;
-    if (head->pipeline_index >= engine->plan->pipeline_count ||
-        engine->pipeline_memberships[head->pipeline_index] != merger->share.membership) {
-        error_set(error, "it is of a pipeline that is not here");
+    if (head->pipeline_index < engine->plan->pipeline_count &&
+        engine->pipeline_memberships[head->pipeline_index] == merger->share.membership)
+        return true;
+    error_set(error, "it is of a pipeline that is not here");
+    return false;
+}
+
+static bool take_output(struct merger *merger, struct remote_member *member, const struct partials_head *head,
+                        struct slice body, struct error *error)
+{
+    struct output_block *block;
+    if (!is_shared_here(merger, head, error))
+        return false;
+    if (!output_block_decode(body, head->pipeline_index, &block)) {
+        error_set(error, "it is damaged");
         return false;
     }
+    output_list_add(&coming_of(member)->outputs, block);
+    return true;
+}
+
+static bool take_pane(struct merger *merger, struct remote_member *member, const struct partials_head *head,
+                      struct slice body, struct error *error)
+{
+    if (!is_shared_here(merger, head, error))
+        return false;
     struct window_merger *windows = merger->windows[head->pipeline_index];
     struct pane_codec codec = codec_of(merger, head->pipeline_index);
     struct pane *pane = NULL;
     if (window_merger_decode(windows, &codec, body, &pane, error) != STATUS_OK)
         return false;
-    window_merger_add(windows, pane, 0);
+    shard_update_add_pane(coming_of(member), head->pipeline_index, pane);
     return true;
+}
+
+/* What came before the positions, as if it had come with them. */
+static void merge_coming(struct merger *merger, struct remote_member *member)
+{
+    struct shard_update *coming = member->coming;
+    if (!coming)
+        return;
+    for (uint32_t i = 0; i < coming->pane_count; i++) {
+        window_merger_add(merger->windows[coming->panes[i].pipeline_index], coming->panes[i].pane, 0);
+        coming->panes[i].pane = NULL;
+    }
+    merger_pass_outputs(merger, coming);
+    shard_update_destroy(coming);
+    member->coming = NULL;
 }
 
 static bool merge_update(struct merger *merger, uint32_t member_index, struct slice body, struct error *error)
@@ -172,6 +241,7 @@ static bool merge_update(struct merger *merger, uint32_t member_index, struct sl
     }
     if (update->arrival_us > merger->arrival_us)
         merger->arrival_us = update->arrival_us;
+    merge_coming(merger, &merger->share.members[member_index]);
     uint32_t index = update->shard_index = merger->engine->shard_count + member_index;
     shard_update_destroy(merger->latest[index]);
     merger->latest[index] = update;
@@ -196,11 +266,14 @@ static void merge_message(struct merger *merger, struct slice message)
     if (!is_next)
         error_set(&error, "message %llu came after %llu", (unsigned long long)head.sequence,
                   (unsigned long long)member->sequence);
-    bool is_merged = is_next && (head.kind == PARTIALS_UPDATE ? merge_update(merger, index, body, &error)
-                                                              : merge_pane(merger, &head, body, &error));
+    bool is_merged =
+        is_next && (head.kind == PARTIALS_UPDATE   ? merge_update(merger, index, body, &error)
+                    : head.kind == PARTIALS_OUTPUT ? take_output(merger, member, &head, body, &error)
+                                                   : take_pane(merger, member, &head, body, &error));
     if (!is_merged) {
-        error_prefix(&error, "panes of process %s cannot be merged", member->instance);
-        membership_go_back(share->membership, error.text);
+        error_prefix(&error, "what process %s has sent cannot be taken", member->instance);
+        uint64_t run = atomic_load_explicit(&merger->engine->run, memory_order_relaxed);
+        membership_go_back(share->membership, run, error.text);
         return;
     }
     member->sequence = head.sequence;

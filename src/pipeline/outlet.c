@@ -23,6 +23,7 @@ void outlet_item_destroy(struct outlet_item *item)
         return;
     switch (item->kind) {
     case OUTLET_RESULTS: result_block_release(item->results); break;
+    case OUTLET_OUTPUT: output_block_release(item->output); break;
     case OUTLET_DEAD_LETTERS: dead_letter_block_release(item->dead_letters); break;
     case OUTLET_MARK: progress_mark_destroy(item->mark); break;
     case OUTLET_STOP: break;
@@ -38,6 +39,7 @@ size_t outlet_item_size(const struct outlet_item *item)
     case OUTLET_RESULTS:
         return item->results->bytes.size + item->results->json.size +
                (size_t)item->results->row_count * RESULT_ROW_SIZE;
+    case OUTLET_OUTPUT: return item->output->text.size + item->output->row_count * sizeof(struct output_row);
     case OUTLET_DEAD_LETTERS: {
         size_t size = 0;
         for (uint32_t i = 0; i < item->dead_letters->letter_count; i++) {
@@ -71,8 +73,7 @@ void outlet_init(struct outlet *outlet, struct engine *engine, const char *name,
 void outlet_add_sink(struct outlet *outlet, struct sink *sink, uint32_t sink_index)
 {
     const struct config *config = outlet->engine->config;
-    outlet->targets =
-        memory_resize_array(outlet->targets, outlet->target_count + 1, sizeof *outlet->targets);
+    outlet->targets = memory_resize_array(outlet->targets, outlet->target_count + 1, sizeof *outlet->targets);
     struct outlet_target *target = &outlet->targets[outlet->target_count++];
     target->sink = sink;
     target->pipelines = memory_allocate_array(config->pipeline_count + 1, sizeof *target->pipelines);
@@ -150,12 +151,23 @@ void outlet_set_durable(struct outlet *outlet, uint64_t epoch)
     waker_wake(&outlet->engine->outlets[0].waker);
 }
 
-/* Calls the sink until it succeeds; false when the engine gives up. */
-static bool try_sink(struct outlet *outlet, struct sink *sink, const struct result_block *block)
+uint32_t outlet_item_pipeline(const struct outlet_item *item)
+{
+    return item->kind == OUTLET_OUTPUT ? item->output->pipeline_index : item->results->shape->pipeline_index;
+}
+
+enum status outlet_write_to(struct sink *sink, const struct outlet_item *item, struct error *error)
+{
+    return item->kind == OUTLET_OUTPUT ? sink_write_output(sink, item->output, error)
+                                       : sink_write(sink, item->results, error);
+}
+
+/* Calls the sink until it succeeds; false when the engine gives up. Without an item it is flushed. */
+static bool try_sink(struct outlet *outlet, struct sink *sink, const struct outlet_item *item)
 {
     for (;;) {
         struct error error = {{0}};
-        enum status status = block ? sink_write(sink, block, &error) : sink_flush(sink, &error);
+        enum status status = item ? outlet_write_to(sink, item, &error) : sink_flush(sink, &error);
         if (status == STATUS_OK) {
             outlet_is_well(outlet);
             return true;
@@ -165,11 +177,12 @@ static bool try_sink(struct outlet *outlet, struct sink *sink, const struct resu
     }
 }
 
-bool outlet_write(struct outlet *outlet, const struct result_block *block)
+/* Writes the item to every target that it is meant for; false when the engine gives up. */
+static bool write(struct outlet *outlet, const struct outlet_item *item)
 {
     for (uint32_t i = 0; i < outlet->target_count; i++) {
         struct outlet_target *target = &outlet->targets[i];
-        if (target->pipelines[block->shape->pipeline_index] && !try_sink(outlet, target->sink, block))
+        if (target->pipelines[outlet_item_pipeline(item)] && !try_sink(outlet, target->sink, item))
             return false;
     }
     return true;
@@ -189,7 +202,8 @@ static bool plain_handle(struct outlet *outlet, struct outlet_item *item)
     if (outlet_item_is_dropped(outlet->engine, item))
         return true;
     switch (item->kind) {
-    case OUTLET_RESULTS: return outlet_write(outlet, item->results);
+    case OUTLET_RESULTS:
+    case OUTLET_OUTPUT: return write(outlet, item);
     case OUTLET_MARK:
         if (!flush(outlet))
             return false;

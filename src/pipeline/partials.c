@@ -53,7 +53,8 @@ static enum status make_topic(struct partials *partials, struct error *error)
     kafka_admin_destroy(admin);
     if (status == STATUS_OK || status == STATUS_BUSY)
         return STATUS_OK;
-    error_prefix(error, "processes of one group share windows through topic %s, which cannot be had", partials->topic);
+    error_prefix(error, "processes of one group share windows through topic %s, which cannot be had",
+                 partials->topic);
     return status;
 }
 
@@ -68,7 +69,8 @@ static enum status open_client(struct partials *partials, struct arena *arena, s
     kafka_settings_set(&settings, "fetch.wait.max.ms", "20", "weir");
     kafka_settings_set(&settings, "fetch.queue.backoff.ms", "2", "weir");
     kafka_settings_set(&settings, "queued.max.messages.kbytes", "65536", "weir");
-    const struct kafka_client_options options = {.is_consumer = true, .settings = &settings, .name = "partials"};
+    const struct kafka_client_options options = {
+        .is_consumer = true, .settings = &settings, .name = "partials"};
     enum status status = kafka_client_create(&options, &partials->client, error);
     if (status != STATUS_OK)
         return status;
@@ -77,7 +79,8 @@ static enum status open_client(struct partials *partials, struct arena *arena, s
     static const uint64_t one = 1;
     partials->control = rd_kafka_queue_new(handle);
     partials->panes = rd_kafka_queue_new(handle);
-    rd_kafka_queue_io_event_enable(partials->panes, partials->options.merger_waker->descriptor, &one, sizeof one);
+    rd_kafka_queue_io_event_enable(partials->panes, partials->options.merger_waker->descriptor, &one,
+                                   sizeof one);
     return STATUS_OK;
 }
 
@@ -104,8 +107,8 @@ static enum status assign(struct partials *partials, int64_t panes_from, struct 
         rd_kafka_queue_destroy(from);
     }
     int64_t low, high = 0;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(handle, partials->topic, PARTIALS_CONTROL, &low,
-                                                               &high, CALL_TIMEOUT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(handle, partials->topic, PARTIALS_CONTROL,
+                                                                &low, &high, CALL_TIMEOUT_MS);
     if (!code) {
         rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
         rd_kafka_topic_partition_list_add(list, partials->topic, PARTIALS_CONTROL)->offset = high;
@@ -186,7 +189,8 @@ enum status partials_tell(struct partials *partials, struct slice text, struct e
     const struct kafka_message message = {
         .topic = partials->topic, .partition = PARTIALS_CONTROL, .value = text};
     enum status status = kafka_producer_send(partials->control_producer, &message, error);
-    return status == STATUS_OK ? kafka_producer_flush(partials->control_producer, TELL_TIMEOUT_US, error) : status;
+    return status == STATUS_OK ? kafka_producer_flush(partials->control_producer, TELL_TIMEOUT_US, error)
+                               : status;
 }
 
 bool partials_hear(struct partials *partials, struct slice *text, int64_t *offset)
@@ -213,12 +217,37 @@ bool partials_hear(struct partials *partials, struct slice *text, int64_t *offse
 enum status partials_end(struct partials *partials, int64_t *offset, struct error *error)
 {
     int64_t low;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        kafka_client_handle(partials->client), partials->topic, PARTIALS_PANES, &low, offset, CALL_TIMEOUT_MS);
+    rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(kafka_client_handle(partials->client), partials->topic,
+                                         PARTIALS_PANES, &low, offset, CALL_TIMEOUT_MS);
     if (!code)
         return STATUS_OK;
     kafka_error_text(code, rd_kafka_err2str(code), error);
     return STATUS_AGAIN;
+}
+
+/* Only a leader listens. */
+static void stop_listening(struct partials *partials)
+{
+    forget_received(partials);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, partials->topic, PARTIALS_PANES);
+    rd_kafka_pause_partitions(kafka_client_handle(partials->client), list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+enum status partials_begin_sending(struct partials *partials, struct error *error)
+{
+    stop_listening(partials);
+    if (partials->pane_producer && !kafka_producer_has_refused(partials->pane_producer))
+        return STATUS_OK;
+    kafka_producer_destroy(partials->pane_producer);
+    partials->pane_producer = NULL;
+    struct arena arena;
+    arena_init(&arena, 0);
+    enum status status = open_producer(partials, &arena, "2", &partials->pane_producer, error);
+    arena_deinit(&arena);
+    return status == STATUS_OK ? STATUS_OK : STATUS_AGAIN;
 }
 
 enum status partials_listen(struct partials *partials, int64_t offset, struct error *error)
@@ -246,6 +275,11 @@ enum status partials_send(struct partials *partials, struct slice value, struct 
 {
     const struct kafka_message message = {
         .topic = partials->topic, .partition = PARTIALS_PANES, .value = value};
+    if (kafka_producer_has_refused(partials->pane_producer)) {
+        if (!kafka_producer_trouble(partials->pane_producer, error))
+            error_set(error, "topic %s has refused panes", partials->topic);
+        return STATUS_IO;
+    }
     return kafka_producer_send(partials->pane_producer, &message, error);
 }
 

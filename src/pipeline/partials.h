@@ -29,13 +29,16 @@ bool partials_hear(struct partials *partials, struct slice *text, int64_t *offse
 /* Where the panes of a round that is about to begin will be: asked before the others are told. */
 NODISCARD
 enum status partials_end(struct partials *partials, int64_t *offset, struct error *error);
+/* Forgets what a round before has left in the producer. While the merger rests. */
+NODISCARD
+enum status partials_begin_sending(struct partials *partials, struct error *error);
 /* Panes from that offset on are received. While the merger rests. */
 NODISCARD
 enum status partials_listen(struct partials *partials, int64_t offset, struct error *error);
 
 /* --- panes: the merger's thread --- */
 
-/* STATUS_AGAIN: no room now; after partials_serve() again. */
+/* STATUS_AGAIN: no room now; after partials_serve() again. STATUS_IO: the broker has refused an earlier one, so the round is spoilt. */
 NODISCARD
 enum status partials_send(struct partials *partials, struct slice message, struct error *error);
 void partials_serve(struct partials *partials, int64_t timeout_us);

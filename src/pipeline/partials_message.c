@@ -1,6 +1,7 @@
 /* See partials_message.h. */
 #include "pipeline/partials_message.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 
 #define MAGIC 0x31505257u /* "WRP1" */
 
-enum { FLAG_LIVE = 1, FLAG_ENDED = 2 };
+enum { FLAG_LIVE = 1, FLAG_ENDED = 2, TOPIC_MAX_SIZE = 249 };
 
 struct wire_update {
     uint32_t flags, clock_count, position_count, unused;
@@ -53,13 +54,15 @@ bool partials_read_head(struct slice message, struct partials_head *head, struct
 
 /* --- updates ------------------------------------------------------------------------------------------------------- */
 
-static bool is_shared(const struct engine *engine, const struct membership *membership, uint32_t pipeline_index)
+static bool is_shared(const struct engine *engine, const struct membership *membership,
+                      uint32_t pipeline_index)
 {
     return engine->pipeline_memberships[pipeline_index] == membership;
 }
 
-void partials_write_update(struct buffer *out, const struct engine *engine, const struct membership *membership,
-                           const struct shard_update *update, int64_t now_us)
+void partials_write_update(struct buffer *out, const struct engine *engine,
+                           const struct membership *membership, const struct shard_update *update,
+                           int64_t now_us)
 {
     struct wire_update head = {
         .flags = (update->is_live ? FLAG_LIVE : 0u) | (update->is_ended ? FLAG_ENDED : 0u),
@@ -71,7 +74,11 @@ void partials_write_update(struct buffer *out, const struct engine *engine, cons
         const struct pipeline_clock *clock = &update->clocks[i];
         if (!is_shared(engine, membership, i))
             continue;
-        struct wire_clock wire = {i, clock->has_partitions, clock->active_us, clock->all_us, clock->ahead_us,
+        struct wire_clock wire = {i,
+                                  clock->has_partitions,
+                                  clock->active_us,
+                                  clock->all_us,
+                                  clock->ahead_us,
                                   clock->ahead_us == TIME_NONE ? 0 : now_us - clock->ahead_seen_us};
         buffer_append(out, &wire, sizeof wire);
         head.clock_count++;
@@ -80,8 +87,9 @@ void partials_write_update(struct buffer *out, const struct engine *engine, cons
         const struct partition_position *position = &update->positions[i];
         if (!membership_has_source(membership, position->source_index))
             continue;
-        struct wire_position wire = {position->source_index,         position->partition, position->position,
-                                     position->position_max_time_us, position->base,      position->base_watermark_us};
+        struct wire_position wire = {position->source_index, position->partition,
+                                     position->position,     position->position_max_time_us,
+                                     position->base,         position->base_watermark_us};
         buffer_append(out, &wire, sizeof wire);
         head.position_count++;
     }
@@ -95,10 +103,10 @@ static bool read_clocks(const struct engine *engine, const struct membership *me
         struct wire_clock wire;
         memcpy(&wire, at + i * sizeof wire, sizeof wire);
         if (wire.pipeline_index >= engine->plan->pipeline_count ||
-            !is_shared(engine, membership, wire.pipeline_index))
+            !is_shared(engine, membership, wire.pipeline_index) || wire.ahead_age_us < 0)
             return false;
-        clocks[wire.pipeline_index] = (struct pipeline_clock){wire.active_us, wire.all_us, wire.ahead_us,
-                                                              now_us - wire.ahead_age_us, wire.has_partitions != 0};
+        clocks[wire.pipeline_index] = (struct pipeline_clock){
+            wire.active_us, wire.all_us, wire.ahead_us, now_us - wire.ahead_age_us, wire.has_partitions != 0};
     }
     return true;
 }
@@ -111,7 +119,8 @@ static bool read_positions(const struct engine *engine, const struct membership 
         memcpy(&wire, at + i * sizeof wire, sizeof wire);
         if (!membership_has_source(membership, wire.source_index))
             return false;
-        const struct engine_partition *slot = engine_find_partition(engine, wire.source_index, wire.partition);
+        const struct engine_partition *slot =
+            engine_find_partition(engine, wire.source_index, wire.partition);
         if (!slot || !slot->kafka.topic)
             return false;
         update->positions[update->position_count++] = (struct partition_position){
@@ -199,8 +208,92 @@ bool partials_next_number(struct slice *line, int64_t *number)
         return true;
     }
     char *end;
+    errno = 0;
     *number = strtoll(text, &end, 10);
-    return *end == '\0';
+    return *end == '\0' && errno == 0;
+}
+
+static bool read_word(struct slice *line, size_t max_size, struct slice *word)
+{
+    return partials_next_word(line, word) && word->size <= max_size;
+}
+
+/* A number of this range, which `-` is not. */
+static bool read_count(struct slice *line, int64_t most, int64_t *number)
+{
+    return partials_next_number(line, number) && *number >= 0 && *number <= most;
+}
+
+bool partials_read_hello(struct slice line, struct partials_hello *hello)
+{
+    int64_t hash;
+    if (!read_word(&line, PARTIALS_INSTANCE_SIZE, &hello->instance) || !read_count(&line, INT64_MAX, &hash) ||
+        !partials_next_number(&line, &hello->generation) || !partials_next_number(&line, &hello->round))
+        return false;
+    hello->config_hash = (uint64_t)hash;
+    return true;
+}
+
+bool partials_read_owns(struct slice line, struct slice *topic, int32_t *partition)
+{
+    int64_t number;
+    if (!read_word(&line, TOPIC_MAX_SIZE, topic) || !read_count(&line, INT32_MAX, &number))
+        return false;
+    *partition = (int32_t)number;
+    return true;
+}
+
+bool partials_read_start(struct slice line, struct partials_start *start)
+{
+    int64_t epoch;
+    if (!read_word(&line, PARTIALS_INSTANCE_SIZE, &start->instance) ||
+        !read_count(&line, INT64_MAX, &epoch) || !read_count(&line, INT64_MAX, &start->number))
+        return false;
+    start->epoch = (uint64_t)epoch;
+    return true;
+}
+
+bool partials_read_part(struct slice line, struct partials_part *part)
+{
+    int64_t source_index, partition;
+    if (!read_word(&line, PARTIALS_INSTANCE_SIZE, &part->instance) ||
+        !read_count(&line, UINT32_MAX, &source_index) || !read_word(&line, TOPIC_MAX_SIZE, &part->topic) ||
+        !read_count(&line, INT32_MAX, &partition) || !read_count(&line, INT64_MAX, &part->base) ||
+        !read_count(&line, INT64_MAX, &part->position) ||
+        !partials_next_number(&line, &part->position_max_time_us) ||
+        !partials_next_number(&line, &part->base_watermark_us) || part->position < part->base)
+        return false;
+    part->source_index = (uint32_t)source_index;
+    part->partition = (int32_t)partition;
+    return true;
+}
+
+bool partials_read_closed(struct slice line, uint32_t *pipeline_index, int64_t *time_us)
+{
+    int64_t number;
+    if (!read_count(&line, UINT32_MAX, &number) || !partials_next_number(&line, time_us))
+        return false;
+    *pipeline_index = (uint32_t)number;
+    return true;
+}
+
+/* The leader writes for all, so all must want the same of it. */
+static void append_sinks(struct buffer *text, const struct config *config, uint32_t pipeline_index)
+{
+    const struct config_pipeline *pipeline = &config->pipelines[pipeline_index];
+    for (uint32_t i = 0; i < pipeline->sink_count; i++) {
+        const struct config_sink *sink = &config->sinks[pipeline->sinks[i]];
+        buffer_format(text, "%s %u %s %d\n", sink->name, (unsigned)sink->kind,
+                      sink->kafka.topic ? sink->kafka.topic : "", (int)sink->kafka.transactional);
+    }
+}
+
+static void append_source(struct buffer *text, const struct config_source *source)
+{
+    buffer_format(text, "%s %lld %s\n", source->name, (long long)source->max_out_of_orderness_us,
+                  source->time.text ? source->time.text : "");
+    for (uint32_t i = 0; i < source->kafka.topic_count; i++)
+        buffer_format(text, "%s\n", source->kafka.topics[i]);
 }
 
 uint64_t partials_config_hash(const struct engine *engine, const struct membership *membership)
@@ -213,11 +306,11 @@ uint64_t partials_config_hash(const struct engine *engine, const struct membersh
         buffer_format(&text, "%u %s %llx %llu\n", i, pipeline->shape.pipeline,
                       (unsigned long long)pipeline->definition_hash,
                       (unsigned long long)pipeline->window.emit_count);
+        append_sinks(&text, engine->config, i);
     }
     for (uint32_t i = 0; i < membership->source_count; i++) {
-        const struct config_source *source = &engine->config->sources[membership->source_indices[i]];
-        buffer_format(&text, "%u %s %lld %s\n", membership->source_indices[i], source->name,
-                      (long long)source->max_out_of_orderness_us, source->time.text ? source->time.text : "");
+        buffer_format(&text, "%u ", membership->source_indices[i]);
+        append_source(&text, &engine->config->sources[membership->source_indices[i]]);
     }
     uint64_t hash = hash_bytes(text.data, text.size, 0);
     buffer_deinit(&text);

@@ -120,6 +120,10 @@ static void plan_aggregate(struct planner *planner, const struct config_named_te
 static uint64_t definition_hash(const struct config_pipeline *config)
 {
     struct buffer text = {0};
+    if (!config->has_window)
+        buffer_append_text(&text, "event|");
+    for (uint32_t i = 0; i < config->select_count; i++)
+        buffer_format(&text, "s %s %s|", config->selects[i].name, config->selects[i].value.text);
     buffer_format(&text, "1|%lld|%lld|%lld|%d|%s", (long long)config->window.size_us,
                   (long long)config->window.offset_us, (long long)config->allowed_lateness_us,
                   (int)config->late, config->where.text ? config->where.text : "");
@@ -148,6 +152,35 @@ static void plan_window(const struct config_pipeline *config, struct plan_pipeli
     window->close_after_us = config->close_after_us;
     window->key_limit = config->key_limit;
     window->hash_seed = hash_seed;
+}
+
+static void plan_aggregates(struct planner *planner, const struct config_pipeline *config,
+                            struct plan_pipeline *pipeline, struct aggregate_inputs *inputs)
+{
+    for (uint32_t i = 0; i < config->aggregate_count; i++)
+        plan_aggregate(planner, &config->aggregates[i], pipeline, inputs);
+    pipeline->shape.value_count = pipeline->window.aggregate_count;
+    pipeline->window.input_count = inputs->count;
+}
+
+/* Fields of events stand in the place of aggregates: a value each. */
+static void plan_fields(struct planner *planner, const struct config_pipeline *config,
+                        struct plan_pipeline *pipeline, struct aggregate_inputs *inputs)
+{
+    struct arena *arena = &planner->plan->arena;
+    struct buffer text = {0};
+    pipeline->field_names = arena_allocate(arena, (config->select_count + 1) * sizeof *pipeline->field_names);
+    for (uint32_t i = 0; i < config->select_count; i++) {
+        buffer_clear(&text);
+        buffer_append_char(&text, i ? ',' : '{');
+        buffer_json_string(&text, slice_of(config->selects[i].name));
+        buffer_append_char(&text, ':');
+        pipeline->field_names[i] = arena_copy(arena, buffer_slice(&text));
+        pipeline->shape.value_names[i] = config->selects[i].name;
+        inputs->texts[inputs->count++] = config->selects[i].value;
+    }
+    pipeline->shape.value_count = config->select_count;
+    buffer_deinit(&text);
 }
 
 static void compile_feed(struct planner *planner, struct plan_source *source,
@@ -179,6 +212,7 @@ static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint
     struct plan_pipeline *pipeline = &plan->pipelines[pipeline_index];
     const struct config_pipeline *config = &plan->config->pipelines[pipeline_index];
     pipeline->config = config;
+    pipeline->has_window = config->has_window;
     pipeline->shape.pipeline = config->name;
     pipeline->shape.pipeline_index = pipeline_index;
     pipeline->shape.key_count = config->key_count;
@@ -186,11 +220,10 @@ static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint
         pipeline->shape.key_names[i] = config->keys[i].name;
     plan_window(config, pipeline, hash_seed);
     struct aggregate_inputs inputs = {0};
-    for (uint32_t i = 0; i < config->aggregate_count; i++) {
-        plan_aggregate(planner, &config->aggregates[i], pipeline, &inputs);
-    }
-    pipeline->shape.value_count = pipeline->window.aggregate_count;
-    pipeline->window.input_count = inputs.count;
+    if (config->has_window)
+        plan_aggregates(planner, config, pipeline, &inputs);
+    else
+        plan_fields(planner, config, pipeline, &inputs);
     for (uint32_t i = 0; i < config->source_count; i++) {
         struct plan_source *source = &plan->sources[config->sources[i]];
         struct plan_feed *feed = &source->feeds[source->feed_count++];

@@ -16,7 +16,7 @@ struct plan_feed {
     uint32_t first_partition; /* of this source among all partitions of the pipeline */
     struct expr *where;       /* NULL = every row */
     struct expr *keys[RESULT_MAX_KEYS];
-    struct expr *inputs[RESULT_MAX_AGGREGATES];
+    struct expr *inputs[RESULT_MAX_AGGREGATES]; /* of aggregates; without a window the fields of `select` */
     uint32_t key_count, input_count;
 };
 
@@ -33,8 +33,11 @@ struct plan_source {
 struct plan_pipeline {
     const struct config_pipeline *config;
     struct result_shape shape;
+    bool has_window; /* else events go out one by one (event_output.h) and `window` is that of no events */
     struct window_spec window;
-    uint64_t definition_hash; /* changes when state of an earlier run no longer fits */
+    /* Without a window: what stands before each field of a record, `{"user":` and `,"score":`. Empty: the event as it came. */
+    struct slice *field_names; /* [shape.value_count] */
+    uint64_t definition_hash;  /* changes when state of an earlier run no longer fits */
 };
 
 struct plan {

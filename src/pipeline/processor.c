@@ -1,4 +1,4 @@
-/* Decode, judge, select, add to panes; a batch at a time. See processor.h. */
+/* Decode, judge, select, add to panes or pass on; a batch at a time. See processor.h. */
 #include "pipeline/processor.h"
 
 #include <stdlib.h>
@@ -11,6 +11,7 @@ void processor_init(struct processor *processor, const struct plan *plan, bool k
     *processor = (struct processor){.plan = plan, .keeps_dead_letters = keeps_dead_letters};
     processor->decoders = memory_allocate_array(plan->source_count, sizeof *processor->decoders);
     processor->operators = memory_allocate_array(plan->pipeline_count, sizeof *processor->operators);
+    event_output_init(&processor->output, plan);
     processor->sources = memory_allocate_array(plan->source_count, sizeof *processor->sources);
     processor->pipelines = memory_allocate_array(plan->pipeline_count, sizeof *processor->pipelines);
     for (uint32_t i = 0; i < plan->source_count; i++) {
@@ -32,6 +33,7 @@ void processor_deinit(struct processor *processor)
     }
     if (processor->dead_letters)
         dead_letter_block_release(processor->dead_letters);
+    event_output_deinit(&processor->output);
     free(processor->decoders);
     free(processor->operators);
     free(processor->sources);
@@ -137,10 +139,8 @@ static void dead_letter_late(struct processor *processor, struct batch *batch, c
     }
 }
 
-static void apply_feed(struct processor *processor, const struct plan_feed *feed, struct feed_counts *counts,
-                       struct window_rows *rows, struct batch *batch)
+static void select_rows(const struct plan_feed *feed, struct batch *batch, struct window_rows *rows)
 {
-    const struct plan_pipeline *pipeline = &processor->plan->pipelines[feed->pipeline_index];
     uint32_t *selected = arena_allocate(&batch->arena, sizeof *selected * (batch->row_count + 1));
     if (feed->where) {
         rows->row_count = expr_select(feed->where, batch, NULL, batch->row_count, selected);
@@ -150,6 +150,24 @@ static void apply_feed(struct processor *processor, const struct plan_feed *feed
         rows->row_count = batch->row_count;
     }
     rows->rows = selected;
+}
+
+/* Nothing is late here: an event goes out by itself, once, whatever its time. */
+static void pass_on(struct processor *processor, const struct plan_feed *feed, struct feed_counts *counts,
+                    const struct window_rows *rows, struct batch *batch)
+{
+    if (batch->is_replay)
+        return;
+    event_output_add(&processor->output, feed, batch, rows->rows, rows->row_count);
+    counts->used += rows->row_count;
+    counts->filtered += batch->row_count - rows->row_count;
+    processor->pipelines[feed->pipeline_index].events_out += rows->row_count;
+}
+
+static void add_to_windows(struct processor *processor, const struct plan_feed *feed,
+                           struct feed_counts *counts, struct window_rows *rows, struct batch *batch)
+{
+    const struct plan_pipeline *pipeline = &processor->plan->pipelines[feed->pipeline_index];
     struct column keys[RESULT_MAX_KEYS], inputs[RESULT_MAX_AGGREGATES];
     for (uint32_t i = 0; i < feed->key_count; i++)
         expr_evaluate(feed->keys[i], batch, &keys[i]);
@@ -176,6 +194,16 @@ static void apply_feed(struct processor *processor, const struct plan_feed *feed
     if (pipeline->window.late == WINDOW_LATE_DLQ) {
         dead_letter_late(processor, batch, too_late, too_late_count, feed->pipeline_index);
     }
+}
+
+static void apply_feed(struct processor *processor, const struct plan_feed *feed, struct feed_counts *counts,
+                       struct window_rows *rows, struct batch *batch)
+{
+    select_rows(feed, batch, rows);
+    if (processor->plan->pipelines[feed->pipeline_index].has_window)
+        add_to_windows(processor, feed, counts, rows, batch);
+    else
+        pass_on(processor, feed, counts, rows, batch);
 }
 
 static void count_batch(struct source_counts *counts, const struct batch *batch)

@@ -1,4 +1,4 @@
-/* What happens to a batch between reader and merger: decode, judge, select, add to panes. A processor belongs to one thread and
+/* What happens to a batch between reader and merger: decode, judge, select, add to panes or to what goes out. A processor belongs to one thread and
  * holds the operators of every pipeline for the partitions it is given: all of a shard's when live, exactly one in replay
  * (so that the order of additions, and with it every bit of a sum, does not depend on the number of shards). */
 #pragma once
@@ -7,6 +7,7 @@
 #include "flow/dead_letter.h"
 #include "flow/watermark.h"
 #include "monitor/stats.h"
+#include "pipeline/event_output.h"
 #include "pipeline/plan.h"
 
 /* The state of one source partition, owned by the thread that reads it. */
@@ -35,12 +36,14 @@ struct source_counts {
 };
 struct pipeline_counts {
     uint64_t late_accepted, type_errors, overflow_events;
+    uint64_t events_out; /* of a pipeline without a window */
 };
 
 struct processor {
     const struct plan *plan;
     struct decoder **decoders;              /* [source_count], made at first use */
     struct window_operator **operators;     /* [pipeline_count], made at first use */
+    struct event_output output;             /* taken by the owner */
     struct source_counts *sources;          /* [source_count] */
     struct pipeline_counts *pipelines;      /* [pipeline_count] */
     struct dead_letter_block *dead_letters; /* NULL while there are none; taken by the owner */
@@ -63,5 +66,6 @@ void processor_decode(struct processor *processor, const struct partition_state 
  * says which, and the batch must not be applied. */
 NODISCARD
 enum status processor_judge(struct processor *processor, struct batch *batch, struct error *error);
-/* Counts the decoded batch, moves the watermark, and adds its rows to the panes of every pipeline of its source. */
+/* Counts the decoded batch, moves the watermark, and adds its rows to the panes of every pipeline of its source, or to what
+ * goes out where it has no window. */
 void processor_apply(struct processor *processor, struct partition_state *partition, struct batch *batch);

@@ -25,8 +25,10 @@ struct round_pane {
 struct round {
     struct round_pane *panes;
     size_t pane_count, pane_capacity;
-    int64_t *watermarks_us; /* [partition_count], set for the shard's own */
-    bool *is_ended;         /* likewise: had no more records at the end of this round */
+    struct output_list *outputs; /* [partition_count] events of pipelines without a window */
+    int64_t *watermarks_us;      /* [partition_count], set for the shard's own */
+    bool *is_ended;              /* likewise: had no more records at the end of this round */
+    uint32_t partition_count;
     bool is_last;
     bool has_failed;
 };
@@ -86,6 +88,8 @@ static struct round *round_create(uint32_t partition_count)
     struct round *round = memory_allocate(sizeof *round);
     round->watermarks_us = memory_allocate_array(partition_count, sizeof *round->watermarks_us);
     round->is_ended = memory_allocate_array(partition_count, sizeof *round->is_ended);
+    round->outputs = memory_allocate_array(partition_count, sizeof *round->outputs);
+    round->partition_count = partition_count;
     return round;
 }
 
@@ -95,6 +99,9 @@ static void round_destroy(struct round *round)
         if (round->panes[i].pane)
             pane_destroy(round->panes[i].pane);
     }
+    for (uint32_t i = 0; i < round->partition_count; i++)
+        output_list_deinit(&round->outputs[i]);
+    free(round->outputs);
     free(round->panes);
     free(round->watermarks_us);
     free(round->is_ended);
@@ -114,6 +121,7 @@ static struct round *run_round(struct replay_shard *shard, struct batch *batch)
                 round->has_failed = round->is_last = true;
                 return round;
             }
+            event_output_take(&partition->processor.output, &round->outputs[i]);
             take_panes(partition, i, watermark_us(&partition->state.watermark), round);
             /* What is still open travels behind what the watermark closed. */
             if (partition->state.is_ended)
@@ -163,6 +171,19 @@ static void merge_panes(struct replay *replay, struct round **rounds)
         }
     }
     free(next);
+}
+
+static void pass_outputs(struct replay *replay, struct round **rounds)
+{
+    for (uint32_t p = 0; p < replay->partition_count; p++) {
+        struct round *round = rounds[p % replay->shard_count];
+        const struct partition_state *state = &replay->partitions[p].state;
+        for (uint32_t i = 0; round && i < round->outputs[p].count; i++)
+            replay_output_events(replay->output, state->source_index, state->partition,
+                                 round->outputs[p].blocks[i]);
+        if (round)
+            round->outputs[p].count = 0;
+    }
 }
 
 /* Smallest watermark over the pipeline's partitions that had not ended before this round; TIME_MAX when none is left. */
@@ -241,6 +262,7 @@ static bool merge_round(struct replay *replay, struct input_state *input)
     }
     if (!has_failed) {
         merge_panes(replay, rounds);
+        pass_outputs(replay, rounds);
         advance_pipelines(replay, input);
     }
     for (uint32_t s = 0; s < replay->shard_count; s++) {

@@ -1,6 +1,9 @@
 /* Results of a replay in their printed order: pipeline by name, window start, key. A window's emissions are kept (as
  * references to blocks) until the watermark has passed its end and lateness; then its keys are sorted, the last
- * record of each is printed, and the blocks are let go. With revisions each step's emissions are printed at once. */
+ * record of each is printed, and the blocks are let go. With revisions each step's emissions are printed at once.
+ *
+ * Events of a pipeline without a window come partition by partition in turns; they are spooled as they come, and copied from there in the
+ * order of partitions at the end. */
 #include "pipeline/replay_output.h"
 
 #include <errno.h>
@@ -24,12 +27,22 @@ struct window_group {
     struct entry_list list;
 };
 
+/* Consecutive lines of one partition in a spool. */
+struct extent {
+    uint32_t source_index, partition;
+    off_t start;
+    size_t size;
+};
+
 struct pipeline_output {
     const struct plan_pipeline *pipeline;
     struct window_group *groups; /* ordered by start */
     size_t group_count, group_capacity;
     struct entry_list step; /* emissions of the current step, when revisions are shown */
     FILE *file;             /* the output itself, or a spool */
+    struct extent *extents; /* of a spool of events */
+    size_t extent_count, extent_capacity;
+    off_t spool_size;
 };
 
 struct replay_output {
@@ -61,9 +74,11 @@ struct replay_output *replay_output_create(const struct plan *plan, FILE *file, 
         output->order[i] = i;
     }
     qsort_r(output->order, plan->pipeline_count, sizeof *output->order, compare_names, output);
-    /* Emissions "as they happen" and those of the first pipeline need no spool. */
+    /* Emissions "as they happen" and results of the first pipeline need no spool. */
     for (uint32_t i = 0; file && i < plan->pipeline_count; i++) {
-        output->pipelines[output->order[i]].file = i == 0 || shows_revisions ? file : tmpfile();
+        struct pipeline_output *pipeline = &output->pipelines[output->order[i]];
+        bool is_first = i == 0 && pipeline->pipeline->has_window;
+        pipeline->file = is_first || shows_revisions ? file : tmpfile();
     }
     return output;
 }
@@ -100,6 +115,7 @@ void replay_output_destroy(struct replay_output *output)
         for (size_t g = 0; g < pipeline->group_count; g++)
             free_entries(&pipeline->groups[g].list);
         free(pipeline->groups);
+        free(pipeline->extents);
         free_entries(&pipeline->step);
         if (pipeline->file && pipeline->file != output->file)
             fclose(pipeline->file);
@@ -229,6 +245,79 @@ void replay_output_step(struct replay_output *output, uint32_t pipeline_index, i
     memmove(pipeline->groups, pipeline->groups + done, pipeline->group_count * sizeof *pipeline->groups);
 }
 
+/* --- events -------------------------------------------------------------------------------------------------------- */
+
+static void add_extent(struct pipeline_output *pipeline, struct extent extent)
+{
+    struct extent *last = pipeline->extent_count ? &pipeline->extents[pipeline->extent_count - 1] : NULL;
+    pipeline->spool_size += (off_t)extent.size;
+    if (last && last->source_index == extent.source_index && last->partition == extent.partition) {
+        last->size += extent.size;
+        return;
+    }
+    if (pipeline->extent_count == pipeline->extent_capacity) {
+        pipeline->extent_capacity = pipeline->extent_capacity ? pipeline->extent_capacity * 2 : 64;
+        pipeline->extents =
+            memory_resize_array(pipeline->extents, pipeline->extent_capacity, sizeof *pipeline->extents);
+    }
+    pipeline->extents[pipeline->extent_count++] = extent;
+}
+
+void replay_output_events(struct replay_output *output, uint32_t source_index, uint32_t partition,
+                          struct output_block *block)
+{
+    struct pipeline_output *pipeline = &output->pipelines[block->pipeline_index];
+    output->emission_count += block->row_count;
+    if (output->file) {
+        struct buffer lines = {0};
+        for (uint32_t row = 0; row < block->row_count; row++)
+            output_block_append_line(&lines, block, row);
+        if (!pipeline->file || fwrite(lines.data, 1, lines.size, pipeline->file) != lines.size)
+            output->has_failed = true;
+        if (!output->shows_revisions)
+            add_extent(pipeline, (struct extent){source_index, partition, pipeline->spool_size, lines.size});
+        buffer_deinit(&lines);
+    }
+    output_block_release(block);
+}
+
+static int compare_extents(const void *left, const void *right)
+{
+    const struct extent *a = left, *b = right;
+    if (a->source_index != b->source_index)
+        return a->source_index < b->source_index ? -1 : 1;
+    if (a->partition != b->partition)
+        return a->partition < b->partition ? -1 : 1;
+    return (a->start > b->start) - (a->start < b->start);
+}
+
+static bool copy_bytes(FILE *from, size_t size, FILE *to)
+{
+    char chunk[64 * 1024];
+    while (size > 0) {
+        size_t step = size < sizeof chunk ? size : sizeof chunk;
+        if (fread(chunk, 1, step, from) != step || fwrite(chunk, 1, step, to) != step)
+            return false;
+        size -= step;
+    }
+    return true;
+}
+
+static bool copy_extents(struct pipeline_output *pipeline, FILE *to)
+{
+    if (pipeline->extent_count)
+        qsort(pipeline->extents, pipeline->extent_count, sizeof *pipeline->extents, compare_extents);
+    for (size_t i = 0; i < pipeline->extent_count; i++) {
+        const struct extent *extent = &pipeline->extents[i];
+        if (fseeko(pipeline->file, extent->start, SEEK_SET) != 0 ||
+            !copy_bytes(pipeline->file, extent->size, to))
+            return false;
+    }
+    return true;
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------- */
+
 static bool copy_spool(FILE *from, FILE *to)
 {
     char chunk[64 * 1024];
@@ -248,9 +337,12 @@ enum status replay_output_finish(struct replay_output *output)
     for (uint32_t i = 0; i < output->pipeline_count; i++) {
         struct pipeline_output *pipeline = &output->pipelines[output->order[i]];
         replay_output_step(output, output->order[i], TIME_MAX);
-        if (pipeline->file && pipeline->file != output->file && !copy_spool(pipeline->file, output->file)) {
+        if (!pipeline->file || pipeline->file == output->file)
+            continue;
+        bool is_copied = pipeline->pipeline->has_window ? copy_spool(pipeline->file, output->file)
+                                                        : copy_extents(pipeline, output->file);
+        if (!is_copied)
             output->has_failed = true;
-        }
     }
     if (fflush(output->file) != 0)
         output->has_failed = true;

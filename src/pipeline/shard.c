@@ -47,7 +47,7 @@ void shard_take_partitions(struct shard *shard)
         struct engine_partition *partition = &engine->partitions[i];
         if (partition->is_kafka && !partition->reader)
             continue;
-        if (engine_shard_of(engine, i) == shard->index)
+        if (partition->shard_index == shard->index)
             shard->partitions[shard->partition_count++] = partition;
     }
     shard->first_in_turn = 0;
@@ -99,12 +99,14 @@ static void publish(struct shard *shard)
         int64_t end = reader->operations->end_offset(reader);
         stats->source_index = partition->state.source_index;
         stats->topic = partition->kafka.topic;
-        stats->partition = partition->is_kafka ? (uint32_t)partition->kafka.partition : partition->state.partition;
+        stats->partition =
+            partition->is_kafka ? (uint32_t)partition->kafka.partition : partition->state.partition;
         stats->offset = partition->state.next_offset;
         stats->watermark_us = watermark_us(&partition->state.watermark);
         stats->idle = partition->state.is_idle;
         stats->ended = partition->state.is_ended;
         stats->lag = end < 0 ? -1 : end > stats->offset ? end - stats->offset : 0;
+        stats->log_end = partition->is_kafka ? kafka_reader_log_end(partition->reader) : -1;
         stats->newest_record_us = partition->is_kafka ? kafka_reader_newest_time_us(partition->reader)
                                                       : partition->newest_record_us;
     }
@@ -119,12 +121,14 @@ static bool read_turn(struct shard *shard, int64_t now_us, int64_t *next_us)
 {
     bool has_read = false;
     uint32_t count = shard->partition_count, batches = 0;
-    for (uint32_t i = 0; i < count && batches < TURN_MAX_BATCHES; i++) {
+    bool has_room = true;
+    for (uint32_t i = 0; i < count && batches < TURN_MAX_BATCHES && has_room; i++) {
         struct engine_partition *partition = shard->partitions[(shard->first_in_turn + i) % count];
         shard_release_partition(partition);
         if (shard_read_partition(shard, partition, now_us)) {
             has_read = true;
             batches++;
+            has_room = shard->processor.output.list.size < TURN_MAX_OUTPUT_SIZE;
         } else if (partition->next_read_us < *next_us) {
             *next_us = partition->next_read_us;
         }
@@ -184,7 +188,8 @@ static void tell_merger(struct shard *shard, int64_t now_us, bool is_last)
         shard->next_flush_us = now_us + shard->engine->flush_interval_us;
     struct shard_update *update = shard_update_create(shard, flush_open, is_last);
     uint64_t state = state_of(shard);
-    bool is_urgent = update->pane_count || update->dead_letters || is_last || state != shard->told_state;
+    bool is_urgent = update->pane_count || update->outputs.count || update->dead_letters || is_last ||
+                     state != shard->told_state;
     if (!is_urgent && now_us < shard->told_us + UPDATE_INTERVAL_US) {
         shard_update_destroy(update);
         shard->is_untold = true;
@@ -223,10 +228,10 @@ static void run_turn(struct shard *shard)
     int64_t idle_at_us = judge_idle(shard, now_us);
     bool should_tell = has_read || now_us >= shard->next_flush_us || state_of(shard) != shard->told_state ||
                        (shard->is_untold && now_us >= shard->told_us + UPDATE_INTERVAL_US);
-    if (should_tell) {
+    if (should_tell)
         tell_merger(shard, clock_monotonic_us(engine->clock), false);
+    if (should_tell || !has_read) /* the log may have got a new end without a record to read */
         publish(shard);
-    }
     next_us = earliest(next_us, earliest(idle_at_us, shard->next_flush_us));
     if (shard->is_untold)
         next_us = earliest(next_us, shard->told_us + UPDATE_INTERVAL_US);

@@ -153,13 +153,13 @@ static void deal_rows(struct shard *shard, struct engine_partition *partition, s
     while (first < end && batch->offsets[first] < partition->state.next_offset)
         first++;
     batch->partition = partition->state.partition;
-    batch->is_replay = partition->state.next_offset < partition->replay_until;
     keep_own_bad(partition, batch);
     batch_show_rows(batch, first, end - first);
     apply_batch(shard, partition, batch);
     batch_show_rows(batch, -(int64_t)first, row_count);
 }
 
+/* While some of the partitions replay, the others wait at their positions, as all partitions do until the engine is live. */
 static void deal_batch(struct shard *shard, struct engine_partition *leader, struct batch *batch)
 {
     const uint32_t *ends =
@@ -167,9 +167,12 @@ static void deal_batch(struct shard *shard, struct engine_partition *leader, str
     int64_t last_offset = batch->records[batch->record_count - 1].offset;
     for (struct engine_partition *sharer = leader; sharer; sharer = sharer->next_sharer) {
         uint32_t partition = sharer->state.partition;
-        if (sharer->is_failed)
+        if (sharer->is_failed || sharer->state.is_ended)
             continue;
-        if (last_offset < sharer->state.next_offset)
+        bool is_waiting = batch->is_replay && sharer->state.next_offset >= sharer->replay_until;
+        if (is_waiting && last_offset >= sharer->state.next_offset)
+            leader->is_overtaken = true;
+        if (is_waiting || last_offset < sharer->state.next_offset)
             sharer->state.last_record_us = clock_monotonic_us(shard->engine->clock); /* it is we who wait */
         else
             deal_rows(shard, sharer, batch, partition ? ends[partition - 1] : 0, ends[partition]);
@@ -205,7 +208,7 @@ static int64_t batch_due_us(const struct engine *engine, struct engine_partition
                             const struct batch *batch, int64_t now_us)
 {
     struct engine_partition *partition = first_owner(engine, leader, batch);
-    if (!partition || batch->offsets[0] < partition->replay_until)
+    if (!partition || batch->is_replay || batch->offsets[0] < partition->state.next_offset)
         return now_us;
     if (partition->realtime_origin_us == TIME_NONE)
         partition->realtime_origin_us = now_us - batch->event_times_us[0];
@@ -233,8 +236,21 @@ static int64_t replay_end(const struct engine_partition *leader)
 static void end_sharers(struct engine *engine, struct engine_partition *leader)
 {
     for (struct engine_partition *sharer = leader; sharer; sharer = sharer->next_sharer) {
-        if (!sharer->is_failed)
+        bool is_waiting = leader->is_overtaken && sharer->state.next_offset >= sharer->replay_until;
+        if (!sharer->is_failed && !is_waiting)
             end_partition(engine, sharer);
+    }
+}
+
+/* Reports the trouble of a reader when it begins and when it ends. */
+static void note_error(const struct engine *engine, struct engine_partition *partition, bool is_error,
+                       const struct error *error, int64_t now_us)
+{
+    if (is_error)
+        partition->next_read_us = now_us + SOURCE_RETRY_US;
+    if (is_error != partition->has_error) {
+        report_source(engine, partition, is_error ? HEALTH_DEGRADED : HEALTH_OK, error->text);
+        partition->has_error = is_error;
     }
 }
 
@@ -264,12 +280,7 @@ static enum status read_batch(struct shard *shard, struct engine_partition *part
         status = STATUS_AGAIN;
     }
     bool is_error = status != STATUS_OK && status != STATUS_AGAIN && status != STATUS_END;
-    if (is_error)
-        partition->next_read_us = now_us + SOURCE_RETRY_US;
-    if (is_error != partition->has_error) {
-        report_source(engine, partition, is_error ? HEALTH_DEGRADED : HEALTH_OK, error.text);
-        partition->has_error = is_error;
-    }
+    note_error(engine, partition, is_error, &error, now_us);
     return status;
 }
 
@@ -305,13 +316,14 @@ static bool is_over(const struct engine_partition *leader)
     return true;
 }
 
-static bool is_replayed(const struct engine_partition *leader)
+/* After the replay: to the offset at which the first of the sharers goes on. False: not now. */
+static bool go_back(struct shard *shard, struct engine_partition *leader, int64_t now_us)
 {
-    for (const struct engine_partition *sharer = leader; sharer; sharer = sharer->next_sharer) {
-        if (sharer->state.next_offset < sharer->replay_until)
-            return false;
-    }
-    return true;
+    struct error error = {{0}};
+    bool is_open = engine_reopen_reader(shard->engine, leader, &error) == STATUS_OK;
+    note_error(shard->engine, leader, !is_open, &error, now_us);
+    leader->is_overtaken = !is_open;
+    return is_open;
 }
 
 bool shard_read_partition(struct shard *shard, struct engine_partition *partition, int64_t now_us)
@@ -322,7 +334,7 @@ bool shard_read_partition(struct shard *shard, struct engine_partition *partitio
     }
     if (partition->has_error && now_us < partition->next_read_us)
         return false;
-    if (is_replayed(partition) &&
+    if (replay_end(partition) == INT64_MAX &&
         atomic_load_explicit(&shard->engine->is_replaying, memory_order_acquire)) {
         partition->next_read_us = INT64_MAX;
         for (struct engine_partition *sharer = partition; sharer; sharer = sharer->next_sharer)
@@ -330,6 +342,8 @@ bool shard_read_partition(struct shard *shard, struct engine_partition *partitio
         hold(partition);
         return false;
     }
+    if (partition->is_overtaken && replay_end(partition) == INT64_MAX && !go_back(shard, partition, now_us))
+        return false;
     if (is_realtime(shard->engine, partition))
         return read_realtime(shard, partition, now_us);
     if (read_batch(shard, partition, shard->batch, now_us) != STATUS_OK)

@@ -13,6 +13,7 @@ void shard_update_destroy(struct shard_update *update)
         if (update->panes[i].pane)
             pane_destroy(update->panes[i].pane);
     }
+    output_list_deinit(&update->outputs);
     if (update->dead_letters)
         dead_letter_block_release(update->dead_letters);
     free(update->panes);
@@ -51,7 +52,7 @@ static void fill_clocks(const struct shard *shard, struct pipeline_clock *clocks
     }
 }
 
-static void add_pane(struct shard_update *update, uint32_t pipeline_index, struct pane *pane)
+void shard_update_add_pane(struct shard_update *update, uint32_t pipeline_index, struct pane *pane)
 {
     if (update->pane_count == update->pane_capacity) {
         update->pane_capacity = update->pane_capacity ? update->pane_capacity * 2 : 8;
@@ -74,7 +75,7 @@ static void take_panes(struct shard *shard, struct shard_update *update, bool fl
         bool flush = flush_open || (is_last && flushes_at_end(shard->engine, i));
         for (struct pane *pane;
              (pane = window_operator_take(operator, update->clocks[i].active_us, flush));) {
-            add_pane(update, i, pane);
+            shard_update_add_pane(update, i, pane);
         }
     }
 }
@@ -139,6 +140,7 @@ struct shard_update *shard_update_create(struct shard *shard, bool flush_open, b
     fill_clocks(shard, update->clocks);
     take_panes(shard, update, flush_open, is_last);
     fill_positions(shard, update);
+    event_output_take(&shard->processor.output, &update->outputs);
     update->dead_letters = shard->processor.dead_letters;
     shard->processor.dead_letters = NULL;
     return update;

@@ -76,15 +76,17 @@ static bool has_position(const struct progress_mark *mark, const struct partitio
 }
 
 /* Partitions of a group that others record from now on: what is here would look as new as the mark. */
-static void forget_given_up(const struct engine *engine, struct arena *arena, const struct progress_mark *mark,
-                            const struct progress_mark *before, struct store_progress *progress)
+static void forget_given_up(const struct engine *engine, struct arena *arena,
+                            const struct progress_mark *mark, const struct progress_mark *before,
+                            struct store_progress *progress)
 {
     for (uint32_t i = 0; before && i < before->position_count; i++) {
         const struct partition_position *position = &before->positions[i];
         if (!position->topic || has_position(mark, position))
             continue;
         progress->positions[progress->position_count++] = (struct store_position){
-            .source = arena_format(arena, "%s:%s", engine->source_names[position->source_index], position->topic),
+            .source =
+                arena_format(arena, "%s:%s", engine->source_names[position->source_index], position->topic),
             .partition = (uint32_t)position->topic_partition,
             .position = -1,
             .position_max_time_us = TIME_NONE,
@@ -94,8 +96,7 @@ static void forget_given_up(const struct engine *engine, struct arena *arena, co
     }
 }
 
-static enum status put_progress(struct engine *engine, const struct progress_mark *mark,
-                                struct error *error)
+static enum status put_progress(struct engine *engine, const struct progress_mark *mark, struct error *error)
 {
     struct arena arena;
     arena_init(&arena, 0);
@@ -104,8 +105,8 @@ static enum status put_progress(struct engine *engine, const struct progress_mar
                                       .pipeline_count = engine->plan->pipeline_count};
     struct progress_mark *before = engine_durable(engine);
     uint32_t before_count = before ? before->position_count : 0;
-    progress.positions = arena_allocate_zeroed(&arena, sizeof *progress.positions *
-                                                           (mark->position_count + before_count + 1));
+    progress.positions =
+        arena_allocate_zeroed(&arena, sizeof *progress.positions * (mark->position_count + before_count + 1));
     progress.pipelines =
         arena_allocate_zeroed(&arena, sizeof *progress.pipelines * (progress.pipeline_count + 1));
     for (uint32_t i = 0; i < mark->position_count; i++) {
@@ -223,29 +224,40 @@ static bool may_write(const struct store_outlet *self)
     return true;
 }
 
+/* Results and marks of runs that have been dropped; a newer run may have sent some, too. Dead letters are true of any run. */
 static void drop_items(struct store_outlet *self)
 {
+    uint64_t dropped = atomic_load_explicit(&self->engine->dropped_run, memory_order_acquire);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < self->item_count; i++) {
-        if (self->items[i]->kind == OUTLET_RESULTS && self->items[i]->run)
-            outlet_item_destroy(self->items[i]);
+        struct outlet_item *item = self->items[i];
+        if (item->kind == OUTLET_RESULTS && item->run && item->run <= dropped)
+            outlet_item_destroy(item);
         else
-            self->items[kept++] = self->items[i];
+            self->items[kept++] = item;
     }
     self->item_count = kept;
-    forget_marks(self, self->mark_count);
+    kept = 0;
+    for (uint32_t i = 0; i < self->mark_count; i++) {
+        struct progress_mark *mark = self->marks[i];
+        if (mark->run && mark->run <= dropped)
+            progress_mark_destroy(mark);
+        else
+            self->marks[kept++] = mark;
+    }
+    self->mark_count = kept;
 }
 
 /* Until the store says yes or the engine gives up. */
 static void commit(struct store_outlet *self)
 {
+    /* What waits for other sinks may have been dropped meanwhile; then they have not written it either. */
+    drop_items(self);
+    while (!may_write(self))
+        drop_items(self);
     uint32_t mark_count = recordable_marks(self);
     if (!self->item_count && !mark_count) {
         note_stored(self);
-        return;
-    }
-    if (!may_write(self)) {
-        drop_items(self);
         return;
     }
     const struct progress_mark *mark = mark_count ? self->marks[mark_count - 1] : NULL;
@@ -291,6 +303,7 @@ static void take_item(struct store_outlet *self, struct outlet_item *item)
         add_mark(self, item->mark);
         item->mark = NULL;
         break;
+    case OUTLET_OUTPUT: break; /* for other outlets */
     case OUTLET_STOP: self->is_stopping = true; break;
     }
     outlet_item_destroy(item);

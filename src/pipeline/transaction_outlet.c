@@ -1,4 +1,4 @@
-/* The outlet of transactional sinks: results, and the offsets of the events behind them, become visible together.
+/* The outlet of transactional sinks: results or events, and the offsets of the events behind them, become visible together.
  *
  *   merger ─▶ blocks ─▶ mark ─▶        written since the last commit      store: rows before the mark are there
  *                         └─▶ wait for the store ─▶ commit(offsets of the mark) ─▶ the mark is durable here
@@ -11,7 +11,9 @@
 #include "pipeline/kafka_progress.h"
 #include "pipeline/membership.h"
 
-enum { TRANSACTION_INTERVAL_US = 100 * 1000 }; /* marks that come sooner share a transaction, as long as more is waiting */
+enum {
+    TRANSACTION_INTERVAL_US = 100 * 1000
+}; /* marks that come sooner share a transaction, as long as more is waiting */
 
 static struct sink *first_sink(const struct outlet *outlet)
 {
@@ -66,36 +68,47 @@ static struct sink_offset *offsets_of(const struct outlet *outlet, const struct 
     return offsets;
 }
 
-static enum sink_commit commit_once(struct outlet *outlet, const struct progress_mark *mark, struct error *error)
+static enum sink_commit commit_once(struct outlet *outlet, const struct progress_mark *mark,
+                                    const rd_kafka_consumer_group_metadata_t *group, struct error *error)
 {
     struct buffer texts = {0};
     uint32_t count;
     struct sink_offset *offsets = offsets_of(outlet, mark, &texts, &count);
-    rd_kafka_consumer_group_metadata_t *group = kafka_consumer_group(membership_consumer(outlet->membership));
     struct sink *sink = first_sink(outlet);
     enum sink_commit result = sink->operations->commit(sink, offsets, count, group, error);
-    if (group)
-        rd_kafka_consumer_group_metadata_destroy(group);
     buffer_deinit(&texts);
     free(offsets);
     return result;
 }
 
-/* False when the engine gives up. */
-static bool commit(struct outlet *outlet, const struct progress_mark *mark)
+/* The group's generation is looked up before the run: a run that is dropped after that belongs to this generation, and its partitions
+ * get a new owner only in the next, so the brokers refuse what would come too late. */
+static enum sink_commit commit_if_current(struct outlet *outlet, const struct progress_mark *mark,
+                                          bool *is_over, struct error *error)
 {
-    if (!wait_for_store(outlet, mark))
-        return !engine_has_abandoned(outlet->engine);
+    rd_kafka_consumer_group_metadata_t *group = kafka_consumer_group(membership_consumer(outlet->membership));
+    enum sink_commit result = SINK_COMMIT_AGAIN;
+    *is_over = is_dropped(outlet, mark->run);
+    if (!*is_over)
+        result = commit_once(outlet, mark, group, error);
+    if (group)
+        rd_kafka_consumer_group_metadata_destroy(group);
+    return result;
+}
+
+/* False when the engine gives up. `*is_done`: the mark is committed. */
+static bool commit_until_decided(struct outlet *outlet, const struct progress_mark *mark, bool *is_done)
+{
     for (;;) {
         struct error error = {{0}};
-        switch (commit_once(outlet, mark, &error)) {
-        case SINK_COMMITTED:
-            outlet->written_run = 0;
-            outlet->committed_us = clock_monotonic_us(outlet->engine->clock);
-            outlet_is_well(outlet);
-            membership_note_commit(outlet->membership);
-            outlet_set_durable(outlet, mark->epoch);
+        bool is_over;
+        enum sink_commit result = commit_if_current(outlet, mark, &is_over, &error);
+        if (is_over) {
+            undo_dropped(outlet);
             return true;
+        }
+        switch (result) {
+        case SINK_COMMITTED: *is_done = true; return true;
         case SINK_COMMIT_AGAIN:
             if (!outlet_should_retry(outlet, &error))
                 return false;
@@ -103,14 +116,28 @@ static bool commit(struct outlet *outlet, const struct progress_mark *mark)
         case SINK_COMMIT_ABORTED:
         case SINK_COMMIT_FENCED:
             outlet->written_run = 0;
-            membership_go_back(outlet->membership, error.text);
-            return true;
-        }
-        if (is_dropped(outlet, mark->run)) {
-            undo_dropped(outlet);
+            membership_go_back(outlet->membership, mark->run, error.text);
             return true;
         }
     }
+}
+
+/* False when the engine gives up. */
+static bool commit(struct outlet *outlet, const struct progress_mark *mark)
+{
+    if (!wait_for_store(outlet, mark))
+        return !engine_has_abandoned(outlet->engine);
+    bool is_done = false;
+    membership_commit_begins(outlet->membership);
+    bool goes_on = commit_until_decided(outlet, mark, &is_done);
+    membership_commit_ends(outlet->membership, is_done ? mark : NULL);
+    if (!is_done)
+        return goes_on;
+    outlet->written_run = 0;
+    outlet->committed_us = clock_monotonic_us(outlet->engine->clock);
+    outlet_is_well(outlet);
+    outlet_set_durable(outlet, mark->epoch);
+    return true;
 }
 
 /* A write that the open transaction does not survive is the end of the run as well. */
@@ -119,17 +146,17 @@ static bool write(struct outlet *outlet, const struct outlet_item *item)
     outlet->written_run = item->run;
     for (uint32_t i = 0; i < outlet->target_count; i++) {
         struct outlet_target *target = &outlet->targets[i];
-        if (!target->pipelines[item->results->shape->pipeline_index])
+        if (!target->pipelines[outlet_item_pipeline(item)])
             continue;
         for (;;) {
             struct error error = {{0}};
-            enum status status = sink_write(target->sink, item->results, &error);
+            enum status status = outlet_write_to(target->sink, item, &error);
             if (status == STATUS_OK)
                 break;
             if (status == STATUS_IO) {
                 target->sink->operations->abort(target->sink);
                 outlet->written_run = 0;
-                membership_go_back(outlet->membership, error.text);
+                membership_go_back(outlet->membership, item->run, error.text);
                 return true;
             }
             if (!outlet_should_retry(outlet, &error))
@@ -148,7 +175,8 @@ bool transaction_outlet_handle(struct outlet *outlet, struct outlet_item *item)
     if (outlet_item_is_dropped(outlet->engine, item))
         return true;
     switch (item->kind) {
-    case OUTLET_RESULTS: return write(outlet, item);
+    case OUTLET_RESULTS:
+    case OUTLET_OUTPUT: return write(outlet, item);
     case OUTLET_MARK: {
         int64_t since_us = clock_monotonic_us(outlet->engine->clock) - outlet->committed_us;
         if (since_us < TRANSACTION_INTERVAL_US && ring_count(&outlet->items) > 0)

@@ -32,18 +32,30 @@ static void write_comma(struct buffer *out, uint32_t index)
 
 /* --- pipelines --- */
 
+/* "user = user_id, score = 100 * hits, each event where ..." */
+static void append_fields(struct buffer *text, const struct config_pipeline *pipeline)
+{
+    for (uint32_t i = 0; i < pipeline->select_count; i++)
+        buffer_format(text, "%s%s = %s", i ? ", " : "", pipeline->selects[i].name,
+                      pipeline->selects[i].value.text);
+    buffer_append_text(text, pipeline->select_count ? " of each event" : "each event");
+}
+
 /* One sentence: orders = count(), revenue = sum(amount) by country, every 10 s where amount > 0. */
 static void write_description(struct buffer *out, const struct config_pipeline *pipeline)
 {
     struct buffer text = {0};
     struct arena arena;
     arena_init(&arena, 0);
+    if (!pipeline->has_window)
+        append_fields(&text, pipeline);
     for (uint32_t i = 0; i < pipeline->aggregate_count; i++)
         buffer_format(&text, "%s%s = %s", i ? ", " : "", pipeline->aggregates[i].name,
                       pipeline->aggregates[i].value.text);
     for (uint32_t i = 0; i < pipeline->key_count; i++)
         buffer_format(&text, "%s%s", i ? ", " : " by ", pipeline->keys[i].name);
-    buffer_format(&text, ", every %s", duration_text(&arena, pipeline->window.size_us));
+    if (pipeline->has_window)
+        buffer_format(&text, ", every %s", duration_text(&arena, pipeline->window.size_us));
     if (pipeline->where.text)
         buffer_format(&text, " where %s", pipeline->where.text);
     buffer_json_string(out, buffer_slice(&text));
@@ -70,35 +82,62 @@ static void write_destinations(struct buffer *out, const struct config *config,
     buffer_append_char(out, ']');
 }
 
+static void write_named_texts(struct buffer *out, const char *key, const struct config_named_text *texts,
+                              uint32_t count)
+{
+    buffer_format(out, ",\"%s\":[", key);
+    for (uint32_t i = 0; i < count; i++) {
+        write_comma(out, i);
+        buffer_append_text(out, "{\"name\":");
+        buffer_json_string(out, slice_of(texts[i].name));
+        buffer_append_text(out, ",\"expression\":");
+        buffer_json_string(out, slice_of(texts[i].value.text));
+        buffer_append_char(out, '}');
+    }
+    buffer_append_char(out, ']');
+}
+
+static void write_window(struct buffer *out, const struct config_pipeline *pipeline)
+{
+    if (!pipeline->has_window) {
+        buffer_append_text(out, ",\"window\":null");
+        return;
+    }
+    buffer_format(out, ",\"window\":{\"kind\":\"tumbling\",\"size_ms\":%lld,\"offset_ms\":%lld}",
+                  (long long)(pipeline->window.size_us / 1000),
+                  (long long)(pipeline->window.offset_us / 1000));
+}
+
+static void write_lateness(struct buffer *out, const struct config_pipeline *pipeline)
+{
+    static const char *const late[] = {[LATE_UPDATE] = "update", [LATE_DROP] = "drop", [LATE_DLQ] = "dlq"};
+    buffer_format(out, ",\"late\":\"%s\",\"allowed_lateness_ms\":%lld", late[pipeline->late],
+                  (long long)(pipeline->allowed_lateness_us / 1000));
+}
+
 static void write_definition(struct buffer *out, const struct config *config,
                              const struct config_pipeline *pipeline)
 {
-    static const char *const late[] = {[LATE_UPDATE] = "update", [LATE_DROP] = "drop", [LATE_DLQ] = "dlq"};
     buffer_append_text(out, ",\"from\":[");
     for (uint32_t i = 0; i < pipeline->source_count; i++) {
         write_comma(out, i);
         buffer_json_string(out, slice_of(config->sources[pipeline->sources[i]].name));
     }
-    buffer_format(out, "],\"window\":{\"kind\":\"tumbling\",\"size_ms\":%lld,\"offset_ms\":%lld},\"key\":[",
-                  (long long)(pipeline->window.size_us / 1000),
-                  (long long)(pipeline->window.offset_us / 1000));
+    buffer_append_char(out, ']');
+    write_window(out, pipeline);
+    buffer_append_text(out, ",\"key\":[");
     for (uint32_t i = 0; i < pipeline->key_count; i++) {
         write_comma(out, i);
         buffer_json_string(out, slice_of(pipeline->keys[i].name));
     }
-    buffer_append_text(out, "],\"aggregates\":[");
-    for (uint32_t i = 0; i < pipeline->aggregate_count; i++) {
-        write_comma(out, i);
-        buffer_append_text(out, "{\"name\":");
-        buffer_json_string(out, slice_of(pipeline->aggregates[i].name));
-        buffer_append_text(out, ",\"expression\":");
-        buffer_json_string(out, slice_of(pipeline->aggregates[i].value.text));
-        buffer_append_char(out, '}');
-    }
-    buffer_append_text(out, "],\"where\":");
+    buffer_append_char(out, ']');
+    write_named_texts(out, "aggregates", pipeline->aggregates, pipeline->aggregate_count);
+    if (!pipeline->has_window)
+        write_named_texts(out, "select", pipeline->selects, pipeline->select_count);
+    buffer_append_text(out, ",\"where\":");
     write_text_or_null(out, pipeline->where.text);
-    buffer_format(out, ",\"late\":\"%s\",\"allowed_lateness_ms\":%lld", late[pipeline->late],
-                  (long long)(pipeline->allowed_lateness_us / 1000));
+    if (pipeline->has_window)
+        write_lateness(out, pipeline);
     write_destinations(out, config, pipeline);
 }
 

@@ -19,11 +19,12 @@ static const struct {
     {"DeadLetter", "source:string partition:integer offset:integer time:time reason:string detail:string? "
                    "raw_base64:string topic:string key_base64:string headers:objects"},
     {"Pipeline",
-     "name:string description:string from:strings window:object key:strings aggregates:objects "
+     "name:string description:string from:strings window:object? key:strings aggregates:objects select:objects "
      "where:string? late:update|drop|dlq allowed_lateness_ms:integer to:strings counters:counts "
      "open_windows:integer held_windows:integer keys:integer memory_bytes:integer watermark:time"},
     {"Source", "name:string kind:kafka|http|file|generator ingest_url:string time:string counters:counts "
-               "bad_by_reason:counts pipelines:object partitions:objects ended:boolean paused:boolean"},
+               "bad_by_reason:counts pipelines:object partitions:objects lag:integer? lag_seconds:number? "
+               "ended:boolean paused:boolean kafka:object"},
     {"Health", "status:ok|degraded|down components:object version:string uptime_s:number"},
     {"ComponentHealth", "status:ok|degraded|down reason:string"},
 };

@@ -18,6 +18,14 @@ static enum status blackhole_write(struct sink *sink, const struct result_block 
     return STATUS_OK;
 }
 
+static enum status blackhole_write_output(struct sink *sink, const struct output_block *block,
+                                          struct error *error)
+{
+    (void)error;
+    ((struct blackhole_sink *)sink)->row_count += block->row_count;
+    return STATUS_OK;
+}
+
 static enum status blackhole_flush(struct sink *sink, struct error *error)
 {
     (void)sink;
@@ -32,8 +40,11 @@ static void blackhole_close(struct sink *sink)
     free(sink);
 }
 
-static const struct sink_operations blackhole_operations = {
-    .kind = "blackhole", .write = blackhole_write, .flush = blackhole_flush, .close = blackhole_close};
+static const struct sink_operations blackhole_operations = {.kind = "blackhole",
+                                                            .write = blackhole_write,
+                                                            .write_output = blackhole_write_output,
+                                                            .flush = blackhole_flush,
+                                                            .close = blackhole_close};
 
 struct sink *blackhole_sink_open(void)
 {

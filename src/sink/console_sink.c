@@ -16,13 +16,16 @@ struct console_sink {
 
 /* A block that was offered again begins with the lines that are out already, which does no harm, but never in
  * the middle of one: a broken line is ended first. */
-static enum status console_write(struct sink *sink, const struct result_block *block, struct error *error)
+static struct buffer *begin_lines(struct console_sink *console)
 {
-    struct console_sink *console = (struct console_sink *)sink;
     buffer_clear(&console->lines);
     if (console->is_torn)
         buffer_append_char(&console->lines, '\n');
-    sink_append_lines(&console->lines, block);
+    return &console->lines;
+}
+
+static enum status write_lines(struct console_sink *console, struct error *error)
+{
     for (size_t written = 0; written < console->lines.size;) {
         ssize_t count = write(STDOUT_FILENO, console->lines.data + written, console->lines.size - written);
         if (count < 0 && errno == EINTR)
@@ -36,6 +39,21 @@ static enum status console_write(struct sink *sink, const struct result_block *b
     }
     console->is_torn = false;
     return STATUS_OK;
+}
+
+static enum status console_write(struct sink *sink, const struct result_block *block, struct error *error)
+{
+    struct console_sink *console = (struct console_sink *)sink;
+    sink_append_lines(begin_lines(console), block);
+    return write_lines(console, error);
+}
+
+static enum status console_write_output(struct sink *sink, const struct output_block *block,
+                                        struct error *error)
+{
+    struct console_sink *console = (struct console_sink *)sink;
+    sink_append_output_lines(begin_lines(console), block);
+    return write_lines(console, error);
 }
 
 static enum status console_flush(struct sink *sink, struct error *error)
@@ -55,6 +73,7 @@ static void console_close(struct sink *sink)
 static const struct sink_operations console_operations = {.kind = "console",
                                                           .needs_json = true,
                                                           .write = console_write,
+                                                          .write_output = console_write_output,
                                                           .flush = console_flush,
                                                           .close = console_close};
 

@@ -59,14 +59,11 @@ static enum status mend(struct file_sink *file, struct error *error)
     return STATUS_OK;
 }
 
-static enum status file_write(struct sink *sink, const struct result_block *block, struct error *error)
+static enum status write_lines(struct file_sink *file, struct error *error)
 {
-    struct file_sink *file = (struct file_sink *)sink;
     enum status status = mend(file, error);
     if (status != STATUS_OK)
         return status;
-    buffer_clear(&file->lines);
-    sink_append_lines(&file->lines, block);
     status = write_all(file, error);
     if (status == STATUS_OK) {
         file->size += (off_t)file->lines.size;
@@ -78,6 +75,22 @@ static enum status file_write(struct sink *sink, const struct result_block *bloc
         (void)unused; /* tried again before the next write */
     }
     return status;
+}
+
+static enum status file_write(struct sink *sink, const struct result_block *block, struct error *error)
+{
+    struct file_sink *file = (struct file_sink *)sink;
+    buffer_clear(&file->lines);
+    sink_append_lines(&file->lines, block);
+    return write_lines(file, error);
+}
+
+static enum status file_write_output(struct sink *sink, const struct output_block *block, struct error *error)
+{
+    struct file_sink *file = (struct file_sink *)sink;
+    buffer_clear(&file->lines);
+    sink_append_output_lines(&file->lines, block);
+    return write_lines(file, error);
 }
 
 static enum status file_flush(struct sink *sink, struct error *error)
@@ -134,8 +147,12 @@ static enum status cut_torn_line(struct file_sink *file, struct error *error)
     return mend(file, error);
 }
 
-static const struct sink_operations file_operations = {
-    .kind = "file", .needs_json = true, .write = file_write, .flush = file_flush, .close = file_close};
+static const struct sink_operations file_operations = {.kind = "file",
+                                                       .needs_json = true,
+                                                       .write = file_write,
+                                                       .write_output = file_write_output,
+                                                       .flush = file_flush,
+                                                       .close = file_close};
 
 enum status file_sink_open(const struct config_sink *config, struct sink **out, struct error *error)
 {

@@ -1,9 +1,10 @@
-/* Results in a topic of Kafka.
+/* Results, and events of pipelines without a window, in a topic of Kafka.
  *
- *   key        the record's key values as JSON, `["FR"]`; murmur2 chooses the partition as Java's clients do
- *   value      the record as JSON
- *   timestamp  the end of the window, but not later than now: brokers refuse records of the future. Retention goes by it, so a topic
- *              whose retention is shorter than the age of what is replayed drops the results at once.
+ *   key        the record's key values as JSON, `["FR"]`; murmur2 chooses the partition as Java's clients do. Events without a `key`
+ *              keep the one they came with
+ *   value      the record as JSON; events without a `select` byte for byte as they came
+ *   timestamp  the end of the window or the time of the event, but not later than now: brokers refuse records of the future. Retention
+ *              goes by it, so a topic whose retention is shorter than the age of what is replayed drops the results at once.
  *
  * A topic cannot take back half a block, so a block that was not taken whole goes on at the row where it stopped when it is offered
  * again. What stands in the topic twice after a restart is the same record, or is aborted with its transaction. */
@@ -20,26 +21,33 @@ enum {
     POLL_US = 20000
 };
 
+/* Tells blocks apart for as long as one is offered again. */
+struct block_name {
+    uint64_t number; /* first sequence of results, number of events */
+    bool is_output;
+};
+
 struct kafka_sink {
     struct sink sink;
     char *topic;
     struct kafka_producer *producer;
     struct kafka_transactions *transactions; /* whose the producer is; NULL: not transactional */
-    /* The block that was taken up to a row: its first sequence, and the transaction that has those rows. */
-    uint64_t part_sequence, part_abort_count;
-    uint32_t part_row_count;
+    struct block_name part;                  /* the block that was taken up to a row ... */
+    uint64_t part_abort_count;               /* ... the transaction that has those rows ... */
+    uint32_t part_row_count;                 /* ... and how many they are */
 };
 
-static uint32_t rows_taken(const struct kafka_sink *kafka, const struct result_block *block)
+static uint32_t rows_taken(const struct kafka_sink *kafka, struct block_name block)
 {
-    bool is_same = kafka->part_row_count && kafka->part_sequence == block->first_sequence &&
+    bool is_same = kafka->part_row_count && kafka->part.number == block.number &&
+                   kafka->part.is_output == block.is_output &&
                    kafka->part_abort_count == kafka_producer_abort_count(kafka->producer);
     return is_same ? kafka->part_row_count : 0;
 }
 
-static void remember_rows(struct kafka_sink *kafka, const struct result_block *block, uint32_t row_count)
+static void remember_rows(struct kafka_sink *kafka, struct block_name block, uint32_t row_count)
 {
-    kafka->part_sequence = block->first_sequence;
+    kafka->part = block;
     kafka->part_abort_count = kafka_producer_abort_count(kafka->producer);
     kafka->part_row_count = row_count;
 }
@@ -68,14 +76,44 @@ static enum status kafka_write(struct sink *sink, const struct result_block *blo
     struct kafka_sink *kafka = (struct kafka_sink *)sink;
     int64_t now_ms = clock_wall_us(&clock_system) / MICROSECONDS_PER_MILLISECOND;
     struct kafka_message message = {.topic = kafka->topic, .partition = RD_KAFKA_PARTITION_UA};
-    for (uint32_t row = rows_taken(kafka, block); row < block->row_count; row++) {
+    struct block_name name = {.number = block->first_sequence};
+    for (uint32_t row = rows_taken(kafka, name); row < block->row_count; row++) {
         int64_t end_ms = block->window_ends_us[row] / MICROSECONDS_PER_MILLISECOND;
         message.key = result_block_key_json(block, row);
         message.value = result_block_json(block, row);
         message.time_ms = end_ms < now_ms ? end_ms : now_ms;
         enum status status = send_patiently(kafka, &message, error);
         if (status != STATUS_OK) {
-            remember_rows(kafka, block, row);
+            remember_rows(kafka, name, row);
+            return status;
+        }
+    }
+    kafka->part_row_count = 0;
+    kafka_producer_poll(kafka->producer, 0);
+    return STATUS_OK;
+}
+
+/* Topics know no time before 1970, and 0 would mean now. */
+static int64_t event_time_ms(int64_t time_us, int64_t now_ms)
+{
+    int64_t time_ms = time_us / MICROSECONDS_PER_MILLISECOND;
+    return time_ms < 1 ? 1 : time_ms < now_ms ? time_ms : now_ms;
+}
+
+static enum status kafka_write_output(struct sink *sink, const struct output_block *block,
+                                      struct error *error)
+{
+    struct kafka_sink *kafka = (struct kafka_sink *)sink;
+    int64_t now_ms = clock_wall_us(&clock_system) / MICROSECONDS_PER_MILLISECOND;
+    struct kafka_message message = {.topic = kafka->topic, .partition = RD_KAFKA_PARTITION_UA};
+    struct block_name name = {.number = block->number, .is_output = true};
+    for (uint32_t row = rows_taken(kafka, name); row < block->row_count; row++) {
+        message.key = output_block_key(block, row);
+        message.value = output_block_value(block, row);
+        message.time_ms = event_time_ms(block->rows[row].time_us, now_ms);
+        enum status status = send_patiently(kafka, &message, error);
+        if (status != STATUS_OK) {
+            remember_rows(kafka, name, row);
             return status;
         }
     }
@@ -127,6 +165,7 @@ static void kafka_close(struct sink *sink)
 static const struct sink_operations plain_operations = {.kind = "kafka",
                                                         .needs_json = true,
                                                         .write = kafka_write,
+                                                        .write_output = kafka_write_output,
                                                         .flush = kafka_flush,
                                                         .idle = kafka_idle,
                                                         .close = kafka_close};
@@ -134,6 +173,7 @@ static const struct sink_operations plain_operations = {.kind = "kafka",
 static const struct sink_operations transactional_operations = {.kind = "kafka",
                                                                 .needs_json = true,
                                                                 .write = kafka_write,
+                                                                .write_output = kafka_write_output,
                                                                 .flush = kafka_flush,
                                                                 .commit = kafka_commit,
                                                                 .abort = kafka_abort,

@@ -16,3 +16,4 @@ enum status kafka_sink_open(const struct config_sink *config, struct kafka_trans
 
 /* Appends the block's records to `out`, one per line. */
 void sink_append_lines(struct buffer *out, const struct result_block *block);
+void sink_append_output_lines(struct buffer *out, const struct output_block *block);

@@ -23,3 +23,9 @@ void sink_append_lines(struct buffer *out, const struct result_block *block)
         buffer_append_char(out, '\n');
     }
 }
+
+void sink_append_output_lines(struct buffer *out, const struct output_block *block)
+{
+    for (uint32_t row = 0; row < block->row_count; row++)
+        output_block_append_line(out, block, row);
+}

@@ -71,7 +71,8 @@ struct kafka_position {
     struct kafka_partition id;
     int64_t offset;       /* committed, or to begin at; -1 = none */
     const char *metadata; /* as committed, "" = none; kafka_consumer_committed() puts it into its arena */
-    int64_t low, high;    /* first offset that exists, and one past the last; filled by kafka_consumer_bounds() */
+    int64_t low,
+        high; /* first offset that exists, and one past the last; filled by kafka_consumer_bounds() */
 };
 
 NODISCARD
@@ -89,6 +90,10 @@ enum status kafka_consumer_commit(struct kafka_consumer *consumer, const struct 
 /* What this member has done so far, and how it stands. Any thread. */
 void kafka_consumer_figures(const struct kafka_consumer *consumer, struct kafka_member_figures *member,
                             struct kafka_figures *client);
+
+/* One past the last record of an assigned partition, as the brokers told a second or two ago, whether it is read at present or not;
+ * -1 = not known. Any thread. */
+int64_t kafka_consumer_end(struct kafka_consumer *consumer, const char *topic, int32_t partition);
 
 /* For transactional sinks. Freed by rd_kafka_consumer_group_metadata_destroy(). Any thread. */
 rd_kafka_consumer_group_metadata_t *kafka_consumer_group(const struct kafka_consumer *consumer);
@@ -116,5 +121,7 @@ enum status kafka_consumer_start(struct kafka_consumer *consumer, const struct k
  * for whoever asks, until any of its readers is read again. */
 struct source_reader *kafka_reader_open(struct kafka_feed *feed, const struct kafka_partition *partition,
                                         bool reads_metadata);
+/* Where the log ended at the last fetch; -1 = not known yet. Thread: the shard's. */
+int64_t kafka_reader_log_end(const struct source_reader *reader);
 /* The newest delivered record's own time; TIME_NONE before the first. For lag in seconds. Thread: the shard's. */
 int64_t kafka_reader_newest_time_us(const struct source_reader *reader);

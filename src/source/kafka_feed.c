@@ -28,7 +28,8 @@ struct kafka_reader {
     rd_kafka_message_t **messages;
     uint32_t first, count, capacity;
     int64_t end_seen;       /* offset at which the partition ended when that was last told; -1 */
-    int64_t newest_time_us; /* of the newest delivered record */
+    int64_t newest_time_us; /* of the newest delivered record ... */
+    int64_t delivered_end;  /* ... and the offset behind it; 0 before the first */
     bool is_held;           /* the shard does not ask for it at present */
     int64_t aside_offset;   /* it is paused, and goes on here; -1: it is not */
     rd_kafka_resp_err_t failure;
@@ -233,6 +234,7 @@ static void deliver(struct kafka_reader *reader, rd_kafka_message_t *message, st
     batch_append(batch, (struct slice){message->payload, message->payload ? message->len : 0},
                  message->offset, time_us);
     reader->newest_time_us = time_us;
+    reader->delivered_end = message->offset + 1;
     feed->delivered[feed->delivered_count++] = message;
 }
 
@@ -293,7 +295,7 @@ static enum status kafka_read(struct source_reader *source, uint32_t max_records
 }
 
 /* The library keeps the high watermark of each fetch. */
-static int64_t kafka_end_offset(struct source_reader *source)
+int64_t kafka_reader_log_end(const struct source_reader *source)
 {
     const struct kafka_reader *reader = (const struct kafka_reader *)source;
     int64_t low = 0, high = RD_KAFKA_OFFSET_INVALID;
@@ -301,6 +303,15 @@ static int64_t kafka_end_offset(struct source_reader *source)
                                        &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return -1;
     return high < 0 ? -1 : high;
+}
+
+/* The marks of transactions have offsets, too, which no record will fill. */
+static int64_t kafka_end_offset(struct source_reader *source)
+{
+    const struct kafka_reader *reader = (const struct kafka_reader *)source;
+    int64_t end = kafka_reader_log_end(source);
+    bool is_at_end = end >= 0 && !reader->count && reader->end_seen >= end;
+    return is_at_end ? reader->delivered_end : end;
 }
 
 int64_t kafka_reader_newest_time_us(const struct source_reader *source)

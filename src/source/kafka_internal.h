@@ -1,6 +1,7 @@
-/* What kafka_consumer.c and kafka_feed.c share. For these two alone. */
+/* What kafka_consumer.c, kafka_feed.c and kafka_ends.c share. For these alone. */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "source/kafka_consumer.h"
@@ -8,6 +9,13 @@
 struct kafka_partition_list {
     struct kafka_partition *items;
     uint32_t count, capacity;
+};
+
+/* One past the last record of a partition, as the brokers told not long ago. */
+struct kafka_end {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
 };
 
 struct kafka_consumer {
@@ -30,6 +38,15 @@ struct kafka_consumer {
     _Atomic int64_t commit_time_us;
     _Atomic uint32_t assigned_count;
     bool has_left;
+
+    struct {
+        rd_kafka_queue_t *answers;
+        bool is_asked;
+        int64_t next_us;
+        pthread_mutex_t lock;    /* for what follows: the owner's thread writes, anyone reads */
+        struct kafka_end *items; /* by topic and partition */
+        uint32_t count;
+    } ends;
 };
 
 struct kafka_reader;
@@ -51,6 +68,12 @@ struct kafka_feed {
     rd_kafka_message_t *delivered[BATCH_MAX_ROWS];
     uint32_t delivered_count;
 };
+
+/* kafka_ends.c. The owner's thread; init once the handle is there, deinit also without it. */
+void kafka_ends_init(struct kafka_consumer *consumer);
+void kafka_ends_deinit(struct kafka_consumer *consumer);
+/* Takes an answer that is there, and asks when it is time. */
+void kafka_ends_poll(struct kafka_consumer *consumer);
 
 /* The same pointer for the same name, as long as the consumer lives. */
 const char *kafka_consumer_intern(struct kafka_consumer *consumer, const char *topic);

@@ -66,26 +66,10 @@ static inline uint32_t short_hash(uint64_t hash)
     return (uint32_t)(hash >> 32);
 }
 
-/* Of at most KEY_INLINE_SIZE bytes: two loads that may overlap, in place of a call. */
-static inline bool short_text_equal(const char *a, const char *b, uint32_t size)
-{
-    uint64_t a_first, a_last, b_first, b_last;
-    if (size < sizeof a_first)
-        return memcmp(a, b, size) == 0;
-    memcpy(&a_first, a, sizeof a_first);
-    memcpy(&b_first, b, sizeof b_first);
-    memcpy(&a_last, a + size - sizeof a_last, sizeof a_last);
-    memcpy(&b_last, b + size - sizeof b_last, sizeof b_last);
-    return ((a_first ^ b_first) | (a_last ^ b_last)) == 0;
-}
-
 static inline bool text_equal(const struct pane *pane, const struct key_cell *cell, const char *text,
                               uint32_t size)
 {
-    if (cell->size != size)
-        return false;
-    return size <= KEY_INLINE_SIZE ? short_text_equal(cell->text, text, size)
-                                   : memcmp(pane->text.data + cell->offset, text, size) == 0;
+    return cell->size == size && memcmp(key_cell_text(pane, cell), text, size) == 0;
 }
 
 static inline bool batch_key_equal(const struct pane *pane, const struct pane_row *entry,
@@ -110,7 +94,7 @@ static inline bool batch_key_equal(const struct pane *pane, const struct pane_ro
 static bool cell_set_text(struct pane *pane, struct key_cell *cell, const char *text, uint32_t size)
 {
     cell->size = size;
-    memset(cell->bits, 0, sizeof cell->bits);
+    cell->bits = 0;
     if (size <= KEY_INLINE_SIZE) {
         memcpy(cell->text, text, size);
         return true;
@@ -338,7 +322,7 @@ static bool rows_equal(const struct pane *a, const struct pane_row *row_a, const
         if (x->kind != y->kind || x->size != y->size)
             return false;
         if (x->size > KEY_INLINE_SIZE ? memcmp(key_cell_text(a, x), key_cell_text(b, y), x->size) != 0
-                                      : memcmp(x->bits, y->bits, sizeof x->bits) != 0)
+                                      : x->bits != y->bits)
             return false;
     }
     return true;
@@ -441,7 +425,7 @@ static uint32_t hash_row(const struct pane *pane, const struct pane_row *row)
         const struct key_cell *cell = &row->keys[k];
         hash += cell->kind;
         hash = is_text(cell->kind) ? hash_bytes(key_cell_text(pane, cell), cell->size, hash)
-                                   : hash_bytes(&cell->bits[0], sizeof cell->bits[0], hash);
+                                   : hash_bytes(&cell->bits, sizeof cell->bits, hash);
     }
     return short_hash(hash);
 }

@@ -51,6 +51,9 @@ struct window_spec {
     uint64_t hash_seed;
 };
 
+/* Integral doubles are integers and what is not finite is null: the kind that a key of this kind has, its value changed with it. */
+uint8_t pane_key_canonical(uint8_t kind, union value *value);
+
 /* Rows of one batch for one pipeline. `partition` is an index over all partitions of the pipeline's sources. */
 struct window_rows {
     const struct batch *batch;

@@ -106,11 +106,12 @@ export function metricsOf(seed, now, startedAt, { idle = false, lagging = false 
     bad_total: idle ? 0 : 213 + Math.floor(ticks / 4), late_total: idle ? 0 : 4021 + ticks, too_late_total: idle ? 0 : 87 + Math.floor(ticks / 7), filtered_total: used(0.02),
     latency: { end_to_end: at(3140, 12_400), accept: at(420, 2600), decode: at(96, 310), window: at(140, 480), merge: at(210, 900), store: at(1650, 7800), socket: at(330, 1500) },
     sources: {
-      events: { in: used(0.7), bad: idle ? 0 : 102, rate: rate * 0.7, lag: lagging ? 2_204_115 : 0, watermark, watermark_delay_ms: idle ? null : delay },
-      clicks: { in: used(0.2), bad: idle ? 0 : 111, rate: rate * 0.2, lag: 0, watermark, watermark_delay_ms: idle ? null : 5100 },
-      flights: { in: used(0.1), bad: 0, rate: rate * 0.1, lag: null, watermark, watermark_delay_ms: idle ? null : 5100 },
+      events: { in: used(0.7), bad: idle ? 0 : 102, rate: rate * 0.7, lag: lagging ? 2_204_115 : 0, lag_seconds: lagging ? 34 : 0, watermark, watermark_delay_ms: idle ? null : delay, kafka: { group: "weir", joined: true, partitions: 8, rebalances: 3, fetched_messages: used(0.7), fetched_bytes: used(0.7) * 200, fetch_rate: rate * 0.7, round_trip_us: 1240 } },
+      clicks: { in: used(0.2), bad: idle ? 0 : 111, rate: rate * 0.2, lag: 0, lag_seconds: 0, watermark, watermark_delay_ms: idle ? null : 5100 },
+      flights: { in: used(0.1), bad: 0, rate: rate * 0.1, lag: null, lag_seconds: null, watermark, watermark_delay_ms: idle ? null : 5100 },
     },
     pipelines: { revenue: pipelineCounters(0.6, 61), page_views: pipelineCounters(0.2, 0), errors: pipelineCounters(0.01, 26), flight_delays: pipelineCounters(0.1, 0) },
+    kafka_producers: [],
     memory_bytes: 41_000_000, clients: 3,
   };
 }

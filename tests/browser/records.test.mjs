@@ -198,4 +198,6 @@ test("a source counts as behind only after it was so for three messages", () => 
   assert.deepEqual(names(), ["store is down: disk full"]);
   store.takeData("metrics", { metrics: metrics(5000) });
   assert.deepEqual(names(), ["store is down: disk full", "source events is behind: 5.00k events wait, 50 s at its rate"]);
+  store.takeData("metrics", { metrics: { ...metrics(5000), sources: { events: { lag: 5000, lag_seconds: 12.4, rate: 100 } } } });
+  assert.deepEqual(names(), ["store is down: disk full", "source events is 12 s behind: 5.00k events wait, 50 s at its rate"]);
 });

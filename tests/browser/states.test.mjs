@@ -124,9 +124,10 @@ test("the detail shows the records the API gives, as table and raw, and copies t
 
 test("a source that falls behind is named with how much waits and for how long", () => withMock({ lagging: true }, async (mock) => {
   const { page, context, noise } = await open(browser, mock.url);
-  await until(() => textOf(page, ".health"), (text) => text === "source events is behind", { what: "the state" });
-  assert.match(await textOf(page, ".reasons li"), /source events is behind: 2\.20M events wait, [\d smin]+ at its rate/);
+  await until(() => textOf(page, ".health"), (text) => text === "source events is 34 s behind", { what: "the state" });
+  assert.match(await textOf(page, ".reasons li"), /source events is 34 s behind: 2\.20M events wait, [\d smin]+ at its rate/);
   assert.match(await textOf(page, ".sources .reason"), /2\.20M events wait/);
+  assert.match(await textOf(page, ".sources tbody tr"), /2,204,115\s*34(\.0)?\s*s/);
   assert.deepEqual(noise, []);
   await context.close();
 }));

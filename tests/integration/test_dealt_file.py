@@ -125,18 +125,19 @@ def test_on_bad_fail_stops_partition_0_alone(make_server, tmp_path, shards):
     assert component["status"] == "down" and "offset 500" in component["reason"], component
 
 
-def restart_at(server, starts):
-    """Restarts the server as if each partition had come as far as this and no further; returns what it then counts."""
+def restart_at(server, starts, held=0):
+    """Restarts the server as if each partition had come as far as this and no further, and held so many lines in open windows."""
     assert server.terminate() == 0
     with sqlite3.connect(server.data_dir / "weir.db") as store:
         for partition, start in enumerate(starts):
-            store.execute("UPDATE positions SET base=?, position=? WHERE partition=?", (start, start, partition))
+            store.execute("UPDATE positions SET base=?, position=? WHERE partition=?", (start - held, start, partition))
     store.close()
     server.start()
 
 
-def count_from(server, starts):
-    restart_at(server, starts)
+def count_from(server, starts, held=0):
+    """What the server then counts."""
+    restart_at(server, starts, held)
 
     def ended():
         state = server.source("s")
@@ -162,6 +163,9 @@ def test_partitions_whose_positions_differ_go_on_each_at_its_own(read_server):
         for p, start in enumerate(starts)
     ]
     assert count_from(read_server, starts) == sum(alone)
+    assert count_from(read_server, starts, held=1_000) == sum(alone), (
+        "what was held is read again and not counted again"
+    )
     assert alone[2] == 0 and 0 < alone[0] < 2_000 and 0 < alone[1] < 7_000
     assert count_from(read_server, [LINES - 4_000] * PARTITIONS) == 4_000
 

@@ -32,7 +32,7 @@ def test_each_result_is_a_record_with_the_key_of_the_result(broker, make_server,
     for record in records:
         value = json.loads(record.value)
         assert set(value) == FIELDS, value
-        assert json.loads(record.key) == value["key"]
+        assert json.loads(record.key) == list(value["key"].values())
         # All states of a result are in one partition, so that their order is the order of writing.
         assert partition_of.setdefault((value["pipeline"], record.key), record.partition) == record.partition, value
     assert len(set(partition_of.values())) == 3, "the results of all keys went to one partition"

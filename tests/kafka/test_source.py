@@ -320,6 +320,16 @@ def test_start_latest_leaves_out_what_was_there_before(broker, make_server):
     assert server.source("s")["counters"]["in"] <= next(sent) - 100
 
 
+def test_two_groups_in_one_process_are_refused_with_the_sources_named(broker, make_server):
+    config = counting(broker, ["a"])
+    other = counting(broker, ["b"])["sources"]["s"]
+    config["sources"]["other"] = other
+    server = make_server(config, start=False).start(wait=False)
+    assert server.wait_exit(10) == 1
+    told = server.stderr()
+    assert all(name in told for name in ("sources s and other", other["kafka"]["group"], "two consumer groups")), told
+
+
 # Bad input --------------------------------------------------------------------------------------------------
 
 FUTURE = bad_input.Case("next_millennium", b'{"ts":"2999-01-01T00:00:00Z","x":1}', "future")

@@ -38,6 +38,8 @@ controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 log.dirs={data}
 auto.create.topics.enable=false
 message.max.bytes=8388608
+# Results have the time of their window, and the events of the tests are years old.
+log.retention.ms=-1
 # One node: topics of the broker's own have one replica and few partitions.
 default.replication.factor=1
 min.insync.replicas=1
@@ -117,9 +119,12 @@ def accepts(port):
 
 
 class Broker:
-    """Start it in the main thread: the kernel ends it when the thread that started it does."""
+    """Start it in the main thread: the kernel ends it when the thread that started it does.
 
-    def __init__(self, directory):
+    `properties` makes others than those above from the ports; its controller may be found by voters: then not `standalone`.
+    """
+
+    def __init__(self, directory, properties=None, standalone=True):
         assert JARS.is_dir(), f"no Kafka in {JARS}; ./dev test fetches it"
         assert shutil.which("java"), "java is not there; ./dev test installs it"
         self.directory = pathlib.Path(directory)
@@ -135,8 +140,11 @@ class Broker:
         tls.mkdir()
         self.authority = make_authority(tls, "authority")
         self.other_authority = make_authority(tls, "other")
+        self.standalone = standalone
         self.properties_path.write_text(
-            PROPERTIES.format(
+            f"{properties(**self.ports)}log.dirs={self.directory / 'data'}\n"
+            if properties
+            else PROPERTIES.format(
                 **self.ports,
                 data=self.directory / "data",
                 keystore=make_key_store(tls, "authority"),
@@ -157,7 +165,9 @@ class Broker:
 
     def _format(self):
         cluster = "w" + base64.urlsafe_b64encode(os.urandom(16)).decode()[1:22]
-        arguments = ["format", "--standalone", "--ignore-formatted", "-t", cluster, "-c", str(self.properties_path)]
+        arguments = ["format", "--ignore-formatted", "-t", cluster, "-c", str(self.properties_path)]
+        if self.standalone:
+            arguments.append("--standalone")
         for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
             for name, password in ((USER, PASSWORD), (STRANGER, STRANGER_PASSWORD)):
                 arguments += ["--add-scram", f"{mechanism}=[name={name},password={password}]"]

@@ -53,7 +53,8 @@ struct fixture {
     uint64_t events_in; /* what the next snapshot says of clicks */
     struct api_response response;
     bool is_answered;
-    char body[65536]; /* of the latest answer, NUL-terminated */
+    char body[65536];                              /* of the latest answer, NUL-terminated */
+    const struct kafka_client_stats *kafka_client; /* NULL: the sources are not of kafka */
 };
 
 static struct fixture fixture;
@@ -84,9 +85,16 @@ static inline void fill_snapshot(void *context, struct stats_snapshot *snapshot)
     clicks->pipelines[1] = (struct source_pipeline_stats){.pipeline_index = 1, .used = 8};
     clicks->partition_count = 2;
     clicks->partitions = arena_allocate_zeroed(&snapshot->arena, 2 * sizeof *clicks->partitions);
-    clicks->partitions[0] = (struct partition_stats){.offset = 7, .watermark_us = -1, .lag = 3};
+    clicks->partitions[0] = (struct partition_stats){
+        .offset = 7, .watermark_us = -1, .lag = 3, .newest_record_us = snapshot->wall_us - 2500000};
     clicks->partitions[1] =
         (struct partition_stats){.partition = 1, .watermark_us = TIME_NONE, .idle = true, .lag = -1};
+    if (f->kafka_client) {
+        clicks->client = f->kafka_client;
+        clicks->fetched_messages = 12;
+        clicks->fetched_bytes = 2400;
+        clicks->partitions[0].topic = "a \"topic\"";
+    }
     snapshot->pipelines[0].used = 5;
     snapshot->pipelines[0].results = 4;
     snapshot->pipelines[0].watermark_us = NOW_US + 999;

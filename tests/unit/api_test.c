@@ -11,11 +11,34 @@ static void sources_have_the_shape_of_the_contract(void **state)
         "{\"name\":\"clicks\",\"kind\":\"http\",\"ingest_url\":\"/api/v1/sources/clicks/events\",\"time\":\"ts\","
         "\"counters\":{\"in\":10,\"bad\":2},\"bad_by_reason\":{\"not_json\":2},"
         "\"pipelines\":{\"revenue\":{\"used\":5,\"filtered\":2,\"too_late\":1},\"views\":{\"used\":8,\"filtered\":0,\"too_late\":0}},"
-        "\"partitions\":[{\"partition\":0,\"offset\":7,\"watermark\":-1,\"idle\":false,\"lag\":3},"
-        "{\"partition\":1,\"offset\":0,\"watermark\":null,\"idle\":true,\"lag\":null}],\"ended\":false,\"paused\":false}\n");
+        "\"partitions\":[{\"partition\":0,\"offset\":7,\"watermark\":-1,\"idle\":false,\"lag\":3,\"lag_seconds\":2.5},"
+        "{\"partition\":1,\"offset\":0,\"watermark\":null,\"idle\":true,\"lag\":null,\"lag_seconds\":null}],\"lag\":null,\"lag_seconds\":null,\"ended\":false,\"paused\":false}\n");
     assert_int_equal(get("/api/v1/sources"), 200);
     assert_int_equal(count_of("\"kind\":"), 3);
     assert_has("],\"next_cursor\":null}");
+}
+
+static void kafka_sources_tell_of_their_group_too(void **state)
+{
+    (void)state;
+    static struct kafka_figures figures = {.broker_count = 1,
+                                           .brokers[0] = {.name = "GroupCoordinator", .p50_us = 900}};
+    static struct kafka_client_stats client = {.name = "weir", .figures = &figures};
+    client.member = (struct kafka_member_figures){.is_member = true,
+                                                  .assigned_count = 8,
+                                                  .rebalance_count = 3,
+                                                  .commit_count = 40,
+                                                  .commit_failure_count = 1};
+    fixture.kafka_client = &client;
+    assert_int_equal(get("/api/v1/sources/clicks"), 200);
+    assert_has("\"partitions\":[{\"topic\":\"a \\\"topic\\\"\",\"partition\":0,");
+    assert_has(
+        "\"paused\":false,\"kafka\":{\"group\":\"weir\",\"joined\":true,\"group_partitions\":8,\"rebalances\":3,"
+        "\"commits\":40,\"commit_failures\":1,\"fetched_messages\":12,\"fetched_bytes\":2400,\"round_trip_us\":900}}");
+    figures.broker_count = 0;
+    fixture.clock.fixed_us += API_SNAPSHOT_AGE_US;
+    assert_int_equal(get("/api/v1/sources/clicks"), 200);
+    assert_has("\"round_trip_us\":null}}");
 }
 
 static void pipelines_say_what_they_compute(void **state)
@@ -327,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(sources_have_the_shape_of_the_contract),
+        TEST(kafka_sources_tell_of_their_group_too),
         TEST(pipelines_say_what_they_compute),
         TEST(clients_and_alerts_are_lists),
         TEST(unknown_names_are_404_with_a_suggestion),

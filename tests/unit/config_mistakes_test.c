@@ -12,6 +12,8 @@
 
 /* Line 1 of most cases: a source, so that the mistake is the only one. */
 #define SOURCE          "sources: {s: {http: {}}}\n"
+/* Lines 2 to 4: a sink, and a pipeline without a window. */
+#define EVENTS          "sinks: {o: {blackhole: {}}}\npipelines:\n  p: {from: s"
 /* Lines 1 to 4: a pipeline that a further line, indented by 4, may continue. */
 #define PIPELINE        SOURCE "pipelines:\n  p:\n    {from: s, window: {tumbling: 10s}, aggregates: {n: count()}"
 #define PIPELINE_LINES  SOURCE "pipelines:\n  p:\n    from: s\n    aggregates: {n: count()}\n"
@@ -86,7 +88,19 @@ static const struct mistake mistakes[] = {
     {"sources:\n  s: {kafka: {brokers: [], topics: [t]}}\n", 2, 24, "the list is empty"},
     {SOURCE "pipelines:\n  p: {window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 3,
      "`from` is missing"},
-    {SOURCE "pipelines:\n  p: {from: s, aggregates: {n: count()}}\n", 3, 3, "`window` is missing"},
+    {SOURCE "pipelines:\n  p: {from: s, aggregates: {n: count()}}\n", 3, 16, "`window` is missing"},
+    /* Pipelines without a window. */
+    {SOURCE EVENTS "}\n", 4, 3, "`to` is missing"},
+    {SOURCE EVENTS ", to: [o, store]}\n", 4, 24, "kept by their source"},
+    {SOURCE EVENTS ", to: live}\n", 4, 20, "go to sinks only"},
+    {SOURCE EVENTS ", to: o, late: drop}\n", 4, 23, "late` needs a window"},
+    {SOURCE EVENTS ", to: o, emit: {every: 1s}}\n", 4, 23, "emit` needs a window"},
+    {SOURCE EVENTS ", to: o, select: {}}\n", 4, 31, "has 0 fields; give 1 to 64"},
+    {SOURCE EVENTS ", to: o, select: [a]}\n", 4, 31, "mapping such as {user: user_id"},
+    {SOURCE EVENTS ", to: o, select: {a: [b]}}\n", 4, 35, "an expression such as user_id"},
+    {SOURCE EVENTS ", to: o, select: {a: }}\n", 4, 34, "an expression such as user_id"},
+    {SOURCE EVENTS ", windw: {tumbling: 1s}, aggregates: {n: count()}}\n", 4, 16, "did you mean `window`?"},
+    {PIPELINE ", select: {a: b}}\n", 4, 66, "is for pipelines without a `window`"},
     {SOURCE "pipelines:\n  p: {from: s, window: {}, aggregates: {n: count()}}\n", 3, 16,
      "`tumbling` is missing"},
     {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}}\n", 3, 3, "`aggregates` is missing"},

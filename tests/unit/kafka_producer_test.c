@@ -70,6 +70,14 @@ static void flush_badly(struct kafka_producer *producer, enum status want, const
         fail_msg("\"%s\" is not in \"%s\"", text, error.text);
 }
 
+static void assert_counted(struct kafka_producer *producer, uint64_t messages, uint64_t bytes)
+{
+    struct kafka_producer_figures figures;
+    kafka_producer_figures(producer, &figures);
+    assert_int_equal(figures.messages, messages);
+    assert_int_equal(figures.bytes, bytes);
+}
+
 static void message_arrives_with_key_headers_and_time(void **state)
 {
     (void)state;
@@ -84,7 +92,9 @@ static void message_arrives_with_key_headers_and_time(void **state)
                                     .time_ms = 1700000010000};
     struct error error;
     assert_int_equal(kafka_producer_send(producer, &message, &error), STATUS_OK);
+    assert_counted(producer, 0, 0); /* nobody has acknowledged it */
     flush_well(producer);
+    assert_counted(producer, 1, strlen("[\"FR\"]") + strlen("{\"a\":1}"));
     kafka_producer_destroy(producer);
     records_read(&records, mock.brokers, TOPIC, 1);
     assert_int_equal(records.count, 1);
@@ -172,7 +182,9 @@ static void refused_message_is_sent_whole_by_the_next_flush(void **state)
     flush_badly(producer, STATUS_INVALID, "topic \"results\" refuses records");
     assert_true(kafka_producer_trouble(producer, &error));
     assert_non_null(strstr(error.text, "writing (sinks)"));
+    assert_counted(producer, 0, 0);
     flush_well(producer);
+    assert_counted(producer, 1, 2);
     assert_false(kafka_producer_trouble(producer, &error));
     kafka_producer_destroy(producer);
     records_read(&records, mock.brokers, TOPIC, 1);
@@ -267,6 +279,7 @@ static void fatal_error_makes_a_new_handle_that_sends_all_again(void **state)
     for (; kafka_producer_flush(producer, 500000, &error) != STATUS_OK; failures++)
         assert_true(clock_monotonic_us(&clock_system) < deadline_us);
     assert_true(failures > 0); /* or the error was not met */
+    assert_counted(producer, 100, 200);
     kafka_producer_destroy(producer);
     records_read(&records, mock.brokers, TOPIC, 1);
     assert_int_equal(records.count, 100);

@@ -20,7 +20,7 @@ static struct {
     struct plan plan;
     struct plan_pipeline pipelines[PIPELINES_MAX];
     const char *names[PIPELINES_MAX];
-    char texts[PIPELINES_MAX][16];
+    char texts[PIPELINES_MAX][32];
     struct membership *memberships[PIPELINES_MAX];
     int64_t closed_through_us[PIPELINES_MAX], read_back_us[PIPELINES_MAX];
     struct progress_mark mark;

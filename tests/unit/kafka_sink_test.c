@@ -145,6 +145,44 @@ static void record_of_a_window_that_is_still_open_has_the_present_time(void **st
     encoded_free(&encoded);
 }
 
+static void add_event(struct output_block *block, int64_t time_ms, const char *key, const char *value)
+{
+    output_block_begin_row(block, time_ms * 1000);
+    if (key) {
+        buffer_append_text(&block->text, key);
+        output_block_end_key(block);
+    }
+    buffer_append_text(&block->text, value);
+    output_block_end_row(block);
+}
+
+static void event_has_its_own_bytes_key_and_time(void **state)
+{
+    (void)state;
+    struct config_sink config = describe("trail", "alerts", false);
+    struct sink *sink = open_sink(&config, NULL);
+    struct output_block *block = output_block_create(0);
+    struct error error = {{0}};
+    int64_t now_ms = clock_wall_us(&clock_system) / 1000;
+    block->number = 1;
+    add_event(block, 1700000010000, "k", "{\n\"a\": 1}");
+    add_event(block, -5, NULL, "{}");
+    add_event(block, now_ms + HOUR_MS, "", "{\"b\":2}");
+    assert_int_equal(sink_write_output(sink, block, &error), STATUS_OK);
+    flush_well(sink);
+    sink_close(sink);
+    output_block_release(block);
+    records_read(&records, mock.brokers, "alerts", 1);
+    assert_int_equal(records.count, 3);
+    assert_string_equal(records.rows[0].key, "k");
+    assert_string_equal(records.rows[0].value, "{\n\"a\": 1}");
+    assert_int_equal(records.rows[0].time_ms, 1700000010000);
+    assert_null(records.rows[1].key);
+    assert_int_equal(records.rows[1].time_ms, 1);
+    assert_string_equal(records.rows[2].key, "");
+    assert_true(records.rows[2].time_ms >= now_ms && records.rows[2].time_ms < now_ms + HOUR_MS);
+}
+
 /* Hashes from the tests of Kafka's Java client: murmur2 of these texts is -973932308, -790332482 and -985981536. */
 static void key_has_the_partition_that_java_gives_it(void **state)
 {
@@ -296,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(record_has_key_and_end_of_window),
         CASE(record_of_a_window_that_is_still_open_has_the_present_time),
+        CASE(event_has_its_own_bytes_key_and_time),
         CASE(key_has_the_partition_that_java_gives_it),
         CASE(block_that_found_no_room_goes_on_where_it_stopped),
         CASE(sinks_of_one_cluster_are_one_transaction),

@@ -87,6 +87,13 @@ static uint32_t count_requests(int16_t type)
     return found;
 }
 
+static uint64_t counted(void)
+{
+    struct kafka_producer_figures figures;
+    kafka_producer_figures(producer, &figures);
+    return figures.messages;
+}
+
 static void commit_takes_results_and_offsets(void **state)
 {
     (void)state;
@@ -96,6 +103,7 @@ static void commit_takes_results_and_offsets(void **state)
     send_well();
     send_well();
     assert_int_equal(commit_until_decided(&error), SINK_COMMITTED);
+    assert_int_equal(counted(), 2);
     assert_int_equal(count_requests(COMMIT_OFFSETS), 1);
     assert_int_equal(count_requests(END_TRANSACTION), 1);
     records_read(&records, mock.brokers, TOPIC, 1);
@@ -214,7 +222,9 @@ static void refused_message_aborts(void **state)
     assert_int_equal(commit_until_decided(&error), SINK_COMMIT_ABORTED);
     assert_non_null(strstr(error.text, "refuses records"));
     assert_false(kafka_producer_trouble(producer, &error));
+    assert_int_equal(counted(), 0);
     assert_next_one_commits();
+    assert_int_equal(counted(), 1); /* what was aborted is not counted with it */
 }
 
 static void aborted_transaction_leaves_room_for_the_next(void **state)

@@ -94,7 +94,7 @@ static void every_field_is_a_column_of_every_good_row(void **state)
                  "1700000000123999 \"%s\" \"a\\n\" 4 10 1700000000123 \"k1\" null \"json\"\n"
                  "%.*s\n"
                  "-1 \"%s\" 3 4 12 -1 null null null\n"
-                 "blank\n"
+                 "not_json: no JSON text\n"
                  "1700000000123999 \"%s\" \"\\t\" 4 15 1700000000123 null \"v\" null\n",
                  topic, (int)strcspn(verdict, "\n"), verdict, topic, topic);
         assert_string_equal(got, want);

@@ -80,6 +80,26 @@ static void file_gets_a_line_per_record_and_is_appended_to(void **state)
     assert_content(path, "{\"a\":1}\n{\"a\":2}\n{\"a\":1}\n{\"a\":2}\n");
 }
 
+static void an_event_is_one_line_in_a_file_however_many_it_came_on(void **state)
+{
+    (void)state;
+    const char *path = temporary_path(&folder, "out.ndjson");
+    static const char *const events[] = {"{\"a\":1}", "{\n  \"a\":\r\n2}", "{\"b\":\"\\n\"}"};
+    struct output_block *block = output_block_create(0);
+    for (size_t i = 0; i < 3; i++) {
+        output_block_begin_row(block, 0);
+        buffer_append_text(&block->text, events[i]);
+        output_block_end_row(block);
+    }
+    struct error error = {{0}};
+    struct sink *sink = open_sink(SINK_FILE, path);
+    assert_int_equal(sink_write_output(sink, block, &error), STATUS_OK);
+    assert_int_equal(sink_flush(sink, &error), STATUS_OK);
+    sink_close(sink);
+    output_block_release(block);
+    assert_content(path, "{\"a\":1}\n{   \"a\":  2}\n{\"b\":\"\\n\"}\n");
+}
+
 static void torn_last_line_is_cut_at_the_next_start(void **state)
 {
     (void)state;
@@ -186,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(file_gets_a_line_per_record_and_is_appended_to),
+        TEST(an_event_is_one_line_in_a_file_however_many_it_came_on),
         TEST(torn_last_line_is_cut_at_the_next_start),
         TEST(write_that_fails_leaves_no_half_line),
         TEST(file_that_cannot_be_opened_is_an_error_that_names_it),

@@ -23,10 +23,17 @@ static struct stats_snapshot *make_snapshot(uint64_t step)
     struct stats_snapshot *snapshot = malloc(sizeof *snapshot);
     assert_non_null(snapshot);
     stats_snapshot_init(snapshot);
-    partitions[0] =
-        (struct partition_stats){.partition = 0, .offset = 10, .watermark_us = NOW_US - 5000000, .lag = 3};
-    partitions[1] = (struct partition_stats){
-        .partition = 1, .offset = 0, .watermark_us = TIME_NONE, .idle = true, .lag = 4};
+    partitions[0] = (struct partition_stats){.partition = 0,
+                                             .offset = 10,
+                                             .watermark_us = NOW_US - 5000000,
+                                             .lag = 3,
+                                             .newest_record_us = NOW_US - 12400000};
+    partitions[1] = (struct partition_stats){.partition = 1,
+                                             .offset = 0,
+                                             .watermark_us = TIME_NONE,
+                                             .idle = true,
+                                             .lag = 4,
+                                             .newest_record_us = NOW_US - 1000000};
     feeds[0] = (struct source_pipeline_stats){.pipeline_index = 0, .used = 80, .filtered = 15, .too_late = 3};
     feeds[1] = (struct source_pipeline_stats){.pipeline_index = 1, .used = 98};
     sources[0] = (struct source_stats){.name = "clicks",
@@ -125,15 +132,15 @@ static void json_has_exactly_the_shape_that_the_page_reads(void **state)
                   unknown, unknown);
     buffer_append_text(
         &wanted,
-        "\"sources\":{\"clicks\":{\"in\":100,\"bad\":2,\"rate\":null,\"lag\":7,\"watermark\":1699999995500,"
+        "\"sources\":{\"clicks\":{\"in\":100,\"bad\":2,\"rate\":null,\"lag\":7,\"lag_seconds\":12.4,\"watermark\":1699999995500,"
         "\"watermark_delay_ms\":5000,\"ended\":false},"
-        "\"a\\\"b\\\\c\\nd\":{\"in\":7,\"bad\":1,\"rate\":null,\"lag\":0,\"watermark\":null,"
+        "\"a\\\"b\\\\c\\nd\":{\"in\":7,\"bad\":1,\"rate\":null,\"lag\":0,\"lag_seconds\":0,\"watermark\":null,"
         "\"watermark_delay_ms\":null,\"ended\":true}},"
         "\"pipelines\":{\"revenue\":{\"used\":80,\"filtered\":15,\"too_late\":3,\"late_accepted\":4,"
         "\"watermark\":1699999995500,\"watermark_delay_ms\":5000,\"open_windows\":2,\"keys\":5,\"results\":9},"
         "\"views\":{\"used\":98,\"filtered\":0,\"too_late\":0,\"late_accepted\":0,\"watermark\":null,"
         "\"watermark_delay_ms\":null,\"open_windows\":0,\"keys\":0,\"results\":0}},"
-        "\"memory_bytes\":41000000,\"clients\":3}");
+        "\"kafka_producers\":[],\"memory_bytes\":41000000,\"clients\":3}");
     buffer_append_char(&wanted, '\0');
     assert_string_equal(json, wanted.data);
     buffer_deinit(&wanted);
@@ -190,6 +197,123 @@ static void lag_is_unknown_when_one_partition_does_not_know(void **state)
     assert_null(strstr(metrics, "weir_partition_lag_records{source=\"clicks\",partition=\"1\"}"));
     free(json);
     free(metrics);
+    destroy_snapshot(now);
+}
+
+static void lag_in_time_is_the_age_of_what_was_read_while_records_wait(void **state)
+{
+    (void)state;
+    struct partition_stats p[2] = {{.lag = 3, .newest_record_us = 70}, {.lag = 0, .newest_record_us = 10}};
+    struct source_stats source = {.partitions = p, .partition_count = 2};
+    assert_int_equal(stats_partition_lag_us(&p[0], 100), 30);
+    assert_int_equal(stats_partition_lag_us(&p[1], 100), 0);
+    assert_int_equal(stats_source_lag_us(&source, 100), 30);
+    p[1].lag = 1;
+    assert_int_equal(stats_source_lag_us(&source, 100), 90);
+    assert_int_equal(stats_partition_lag_us(&p[0], 60), 0); /* a record of the future */
+    p[0].newest_record_us = TIME_NONE;                      /* nothing was read yet */
+    assert_int_equal(stats_source_lag_us(&source, 100), -1);
+    p[0].lag = 0;
+    assert_int_equal(stats_source_lag_us(&source, 100), 90);
+    p[0].lag = -1;
+    assert_int_equal(stats_source_lag_us(&source, 100), -1);
+}
+
+static struct kafka_figures figures;
+
+/* The first source becomes one of kafka: group, sink and dead letters. */
+static void add_kafka(struct stats_snapshot *snapshot)
+{
+    static struct kafka_client_stats clients[3];
+    figures = (struct kafka_figures){.is_known = true, .broker_count = 1};
+    figures.brokers[0] = (struct kafka_broker_figures){
+        .name = "h:1/1", .answer_count = 7, .answer_time_us = 1500000, .p50_us = 1200, .p99_us = 90000};
+    for (uint32_t i = 0; i < 3; i++)
+        clients[i] = (struct kafka_client_stats){.role = (enum kafka_role)i, .figures = &figures};
+    clients[0].name = "weir";
+    clients[0].member = (struct kafka_member_figures){.is_member = true,
+                                                      .assigned_count = 2,
+                                                      .rebalance_count = 3,
+                                                      .commit_count = 5,
+                                                      .commit_failure_count = 1,
+                                                      .commit_time_us = 250000};
+    clients[1].name = "out";
+    clients[1].produced_messages = 11;
+    clients[1].produced_bytes = 1100;
+    clients[2].name = "clicks";
+    snapshot->kafka_clients = clients;
+    snapshot->kafka_client_count = 3;
+    snapshot->sources[0].kind = "kafka";
+    snapshot->sources[0].client = &clients[0];
+    snapshot->sources[0].fetched_messages = 120;
+    snapshot->sources[0].fetched_bytes = 24000;
+    partitions[0].topic = "a";
+    partitions[1].topic = "b";
+    partitions[1].partition = 0;
+}
+
+static void kafka_has_a_sample_for_each_group_producer_and_connection(void **state)
+{
+    (void)state;
+    struct stats_snapshot *now = make_snapshot(0);
+    add_kafka(now);
+    char *text = metrics_of(now, true);
+    assert_has(text, "# TYPE weir_kafka_rebalances counter\nweir_kafka_rebalances_total{group=\"weir\"} 3\n");
+    assert_has(text, "weir_kafka_group_joined{group=\"weir\"} 1\n");
+    assert_has(text, "weir_kafka_assigned_partitions{group=\"weir\"} 2\n");
+    assert_has(text, "weir_kafka_commit_failures_total{group=\"weir\"} 1\n");
+    assert_has(text, "# TYPE weir_kafka_commit_seconds summary\n"
+                     "weir_kafka_commit_seconds_sum{group=\"weir\"} 0.25\n"
+                     "weir_kafka_commit_seconds_count{group=\"weir\"} 5\n");
+    assert_has(text, "weir_kafka_fetched_messages_total{source=\"clicks\",group=\"weir\"} 120\n");
+    assert_has(text, "weir_kafka_fetched_bytes_total{source=\"clicks\",group=\"weir\"} 24000\n");
+    assert_has(text, "weir_kafka_produced_messages_total{role=\"sink\",client=\"out\"} 11\n"
+                     "weir_kafka_produced_messages_total{role=\"dead_letters\",client=\"clicks\"} 0\n");
+    assert_has(text, "weir_kafka_produced_bytes_total{role=\"sink\",client=\"out\"} 1100\n");
+    assert_has(
+        text,
+        "weir_kafka_broker_rtt_seconds{role=\"sink\",client=\"out\",broker=\"h:1/1\",quantile=\"0.5\"} 0.0012\n"
+        "weir_kafka_broker_rtt_seconds{role=\"sink\",client=\"out\",broker=\"h:1/1\",quantile=\"0.99\"} 0.09\n"
+        "weir_kafka_broker_rtt_seconds_sum{role=\"sink\",client=\"out\",broker=\"h:1/1\"} 1.5\n"
+        "weir_kafka_broker_rtt_seconds_count{role=\"sink\",client=\"out\",broker=\"h:1/1\"} 7\n");
+    assert_has(text, "weir_partition_lag_records{source=\"clicks\",topic=\"a\",partition=\"0\"} 3\n"
+                     "weir_partition_lag_records{source=\"clicks\",topic=\"b\",partition=\"0\"} 4\n");
+    assert_has(text, "weir_partition_lag_seconds{source=\"clicks\",topic=\"a\",partition=\"0\"} 12.4\n");
+    assert_has(text, "weir_source_lag_records{source=\"clicks\"} 7\n");
+    assert_has(text, "weir_source_lag_seconds{source=\"clicks\"} 12.4\n");
+    free(text);
+    now->kafka_client_count = 0;
+    text = metrics_of(now, false);
+    assert_null(strstr(text, "weir_kafka"));
+    free(text);
+    partitions[0].topic = partitions[1].topic = NULL;
+    destroy_snapshot(now);
+}
+
+static void json_tells_groups_with_their_sources_and_producers_by_themselves(void **state)
+{
+    (void)state;
+    struct stats_snapshot *before = make_snapshot(0);
+    add_kafka(before);
+    struct source_stats earlier[2] = {sources[0], sources[1]};
+    struct kafka_client_stats clients[3];
+    memcpy(clients, before->kafka_clients, sizeof clients);
+    earlier[0].fetched_messages = 100;
+    clients[1].produced_messages = 1;
+    before->kafka_clients = clients;
+    struct stats_snapshot *now = make_snapshot(50); /* one second later */
+    add_kafka(now);
+    before->sources = earlier;
+    char *json = json_of(now, before);
+    assert_has(
+        json,
+        "\"ended\":false,\"kafka\":{\"group\":\"weir\",\"joined\":true,\"partitions\":2,\"rebalances\":3,"
+        "\"fetched_messages\":120,\"fetched_bytes\":24000,\"fetch_rate\":20,\"round_trip_us\":1200}}");
+    assert_has(json, "\"kafka_producers\":[{\"role\":\"sink\",\"name\":\"out\",\"produced_messages\":11,"
+                     "\"produced_bytes\":1100,\"produce_rate\":10,\"round_trip_us\":1200},"
+                     "{\"role\":\"dead_letters\",\"name\":\"clicks\",\"produced_messages\":0,");
+    free(json);
+    destroy_snapshot(before);
     destroy_snapshot(now);
 }
 
@@ -267,7 +391,8 @@ static void snapshot_of_nothing_is_written_too(void **state)
     assert_non_null(now);
     stats_snapshot_init(now);
     char *json = json_of(now, now), *metrics = metrics_of(now, true);
-    assert_has(json, "\"sources\":{},\"pipelines\":{},\"memory_bytes\":0,\"clients\":0}");
+    assert_has(json,
+               "\"sources\":{},\"pipelines\":{},\"kafka_producers\":[],\"memory_bytes\":0,\"clients\":0}");
     assert_has(metrics, "weir_latency_seconds_bucket{stage=\"accept\",le=\"+Inf\"} 0\n");
     free(json);
     free(metrics);
@@ -281,6 +406,9 @@ int main(void)
         cmocka_unit_test(rates_are_per_second_of_uptime_between_two_snapshots),
         cmocka_unit_test(watermark_of_a_source_leaves_out_idle_and_ended_partitions),
         cmocka_unit_test(lag_is_unknown_when_one_partition_does_not_know),
+        cmocka_unit_test(lag_in_time_is_the_age_of_what_was_read_while_records_wait),
+        cmocka_unit_test(kafka_has_a_sample_for_each_group_producer_and_connection),
+        cmocka_unit_test(json_tells_groups_with_their_sources_and_producers_by_themselves),
         cmocka_unit_test(outcomes_of_each_source_and_pipeline_add_up_to_its_events),
         cmocka_unit_test(labels_are_escaped),
         cmocka_unit_test(histogram_buckets_grow_to_the_count),
