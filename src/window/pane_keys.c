@@ -15,7 +15,6 @@
 enum { BLOCK_ROWS = 256, ROW_CAPACITY_MIN = 16, CACHE_LINE_SIZE = 64, FETCH_SIZE_MAX = 256 };
 
 static const char overflow_name[] = "__overflow__";
-_Static_assert(sizeof overflow_name - 1 <= KEY_INLINE_SIZE, "the overflow group takes no text of the pane");
 
 /* --- keys of a batch -------------------------------------------------------------------------------------------------- */
 
@@ -167,7 +166,7 @@ static bool is_overflow_key(const struct pane *pane, const struct pane_row *row)
     return true;
 }
 
-/* Index of the group for keys beyond the limit. Its text always fits: it is in the row. */
+/* Index of the group for keys beyond the limit. Its text always fits: PANE_TEXT_MAX_SIZE leaves 3 GiB of offsets. */
 static uint32_t overflow_row(struct pane *pane, struct key_lookup *lookup)
 {
     if (pane->overflow_row)
@@ -185,8 +184,9 @@ static uint32_t overflow_row(struct pane *pane, struct key_lookup *lookup)
     for (uint32_t k = 0; k < pane->layout->spec->shape->key_count; k++) {
         struct key_cell *cell = &row->keys[k];
         cell->kind = VALUE_STRING;
-        bool is_set = cell_set_text(pane, cell, overflow_name, sizeof overflow_name - 1);
-        assert(is_set);
+        cell->size = sizeof overflow_name - 1;
+        cell->offset = (uint32_t)pane->text.size;
+        buffer_append(&pane->text, overflow_name, cell->size);
     }
     pane->overflow_row = pane->row_count;
     enter_last_row(pane, hash);
