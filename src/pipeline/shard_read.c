@@ -28,10 +28,12 @@ static void report_lost_log(struct engine *engine, struct engine_partition *part
     partition->replay_until = partition->state.next_offset;
 }
 
+/* A partition that another one reads for has nothing to hold. */
 static void hold(const struct engine_partition *partition)
 {
-    if (partition->reader->operations->hold)
-        partition->reader->operations->hold(partition->reader);
+    struct source_reader *reader = partition->reader;
+    if (reader && reader->operations->hold)
+        reader->operations->hold(reader);
 }
 
 static void fail_partition(struct engine *engine, struct engine_partition *partition,
