@@ -14,7 +14,10 @@
 
 enum {
     PURGE_WAIT_MS = 1000, /* for the reports of what a broken handle held */
-    LOOK_WAIT_MS = 1000   /* for a topic's state */
+    LOOK_WAIT_MS = 1000,  /* for a topic's state */
+    /* Handles that break as soon as they are made are made less and less often. */
+    RENEWAL_MIN_US = 1000 * 1000,
+    RENEWAL_MAX_US = 30 * 1000 * 1000,
 };
 
 static int milliseconds(int64_t time_us)
@@ -112,6 +115,7 @@ enum status producer_open_handle(struct kafka_producer *producer, struct error *
     producer->client = client;
     pthread_mutex_unlock(&producer->lock);
     producer->handle = kafka_client_handle(client);
+    producer->opened_us = clock_monotonic_us(&clock_system);
     return STATUS_OK;
 }
 
@@ -142,11 +146,31 @@ bool producer_is_fatal(const struct kafka_producer *producer, struct error *erro
     return true;
 }
 
+/* Whether a broken handle may be replaced now; then also how long the next one has to last. */
+static bool may_renew(struct kafka_producer *producer)
+{
+    int64_t age_us = clock_monotonic_us(&clock_system) - producer->opened_us;
+    if (age_us < producer->renewal_us)
+        return false;
+    int64_t doubled_us = producer->renewal_us * 2;
+    if (age_us > 2 * RENEWAL_MAX_US)
+        producer->renewal_us = 0;
+    else if (doubled_us < RENEWAL_MIN_US)
+        producer->renewal_us = RENEWAL_MIN_US;
+    else
+        producer->renewal_us = doubled_us < RENEWAL_MAX_US ? doubled_us : RENEWAL_MAX_US;
+    return true;
+}
+
 /* Plain producers: a broken handle gives back what it holds, and another takes its place. */
 static enum status ensure_handle(struct kafka_producer *producer, struct error *error)
 {
     struct error reason;
     if (producer->handle && producer_is_fatal(producer, &reason)) {
+        if (!may_renew(producer)) {
+            error_set(error, "%s: %s", producer->name, reason.text);
+            return STATUS_CLOSED;
+        }
         log_write(LOG_WARN, "kafka", "%s: the producer is made anew: %s", producer->name, reason.text);
         rd_kafka_purge(producer->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_flush(producer->handle, PURGE_WAIT_MS);

@@ -33,6 +33,9 @@ struct kafka_producer {
     struct error refusal;
 
     rd_kafka_t *handle; /* the client's; NULL while it could not be made anew */
+    int64_t opened_us;  /* monotonic; when that was made */
+    int64_t
+        renewal_us; /* how old a broken handle must be before another is made; 0 = none was broken lately */
     struct {
         const char *name;
         rd_kafka_topic_t *topic;

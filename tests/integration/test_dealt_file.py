@@ -70,6 +70,8 @@ def test_each_line_is_one_decoded_document(make_server, tmp_path, shards):
     path.write_text("".join(map(line, range(LINES))))
     server = make_server(config_of(path), env={"WEIR_ENGINE__SHARDS": str(shards)})
     wait_all(server, LINES)
+    # The metrics that are served may be a moment older than the results.
+    weir.eventually(lambda: sum(decoded(server).values()) >= LINES, 10, "all documents in the metrics")
     paths = decoded(server)
     assert paths["full"] > LINES // 100, "too few lines take the slow path for this to prove anything"
     assert sum(paths.values()) == LINES, paths
