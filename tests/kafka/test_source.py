@@ -235,10 +235,10 @@ def test_idle_and_empty_partitions_stop_holding_the_others_back(broker, make_ser
     topic = kafka.create_topic(broker, kafka.unique("idle"), 4)
     config = counting(broker, [topic])
     config["sources"]["s"]["idle_timeout"] = "1s"
-    server = make_server(config)
+    # All there from the start: a partition whose first event comes a second later would be idle, and its event late.
     records = [kafka.Record(0, event(i * 10)) for i in range(3000)] + [kafka.Record(1, event(0))]
     kafka.produce(broker, topic, records)
-    rows = wait_rows(server, 28)
+    rows = wait_rows(make_server(config), 28)
     counted = {(r["window_start"] - T0) // 1000: r["values"]["n"] for r in rows}
     assert all(counted[s] == 100 + (s == 0) for s in range(28)), counted
 
