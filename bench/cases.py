@@ -6,43 +6,30 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from http.client import HTTPConnection
 
-from measure import PROGRAMS, ROOT, SCRATCH, WEIR, Failed, Server, broadcast, run_json, run_process, wait_until
+from kafka_cases import kafka, kafka_duckdb, kafka_latency
+from measure import (
+    AGGREGATES,
+    PROGRAMS,
+    ROOT,
+    SCRATCH,
+    WEIR,
+    Failed,
+    Row,
+    Server,
+    broadcast,
+    run_json,
+    run_process,
+    wait_until,
+)
 
 EVENTS = 2_000_000
 MIXED_EVENTS = 200_000
 CLIENTS = 500
 MESSAGE_SIZE = 300
 PER_TURN = 64
-AGGREGATES = {
-    "n": "count()",
-    "total": "sum(properties.amount)",
-    "low": "min(properties.amount)",
-    "high": "max(properties.amount)",
-    "mean": "mean(properties.amount)",
-}
 BUN = ROOT / f"bench/node_modules/@oven/bun-linux-{'aarch64' if platform.machine() == 'aarch64' else 'x64'}/bin/bun"
-
-
-@dataclass
-class Row:
-    """One line of the table. `ratio` is weir's figure by the peer's, larger is better; `goal` the ratio aimed at."""
-
-    name: str
-    weir: float
-    peer_name: str = ""
-    peer: float | None = None
-    unit: str = "k events per CPU-second"
-    goal: float | None = None
-    lower_is_better: bool = False
-
-    @property
-    def ratio(self):
-        if self.peer is None:
-            return None
-        return self.peer / self.weir if self.lower_is_better else self.weir / self.peer
 
 
 def events_file(kind="stable"):
@@ -263,4 +250,4 @@ def memory():
     yield Row("CPU at 100k events/s", cpu / (EVENTS / 100_000) * 100, unit="% of one core")
 
 
-CASES = [decode, window, job, replay, shards, fanout, ingest, memory]
+CASES = [decode, window, job, replay, shards, fanout, ingest, memory, kafka, kafka_duckdb, kafka_latency]

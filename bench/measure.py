@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,6 +18,32 @@ WEIR = ROOT / "build/release/weir"
 PROGRAMS = ROOT / "build/release/bench"
 SCRATCH = ROOT / "build/bench"
 DEADLINE_S = 300
+AGGREGATES = {
+    "n": "count()",
+    "total": "sum(properties.amount)",
+    "low": "min(properties.amount)",
+    "high": "max(properties.amount)",
+    "mean": "mean(properties.amount)",
+}
+
+
+@dataclass
+class Row:
+    """One line of the table. `ratio` is weir's figure by the peer's, larger is better; `goal` the ratio aimed at."""
+
+    name: str
+    weir: float
+    peer_name: str = ""
+    peer: float | None = None
+    unit: str = "k events per CPU-second"
+    goal: float | None = None
+    lower_is_better: bool = False
+
+    @property
+    def ratio(self):
+        if self.peer is None:
+            return None
+        return self.peer / self.weir if self.lower_is_better else self.weir / self.peer
 
 
 class Failed(Exception):
@@ -57,13 +84,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_until(condition, what):
+def wait_until(condition, what, interval_s=0.01):
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, http.client.HTTPException):
             if value := condition():
                 return value
-        time.sleep(0.01)
+        time.sleep(interval_s)
     raise Failed(f"{what}: not within {DEADLINE_S} s")
 
 

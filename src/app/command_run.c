@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "app/arguments.h"
 #include "app/commands.h"
@@ -16,8 +17,7 @@
 #include "serve/server.h"
 
 enum {
-    /* For the engine; the server has the rest of ten seconds, and what a sink has begun by then may take three. */
-    DRAIN_TIMEOUT_US = 5 * 1000 * 1000,
+    DRAIN_TIMEOUT_US = 5 * 1000 * 1000, /* from the signal; what a sink has begun may take three more */
     READY_STEP_US = 20 * 1000,          /* between looks at whether recovery is done */
 };
 
@@ -102,8 +102,12 @@ static int run_parts(const struct config *config, struct health *health, struct 
     engine_start(engine);
     server_start(server);
     wait_until_told(config, engine, server, health, greeting, &error);
+    int64_t deadline_us = clock_monotonic_us(&clock_system) + DRAIN_TIMEOUT_US;
     server_stop(server);
-    engine_stop(engine, clock_monotonic_us(&clock_system) + DRAIN_TIMEOUT_US);
+    if (!engine_stop(engine, deadline_us)) {
+        log_write(LOG_WARN, "engine", "a thread still waits for a broker or a disk; ending without it");
+        _exit(error.text[0] ? EXIT_FAILED : EXIT_OK);
+    }
     server_destroy(server);
     engine_destroy(engine);
     if (error.text[0])

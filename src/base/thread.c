@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 pthread_t thread_start(const char *name, void *(*run)(void *), void *argument)
 {
@@ -27,6 +28,18 @@ pthread_t thread_start(const char *name, void *(*run)(void *), void *argument)
 void thread_join(pthread_t thread)
 {
     pthread_join(thread, NULL);
+}
+
+bool thread_join_within(pthread_t thread, int64_t timeout_us)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    if (timeout_us > 0) {
+        int64_t nanoseconds = until.tv_nsec + timeout_us % 1000000 * 1000;
+        until.tv_sec += timeout_us / 1000000 + nanoseconds / 1000000000;
+        until.tv_nsec = nanoseconds % 1000000000;
+    }
+    return pthread_timedjoin_np(thread, NULL, &until) == 0;
 }
 
 unsigned thread_processor_count(void)

@@ -1,5 +1,6 @@
 /* An eventfd behind a flag. The flag and the queues form a Dekker pair: the sleeper writes the flag and reads the
- * queue, the waker writes the queue and reads the flag, all seq_cst, so one of them sees the other. See waker.h. */
+ * queue, the waker writes the queue and reads the flag, all seq_cst, so one of them sees the other. Others may write to the descriptor without
+ * looking at the flag (librdkafka does), so what is drained is what is there, whatever the flag says. See waker.h. */
 #include "base/waker.h"
 
 #include <assert.h>
@@ -55,8 +56,10 @@ void waker_wait(struct waker *waker, int64_t timeout_us)
 {
     struct pollfd wait_for = {.fd = waker->descriptor, .events = POLLIN};
     struct timespec timeout = {.tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000};
-    ppoll(&wait_for, 1, timeout_us < 0 ? NULL : &timeout, NULL);
-    waker_cancel(waker);
+    bool is_readable = ppoll(&wait_for, 1, timeout_us < 0 ? NULL : &timeout, NULL) > 0;
+    atomic_store(&waker->is_sleeping, false);
+    if (is_readable)
+        waker_drain(waker);
 }
 
 void waker_drain(struct waker *waker)

@@ -84,9 +84,8 @@ static void check_missing(struct loader *loader, enum option_scope scope, const 
         const struct option *option = &options[i];
         bool is_required = option_is_always_required(option) ||
                            (option->flags & OPTION_REQUIRED && node_find(map, "window"));
-        if (!option_is_member(option, scope, group) || !is_required ||
-            node_find(map, option_name(option)) || has_later_key(scope, group, map) ||
-            is_misspelled(scope, group, map, option_name(option)))
+        if (!option_is_member(option, scope, group) || !is_required || node_find(map, option_name(option)) ||
+            has_later_key(scope, group, map) || is_misspelled(scope, group, map, option_name(option)))
             continue;
         problem_add(&loader->problems, map->key ? map->key_place : map->place, "%s: `%s` is missing (%s)",
                     node_path(loader->arena, map), option_name(option), option->help);
@@ -193,15 +192,17 @@ static void check_window_keys(struct loader *loader, const struct node *map, boo
     for (const struct node *child = map->first; child; child = child->next) {
         const struct option *option = option_find(SCOPE_PIPELINE, child->key);
         if (option && has_window && option->flags & OPTION_WITHOUT_WINDOW)
-            problem_add(&loader->problems, child->key_place,
-                        "`%s` is for pipelines without a `window`, whose events go out one by one; what results of "
-                        "windows hold are `aggregates`",
-                        node_path(loader->arena, child));
+            problem_add(
+                &loader->problems, child->key_place,
+                "`%s` is for pipelines without a `window`, whose events go out one by one; what results of "
+                "windows hold are `aggregates`",
+                node_path(loader->arena, child));
         if (option && !has_window && option->flags & OPTION_WITH_WINDOW)
-            problem_add(&loader->problems, child->key_place,
-                        "`%s` needs a window; `window` is missing, such as `window: {tumbling: 10s}` (a pipeline "
-                        "without one passes events on, with `select` for their fields)",
-                        node_path(loader->arena, child));
+            problem_add(
+                &loader->problems, child->key_place,
+                "`%s` needs a window; `window` is missing, such as `window: {tumbling: 10s}` (a pipeline "
+                "without one passes events on, with `select` for their fields)",
+                node_path(loader->arena, child));
     }
 }
 
@@ -210,10 +211,11 @@ static void check_event_destinations(struct loader *loader, const struct node *m
 {
     const struct node *to = node_find(map, "to");
     if (!to) {
-        problem_add(&loader->problems, map->key_place,
-                    "%s has no `window`, so its events go to sinks, and `to` is missing: name one, as in `to: [NAME]` "
-                    "(to count or sum, give it a `window` and `aggregates`)",
-                    node_path(loader->arena, map));
+        problem_add(
+            &loader->problems, map->key_place,
+            "%s has no `window`, so its events go to sinks, and `to` is missing: name one, as in `to: [NAME]` "
+            "(to count or sum, give it a `window` and `aggregates`)",
+            node_path(loader->arena, map));
         return;
     }
     for (const struct node *name = to->kind == NODE_LIST ? to->first : to; name;
@@ -221,11 +223,13 @@ static void check_event_destinations(struct loader *loader, const struct node *m
         if (name->kind != NODE_SCALAR)
             continue;
         if (strcmp(name->text, "store") == 0)
-            value_problem(loader, name, "the store keeps results of windows; events without a window are kept by "
-                                        "their source; name a sink");
+            value_problem(loader, name,
+                          "the store keeps results of windows; events without a window are kept by "
+                          "their source; name a sink");
         if (strcmp(name->text, "live") == 0)
-            value_problem(loader, name, "events without a window go to sinks only; subscribe to the events of the "
-                                        "source to see them live; name a sink");
+            value_problem(loader, name,
+                          "events without a window go to sinks only; subscribe to the events of the "
+                          "source to see them live; name a sink");
     }
 }
 

@@ -234,7 +234,8 @@ static void write_window_rules(struct json_writer *writer)
     json_open(writer, "dependentRequired", '{');
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option *option = &options[i];
-        if (option->scope != SCOPE_PIPELINE || !(option->flags & OPTION_WITH_WINDOW) || strcmp(option->path, "window") == 0)
+        if (option->scope != SCOPE_PIPELINE || !(option->flags & OPTION_WITH_WINDOW) ||
+            strcmp(option->path, "window") == 0)
             continue;
         json_open(writer, option->path, '[');
         json_text(writer, NULL, "window");

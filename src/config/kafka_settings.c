@@ -277,8 +277,10 @@ void kafka_sink_settings(const struct config_kafka_sink *sink,
     set_connection(out, used, arena);
     if (sink)
         set_given(out, "compression.type", compressions[sink->compression]);
+    /* What a process that died or stands still has left open keeps the next owner of its partitions waiting for so long. A transaction
+     * that a slow store outlasts is aborted and made again. */
     if (sink && sink->transactional)
-        kafka_settings_set(out, "transaction.timeout.ms", "60000", from_weir);
+        kafka_settings_set(out, "transaction.timeout.ms", "15000", from_weir);
     set_properties(out, used);
 }
 

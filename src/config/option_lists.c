@@ -133,8 +133,8 @@ void parse_keys(struct loader *loader, const struct option *option, const struct
 }
 
 /* A mapping of names that stand in records to texts; `what` and `example` are for messages. */
-static void parse_named(struct loader *loader, const struct option *option, const struct node *node, void *owner,
-                        const char *what, const char *example, uint32_t most)
+static void parse_named(struct loader *loader, const struct option *option, const struct node *node,
+                        void *owner, const char *what, const char *example, uint32_t most)
 {
     if (node->kind != NODE_MAP) {
         value_problem(loader, node, "expected %s", option_type_text(option));

@@ -31,8 +31,8 @@ enum { SHORT_VALUE_SIZE = 200 };
 static bool is_short_type(enum option_type type)
 {
     return type != OPTION_TEXT && type != OPTION_TEXTS && type != OPTION_PATH && type != OPTION_EXPRESSION &&
-           type != OPTION_KEYS && type != OPTION_AGGREGATES && type != OPTION_SELECT && type != OPTION_SECRET_FILE &&
-           type != OPTION_PROPERTIES;
+           type != OPTION_KEYS && type != OPTION_AGGREGATES && type != OPTION_SELECT &&
+           type != OPTION_SECRET_FILE && type != OPTION_PROPERTIES;
 }
 
 const char *value_text(struct loader *loader, const struct option *option, const struct node *node)
@@ -409,8 +409,8 @@ static const struct {
                      "path, list of paths, or mapping of names to expressions", parse_keys},
     [OPTION_AGGREGATES] = {"a mapping such as {orders: count()}", "mapping of names to calls",
                            parse_aggregates},
-    [OPTION_SELECT] = {"a mapping such as {user: user_id, total: price * count}", "mapping of names to expressions",
-                       parse_select},
+    [OPTION_SELECT] = {"a mapping such as {user: user_id, total: price * count}",
+                       "mapping of names to expressions", parse_select},
     [OPTION_SOURCES] = {"the name of a source, or a list of them", "name, or list of names", parse_sources},
     [OPTION_DESTINATIONS] = {"a list of store, live and names of sinks", "list of names", parse_destinations},
     [OPTION_LISTEN] = {"an address host:port", "host:port", parse_listen},

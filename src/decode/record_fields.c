@@ -33,7 +33,7 @@ static void put_bytes(struct row_writer *writer, uint32_t column, struct slice b
         row_put_text(writer, column, VALUE_STRING, bytes.data, bytes.size);
 }
 
-static struct slice metadata_of(const struct batch *batch, const struct record *record)
+static struct slice metadata_of(struct batch *batch, const struct record *record)
 {
     return batch_record_metadata(batch, (uint32_t)(record - batch->records));
 }
@@ -47,7 +47,7 @@ static int64_t milliseconds(int64_t time_us)
 void record_fields_put(const struct record_fields *fields, struct row_writer *writer, uint32_t column,
                        const struct record *record)
 {
-    const struct batch *batch = writer->batch;
+    struct batch *batch = writer->batch;
     const struct path *path = &fields->schema->paths[column];
     switch (path->origin) {
     case PATH_DOCUMENT: break;

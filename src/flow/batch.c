@@ -69,6 +69,7 @@ void batch_reset(struct batch *batch)
     batch->side_size = 0;
     batch->open_metadata_size = 0;
     batch->open_cut_size = 0;
+    batch->metadata = (struct batch_metadata){0};
     batch->topic = NULL;
     batch->topic_partition = 0;
     batch->record_count = 0;

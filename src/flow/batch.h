@@ -4,7 +4,7 @@
  *   bytes:  [ raw text of the records ............ | 64 bytes of padding | side area: unescaped strings ... ]
  *            0                                 text_size               side_start                    capacity
  *
- * A record that has key or headers has them directly before its text (record_metadata.h):
+ * A record that has key or headers has them directly before its text (record_metadata.h), unless the source keeps them until somebody asks:
  *
  *   ... [ metadata of record i | text of record i ] [ text of record i + 1, which has none ] ...
  *                              text_offset
@@ -63,6 +63,13 @@ struct bad_record {
     const char *detail; /* static or in the batch's arena; may be NULL */
 };
 
+/* A source that keeps the key and headers of its records. `read` copies those of a record into `arena` as record_metadata.h has them;
+ * valid until the source is read again. */
+struct batch_metadata {
+    struct slice (*read)(const void *source, uint32_t record_index, struct arena *arena);
+    const void *source;
+};
+
 struct batch {
     uint32_t source_index;
     uint32_t partition;
@@ -77,8 +84,9 @@ struct batch {
     size_t text_size;
     size_t side_start; /* set by the decoder: text_size + padding, rounded */
     size_t side_size;
-    uint32_t open_metadata_size; /* put for the record that batch_append() adds next */
-    uint32_t open_cut_size;      /* of that, bytes that found no room */
+    uint32_t open_metadata_size;    /* put for the record that batch_append() adds next */
+    uint32_t open_cut_size;         /* of that, bytes that found no room */
+    struct batch_metadata metadata; /* `read` NULL: key and headers are with the texts */
 
     struct record *records;
     uint32_t record_count;
@@ -146,9 +154,11 @@ static inline struct slice batch_record_text(const struct batch *batch, uint32_t
     return (struct slice){batch->bytes + record->text_offset, record->text_size};
 }
 
-/* Key and headers, to be read by record_metadata.h; empty when it has neither. Moves with batch->bytes. */
-static inline struct slice batch_record_metadata(const struct batch *batch, uint32_t record_index)
+/* Key and headers, to be read by record_metadata.h; empty when it has neither. Moves with batch->bytes, or is in the batch's arena. */
+static inline struct slice batch_record_metadata(struct batch *batch, uint32_t record_index)
 {
+    if (batch->metadata.read)
+        return batch->metadata.read(batch->metadata.source, record_index, &batch->arena);
     const struct record *record = &batch->records[record_index];
     if (!record->metadata_size)
         return (struct slice){0};

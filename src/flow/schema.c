@@ -269,3 +269,12 @@ enum status schema_add_text(struct schema *schema, struct slice text, uint32_t *
     }
     return status;
 }
+
+bool schema_reads_metadata(const struct schema *schema)
+{
+    for (uint32_t i = 0; i < schema->column_count; i++) {
+        if (schema->paths[i].origin == PATH_KEY || schema->paths[i].origin == PATH_HEADER)
+            return true;
+    }
+    return false;
+}

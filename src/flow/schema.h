@@ -54,6 +54,8 @@ enum status path_parse(struct arena *arena, struct slice text, struct path *path
 NODISCARD
 enum status schema_origin(const struct schema *schema, const struct path *path, enum path_origin *origin,
                           struct error *error);
+/* Whether any column is of the key or the headers of records. */
+bool schema_reads_metadata(const struct schema *schema);
 /* Index of the column for that path, which is added when it is new. STATUS_LIMIT at SCHEMA_MAX_COLUMNS, STATUS_INVALID when
  * schema_origin() refuses it. */
 NODISCARD

@@ -27,7 +27,7 @@ struct partition_stats {
     int64_t offset;       /* next offset to process; 0 before the first */
     int64_t watermark_us; /* TIME_NONE before the first event */
     bool idle, ended;
-    int64_t lag; /* records behind the end of the log; -1 unknown */
+    int64_t lag;     /* records behind the end of the log; -1 unknown */
     int64_t log_end; /* kafka: where the log ended when lag was taken; -1 unknown */
     int64_t
         newest_record_us; /* own time of the newest record that was read; TIME_NONE: none, or it has none */

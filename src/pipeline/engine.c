@@ -13,6 +13,7 @@
 #include "pipeline/membership.h"
 #include "sink/kafka_transactions.h"
 
+enum { ABANDON_TIMEOUT_US = 3 * 1000 * 1000 }; /* what a sink has begun may take so long after the deadline */
 enum { FLUSH_INTERVAL_MIN_US = 10 * 1000, FLUSH_INTERVAL_MAX_US = 250 * 1000 };
 
 bool engine_push(struct engine *engine, struct ring *ring, struct waker *waker, void *item)
@@ -234,34 +235,31 @@ static void abandon(struct engine *engine)
         waker_wake(&engine->outlets[i].waker);
 }
 
-static void join_until(struct engine *engine, pthread_t thread, int64_t deadline_us)
+/* False: the thread does not come back. */
+static bool join_until(struct engine *engine, pthread_t thread, int64_t deadline_us)
 {
-    int64_t left_us = deadline_us - clock_monotonic_us(engine->clock);
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    if (left_us > 0) {
-        int64_t nanoseconds = until.tv_nsec + left_us % MICROSECONDS_PER_SECOND * 1000;
-        until.tv_sec += left_us / MICROSECONDS_PER_SECOND + nanoseconds / 1000000000;
-        until.tv_nsec = nanoseconds % 1000000000;
-        if (pthread_timedjoin_np(thread, NULL, &until) == 0)
-            return;
-    }
+    if (thread_join_within(thread, deadline_us - clock_monotonic_us(engine->clock)))
+        return true;
     abandon(engine);
-    thread_join(thread);
+    return thread_join_within(thread, deadline_us + ABANDON_TIMEOUT_US - clock_monotonic_us(engine->clock));
 }
 
-void engine_stop(struct engine *engine, int64_t deadline_us)
+bool engine_stop(struct engine *engine, int64_t deadline_us)
 {
     atomic_store_explicit(&engine->should_stop, true, memory_order_release);
     engine_rest_stop(engine);
     for (uint32_t i = 0; i < engine->shard_count; i++)
         waker_wake(&engine->shards[i].waker);
+    bool all_ended = true;
     for (uint32_t i = 0; i < engine->shard_count; i++)
-        join_until(engine, engine->shards[i].thread, deadline_us);
-    join_until(engine, engine->merger.thread, deadline_us);
+        all_ended &= join_until(engine, engine->shards[i].thread, deadline_us);
+    all_ended &= join_until(engine, engine->merger.thread, deadline_us);
     for (uint32_t i = engine->outlet_count; i-- > 0;)
-        join_until(engine, engine->outlets[i].thread, deadline_us);
+        all_ended &= join_until(engine, engine->outlets[i].thread, deadline_us);
     memberships_stop(engine);
+    for (uint32_t i = 0; i < engine->membership_count; i++)
+        all_ended &= join_until(engine, membership_thread(engine->memberships[i]), deadline_us);
+    return all_ended;
 }
 
 /* --- what others ask ---------------------------------------------------------------------------------------------- */

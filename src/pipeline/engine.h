@@ -23,7 +23,10 @@ struct engine *engine_create(const struct engine_options *options, struct config
                              struct error *error);
 void engine_start(struct engine *engine);
 /* Stops the sources, lets everything that was read reach the sinks durably, stops all threads. At most `deadline_us`. */
-void engine_stop(struct engine *engine, int64_t deadline_us);
+/* False: three seconds after the deadline some thread still waits for a library or a disk. It may wake up at any time, so nothing of the
+ * engine may be freed; the process ends by _exit(), which loses nothing that is durable. */
+NODISCARD
+bool engine_stop(struct engine *engine, int64_t deadline_us);
 void engine_destroy(struct engine *engine);
 
 /* True once everything that was durable before the start is rebuilt and new events count. Any thread. */

@@ -28,13 +28,14 @@ enum {
     TURN_MAX_OUTPUT_SIZE =
         256 *
         1024, /* bytes of events that go out, of one turn of a shard; the batch that goes beyond is the last */
-    UPDATE_INTERVAL_US = 5 * 1000,    /* a busy shard tells the merger its clocks at least this often */
-    MARK_INTERVAL_US = 100 * 1000,    /* between progress marks */
-    SOURCE_RETRY_US = 500 * 1000,     /* after a source reported an error */
-    SINK_RETRY_US = 250 * 1000,       /* after a sink reported an error */
-    WAIT_STEP_US = 20 * 1000,         /* a waiting thread looks this often whether it should give up */
-    IDLE_STEP_US = 50 * 1000,         /* event time moves on in such steps while all partitions are idle */
-    SHARD_STALL_US = 3 * 1000 * 1000, /* between two turns of a shard: it was stopped, and the sources were not silent */
+    UPDATE_INTERVAL_US = 5 * 1000, /* a busy shard tells the merger its clocks at least this often */
+    MARK_INTERVAL_US = 100 * 1000, /* between progress marks */
+    SOURCE_RETRY_US = 500 * 1000,  /* after a source reported an error */
+    SINK_RETRY_US = 250 * 1000,    /* after a sink reported an error */
+    WAIT_STEP_US = 20 * 1000,      /* a waiting thread looks this often whether it should give up */
+    IDLE_STEP_US = 50 * 1000,      /* event time moves on in such steps while all partitions are idle */
+    SHARD_STALL_US =
+        3 * 1000 * 1000, /* between two turns of a shard: it was stopped, and the sources were not silent */
     SHARD_SLEEP_MAX_US = 1000 * 1000, /* a shard looks for positions to release at least this often */
     RETENTION_INTERVAL_US = 60 * 1000 * 1000,
 };
@@ -48,9 +49,9 @@ struct engine_partition {
     struct kafka_partition kafka; /* topic NULL: not of a kafka source */
     /* NULL: another leads, or a slot of a kafka source that holds no partition at present */
     struct source_reader *reader;
-    bool is_overtaken;     /* leader: the reader is past offsets that some sharer still waits for */
-    bool is_kafka, is_own; /* own: assigned to this process; else only its name is known */
-    uint32_t shard_index;  /* never changes while there is a reader */
+    bool is_overtaken;            /* leader: the reader is past offsets that some sharer still waits for */
+    bool is_kafka, is_own;        /* own: assigned to this process; else only its name is known */
+    uint32_t shard_index;         /* never changes while there is a reader */
     struct batch *held;           /* realtime files: the batch that is read ahead; else NULL */
     bool holds_batch;             /* it is decoded and not yet due */
     int64_t realtime_origin_us;   /* monotonic clock minus event time of the first record */

@@ -52,7 +52,7 @@ void event_output_take(struct event_output *output, struct output_list *list)
 
 /* What the records of one batch are made of: the columns refer to the batch's bytes, which have stopped moving. */
 struct record_maker {
-    const struct batch *batch;
+    struct batch *batch;
     const struct plan_pipeline *pipeline;
     struct column keys[RESULT_MAX_KEYS], fields[RESULT_MAX_AGGREGATES];
     uint32_t key_count, field_count;
@@ -82,7 +82,7 @@ static void write_fields(const struct record_maker *maker, uint32_t row, struct 
 
 static void add_row(const struct record_maker *maker, uint32_t row, struct output_block *block)
 {
-    const struct batch *batch = maker->batch;
+    struct batch *batch = maker->batch;
     output_block_begin_row(block, batch->event_times_us[row]);
     struct slice own_key = {0};
     if (maker->key_count)

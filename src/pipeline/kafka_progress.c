@@ -25,8 +25,9 @@ static void append_time(struct buffer *out, int64_t time_us)
         buffer_format(out, "%" PRId64, time_us);
 }
 
-void kafka_progress_write(struct buffer *out, const struct engine *engine, const struct membership *membership,
-                          const struct progress_mark *mark, const struct partition_position *position)
+void kafka_progress_write(struct buffer *out, const struct engine *engine,
+                          const struct membership *membership, const struct progress_mark *mark,
+                          const struct partition_position *position)
 {
     size_t start = out->size;
     buffer_format(out, "%s%" PRIu64 " %" PRId64 " ", HEAD, mark->epoch, position->position);

@@ -20,8 +20,9 @@ struct kafka_progress {
 
 /* Appends the text with a final 0. `membership`: pipelines of others are left out. Where not all find room, the earliest time of the
  * others stands for them: less is known to be closed, so some results are written again, which is harmless. */
-void kafka_progress_write(struct buffer *out, const struct engine *engine, const struct membership *membership,
-                          const struct progress_mark *mark, const struct partition_position *position);
+void kafka_progress_write(struct buffer *out, const struct engine *engine,
+                          const struct membership *membership, const struct progress_mark *mark,
+                          const struct partition_position *position);
 /* False when it is none of ours. `progress->closed_through_us` must have room. */
 bool kafka_progress_read(const char *metadata, const struct engine *engine, int64_t base,
                          struct kafka_progress *progress);

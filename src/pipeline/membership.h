@@ -18,8 +18,9 @@ enum status memberships_create(struct engine *engine, struct error *error);
 NODISCARD
 enum status memberships_open(struct engine *engine, struct error *error);
 void memberships_start(struct engine *engine);
-/* After the outlets have ended: commits what is durable and leaves. */
+/* After the outlets have ended: tells the threads to commit what is durable, to leave the groups and to end. */
 void memberships_stop(struct engine *engine);
+pthread_t membership_thread(const struct membership *membership);
 void memberships_destroy(struct engine *engine);
 bool membership_has_source(const struct membership *membership, uint32_t source_index);
 /* Every membership has taken up its partitions once, or knows that it has none. Any thread. */

@@ -19,28 +19,29 @@ struct membership {
     /* The membership's thread alone. */
     bool is_clustered; /* others have some of the partitions */
     struct partials *partials;
-    int64_t panes_from; /* leader: where the panes of the round that it has called begin */
-    int64_t round; /* of the run; 0 = alone */
+    int64_t panes_from;                    /* leader: where the panes of the round that it has called begin */
+    int64_t round;                         /* of the run; 0 = alone */
     char owners[PARTIALS_MEMBERS_MAX][17]; /* processes of the round */
     uint32_t owner_count;
-    struct cluster *cluster; /* cluster.c */
+    struct cluster *cluster;           /* cluster.c */
     struct retention_check *retention; /* retention_check.c */
     bool has_assignment, should_start, is_running;
-    uint64_t run;             /* of the engine's count, when it was taken up */
-    uint64_t committed_epoch; /* of the mark that was committed last */
+    uint64_t run;                  /* of the engine's count, when it was taken up */
+    uint64_t committed_epoch;      /* of the mark that was committed last */
     struct progress_mark *started; /* positions with which the run began */
     int64_t next_try_us, next_commit_us, next_watch_us, changed_us;
     enum health_state reported_state;
     struct error reported_reason;
 
-    pthread_mutex_t commit_lock;      /* one commits at a time; an outlet holds it until its outcome is known */
+    pthread_mutex_t commit_lock; /* one commits at a time; an outlet holds it until its outcome is known */
     struct progress_mark *transacted; /* under it: what a transaction has committed last */
 
-    _Atomic int64_t proven_us;  /* monotonic; release by the membership, acquire by outlets */
-    atomic_bool wants_proof;    /* release by an outlet, acquire by the membership, which clears it */
-    _Atomic uint64_t run_to_end; /* runs up to this have failed; release by who says so, acquire by the membership */
-    atomic_bool is_joined;      /* release by the membership, acquire by whoever asks */
-    atomic_bool should_leave;   /* release by memberships_stop */
+    _Atomic int64_t proven_us; /* monotonic; release by the membership, acquire by outlets */
+    atomic_bool wants_proof;   /* release by an outlet, acquire by the membership, which clears it */
+    _Atomic uint64_t
+        run_to_end; /* runs up to this have failed; release by who says so, acquire by the membership */
+    atomic_bool is_joined;    /* release by the membership, acquire by whoever asks */
+    atomic_bool should_leave; /* release by memberships_stop */
 };
 
 void membership_report(struct membership *membership, enum health_state state, const char *reason);

@@ -292,7 +292,9 @@ static void take_up(struct run_plan *plan)
         if (!partition->is_kafka || !partition->is_own || partition->reader)
             continue;
         partition->shard_index = number++ % engine->shard_count;
-        partition->reader = kafka_reader_open(membership->feeds[partition->shard_index], &partition->kafka);
+        const struct schema *schema = &engine->plan->sources[partition->state.source_index].schema;
+        partition->reader = kafka_reader_open(membership->feeds[partition->shard_index], &partition->kafka,
+                                              schema_reads_metadata(schema));
     }
     for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
         if (engine->pipeline_memberships[i] != membership)

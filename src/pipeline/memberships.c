@@ -35,7 +35,8 @@ static bool same_brokers(const struct config_kafka_connection *a, const struct c
     return true;
 }
 
-static struct membership *find_membership(const struct engine *engine, const struct config_kafka_source *source)
+static struct membership *find_membership(const struct engine *engine,
+                                          const struct config_kafka_source *source)
 {
     for (uint32_t i = 0; i < engine->membership_count; i++) {
         struct membership *membership = engine->memberships[i];
@@ -99,19 +100,21 @@ static enum status share_pipelines(struct engine *engine, struct error *error)
             struct membership *membership = membership_of_source(engine, pipeline->sources[s]);
             has_other |= !membership;
             if (membership && owner && owner != membership) {
-                error_set(error,
-                          "pipeline %s reads from two consumer groups (%s and %s): windows over both could not be "
-                          "recovered together; give its kafka sources the same brokers and `group`",
-                          pipeline->name, owner->group, membership->group);
+                error_set(
+                    error,
+                    "pipeline %s reads from two consumer groups (%s and %s): windows over both could not be "
+                    "recovered together; give its kafka sources the same brokers and `group`",
+                    pipeline->name, owner->group, membership->group);
                 return STATUS_INVALID;
             }
             owner = membership ? membership : owner;
         }
         if (owner && has_other) {
-            error_set(error,
-                      "pipeline %s reads from kafka and from a source of another kind: their positions could not be "
-                      "recovered together; give it the kafka sources alone, or send the other events to a topic",
-                      pipeline->name);
+            error_set(
+                error,
+                "pipeline %s reads from kafka and from a source of another kind: their positions could not be "
+                "recovered together; give it the kafka sources alone, or send the other events to a topic",
+                pipeline->name);
             return STATUS_INVALID;
         }
         engine->pipeline_memberships[i] = owner;
@@ -126,11 +129,12 @@ static enum status check_single(const struct engine *engine, struct error *error
         return STATUS_OK;
     const struct config *config = engine->config;
     const struct membership *first = engine->memberships[0], *second = engine->memberships[1];
-    error_set(error,
-              "sources %s and %s belong to two consumer groups (%s and %s): one process can be a member of one; "
-              "give them the same brokers and `group`, or run a process for each",
-              config->sources[first->source_indices[0]].name, config->sources[second->source_indices[0]].name,
-              first->group, second->group);
+    error_set(
+        error,
+        "sources %s and %s belong to two consumer groups (%s and %s): one process can be a member of one; "
+        "give them the same brokers and `group`, or run a process for each",
+        config->sources[first->source_indices[0]].name, config->sources[second->source_indices[0]].name,
+        first->group, second->group);
     return STATUS_INVALID;
 }
 
@@ -171,8 +175,11 @@ void memberships_stop(struct engine *engine)
 {
     for (uint32_t i = 0; i < engine->membership_count; i++)
         atomic_store_explicit(&engine->memberships[i]->should_leave, true, memory_order_release);
-    for (uint32_t i = 0; i < engine->membership_count; i++)
-        thread_join(engine->memberships[i]->thread);
+}
+
+pthread_t membership_thread(const struct membership *membership)
+{
+    return membership->thread;
 }
 
 void memberships_destroy(struct engine *engine)

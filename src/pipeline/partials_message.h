@@ -26,8 +26,9 @@ enum {
     PARTIALS_PANES = 1,
     PARTIALS_PARTITION_COUNT = 2,
     PARTIALS_INSTANCE_SIZE = 16,
-    PARTIALS_MEMBERS_MAX = 64,        /* processes of one group that share windows */
-    PARTIALS_WINDOW_MESSAGES = 512,   /* that a member has sent and the leader has not acknowledged; then it waits */
+    PARTIALS_MEMBERS_MAX = 64, /* processes of one group that share windows */
+    PARTIALS_WINDOW_MESSAGES =
+        512, /* that a member has sent and the leader has not acknowledged; then it waits */
 };
 
 enum partials_kind { PARTIALS_PANE = 1, PARTIALS_UPDATE = 2, PARTIALS_OUTPUT = 3 };

@@ -164,8 +164,8 @@ static void plan_aggregates(struct planner *planner, const struct config_pipelin
 }
 
 /* Fields of events stand in the place of aggregates: a value each. */
-static void plan_fields(struct planner *planner, const struct config_pipeline *config, struct plan_pipeline *pipeline,
-                        struct aggregate_inputs *inputs)
+static void plan_fields(struct planner *planner, const struct config_pipeline *config,
+                        struct plan_pipeline *pipeline, struct aggregate_inputs *inputs)
 {
     struct arena *arena = &planner->plan->arena;
     struct buffer text = {0};

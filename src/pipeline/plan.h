@@ -33,11 +33,11 @@ struct plan_source {
 struct plan_pipeline {
     const struct config_pipeline *config;
     struct result_shape shape;
-    bool has_window;          /* else events go out one by one (event_output.h) and `window` is that of no events */
+    bool has_window; /* else events go out one by one (event_output.h) and `window` is that of no events */
     struct window_spec window;
     /* Without a window: what stands before each field of a record, `{"user":` and `,"score":`. Empty: the event as it came. */
     struct slice *field_names; /* [shape.value_count] */
-    uint64_t definition_hash; /* changes when state of an earlier run no longer fits */
+    uint64_t definition_hash;  /* changes when state of an earlier run no longer fits */
 };
 
 struct plan {

@@ -65,7 +65,7 @@ static struct decoder *source_decoder(struct processor *processor, uint32_t sour
     return processor->decoders[source_index];
 }
 
-static void add_dead_letter(struct processor *processor, const struct batch *batch, uint32_t record_index,
+static void add_dead_letter(struct processor *processor, struct batch *batch, uint32_t record_index,
                             const char *reason, const char *detail, uint32_t pipeline_index)
 {
     if (!processor->dead_letters)
@@ -103,7 +103,7 @@ void processor_decode(struct processor *processor, const struct partition_state 
         count_documents(&processor->sources[partition->source_index], batch);
 }
 
-enum status processor_judge(struct processor *processor, const struct batch *batch, struct error *error)
+enum status processor_judge(struct processor *processor, struct batch *batch, struct error *error)
 {
     const struct plan_source *source = &processor->plan->sources[batch->source_index];
     if (!batch->bad_count)
@@ -128,7 +128,7 @@ enum status processor_judge(struct processor *processor, const struct batch *bat
     return STATUS_OK;
 }
 
-static void dead_letter_late(struct processor *processor, const struct batch *batch, const uint32_t *rows,
+static void dead_letter_late(struct processor *processor, struct batch *batch, const uint32_t *rows,
                              uint32_t row_count, uint32_t pipeline_index)
 {
     if (!processor->keeps_dead_letters || batch->is_replay)
@@ -164,8 +164,8 @@ static void pass_on(struct processor *processor, const struct plan_feed *feed, s
     processor->pipelines[feed->pipeline_index].events_out += rows->row_count;
 }
 
-static void add_to_windows(struct processor *processor, const struct plan_feed *feed, struct feed_counts *counts,
-                           struct window_rows *rows, struct batch *batch)
+static void add_to_windows(struct processor *processor, const struct plan_feed *feed,
+                           struct feed_counts *counts, struct window_rows *rows, struct batch *batch)
 {
     const struct plan_pipeline *pipeline = &processor->plan->pipelines[feed->pipeline_index];
     struct column keys[RESULT_MAX_KEYS], inputs[RESULT_MAX_AGGREGATES];

@@ -65,7 +65,7 @@ void processor_decode(struct processor *processor, const struct partition_state 
 /* Judges the bad records of the decoded batch. On a bad record of a source with `on_bad: fail`: STATUS_INVALID, `error`
  * says which, and the batch must not be applied. */
 NODISCARD
-enum status processor_judge(struct processor *processor, const struct batch *batch, struct error *error);
+enum status processor_judge(struct processor *processor, struct batch *batch, struct error *error);
 /* Counts the decoded batch, moves the watermark, and adds its rows to the panes of every pipeline of its source, or to what
  * goes out where it has no window. */
 void processor_apply(struct processor *processor, struct partition_state *partition, struct batch *batch);

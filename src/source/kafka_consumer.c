@@ -118,8 +118,7 @@ static void take_partitions(struct kafka_consumer *consumer, rd_kafka_topic_part
         list->elems[i].offset = 0;
         forward(consumer, list->elems[i].topic, list->elems[i].partition, consumer->waiting_room);
     }
-    bool is_cooperative =
-        strcmp(rd_kafka_rebalance_protocol(consumer->handle), "COOPERATIVE") == 0;
+    bool is_cooperative = strcmp(rd_kafka_rebalance_protocol(consumer->handle), "COOPERATIVE") == 0;
     rd_kafka_error_t *error = NULL;
     if (is_cooperative)
         error = rd_kafka_incremental_assign(consumer->handle, list);
@@ -133,8 +132,7 @@ static void take_partitions(struct kafka_consumer *consumer, rd_kafka_topic_part
 
 static void give_up_partitions(struct kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list)
 {
-    bool is_cooperative =
-        strcmp(rd_kafka_rebalance_protocol(consumer->handle), "COOPERATIVE") == 0;
+    bool is_cooperative = strcmp(rd_kafka_rebalance_protocol(consumer->handle), "COOPERATIVE") == 0;
     rd_kafka_error_t *error = NULL;
     if (is_cooperative)
         error = rd_kafka_incremental_unassign(consumer->handle, list);
@@ -206,7 +204,8 @@ static void share_budget(const struct config_source *source, uint32_t shard_coun
     uint64_t kbytes = source->kafka.buffer_size / 1024 / (shard_count ? shard_count : 1);
     kafka_settings_set(
         settings, name,
-        arena_format(arena, "%llu", (unsigned long long)(kbytes < LEAST_KBYTES ? LEAST_KBYTES : kbytes)), "weir");
+        arena_format(arena, "%llu", (unsigned long long)(kbytes < LEAST_KBYTES ? LEAST_KBYTES : kbytes)),
+        "weir");
 }
 
 enum status kafka_consumer_create(const struct kafka_consumer_options *options, struct kafka_consumer **out,
@@ -291,9 +290,8 @@ void kafka_consumer_destroy(struct kafka_consumer *consumer)
 void kafka_consumer_poll(struct kafka_consumer *consumer, int64_t timeout_us)
 {
     kafka_ends_poll(consumer);
-    rd_kafka_message_t *message =
-        rd_kafka_consumer_poll(consumer->handle, (int)(timeout_us / 1000 < POLL_QUANTUM_MS ? timeout_us / 1000
-                                                                                          : POLL_QUANTUM_MS));
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(
+        consumer->handle, (int)(timeout_us / 1000 < POLL_QUANTUM_MS ? timeout_us / 1000 : POLL_QUANTUM_MS));
     if (!message)
         return;
     if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
@@ -352,8 +350,8 @@ static enum status fail(rd_kafka_resp_err_t code, struct error *error)
 }
 
 /* A topic that was named and is not there is worth an error; a pattern may match none. */
-static enum status check_named(const struct kafka_consumer *consumer, const struct rd_kafka_metadata *metadata,
-                               struct error *error)
+static enum status check_named(const struct kafka_consumer *consumer,
+                               const struct rd_kafka_metadata *metadata, struct error *error)
 {
     for (uint32_t s = 0; s < consumer->source_count; s++) {
         const struct config_kafka_source *source =
@@ -361,13 +359,15 @@ static enum status check_named(const struct kafka_consumer *consumer, const stru
         for (uint32_t t = 0; t < source->topic_count; t++) {
             bool is_there = source->topics[t][0] == '^';
             for (int m = 0; m < metadata->topic_cnt && !is_there; m++)
-                is_there = strcmp(metadata->topics[m].topic, source->topics[t]) == 0 && metadata->topics[m].partition_cnt > 0;
+                is_there = strcmp(metadata->topics[m].topic, source->topics[t]) == 0 &&
+                           metadata->topics[m].partition_cnt > 0;
             if (is_there)
                 continue;
-            error_set(error,
-                      "topic \"%s\" does not exist on the brokers; create it (weir topics create %s), or mend "
-                      "`topics`; waiting for it",
-                      source->topics[t], source->topics[t]);
+            error_set(
+                error,
+                "topic \"%s\" does not exist on the brokers; create it (weir topics create %s), or mend "
+                "`topics`; waiting for it",
+                source->topics[t], source->topics[t]);
             return STATUS_NOT_FOUND;
         }
     }
@@ -379,8 +379,7 @@ enum status kafka_consumer_partitions(struct kafka_consumer *consumer,
                                       struct error *error)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code =
-        rd_kafka_metadata(consumer->handle, 1, NULL, &metadata, KAFKA_CALL_TIMEOUT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(consumer->handle, 1, NULL, &metadata, KAFKA_CALL_TIMEOUT_MS);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return fail(code, error);
     consumer->known.count = 0;
@@ -519,7 +518,8 @@ void kafka_consumer_pause(struct kafka_consumer *consumer)
 
 /* The library's threads for brokers sleep up to a second, and a partition that goes on does not wake them; a question to each leader
  * does. Its answer does not matter. */
-static void wake_leaders(struct kafka_consumer *consumer, const struct kafka_position *positions, uint32_t count)
+static void wake_leaders(struct kafka_consumer *consumer, const struct kafka_position *positions,
+                         uint32_t count)
 {
     rd_kafka_topic_partition_list_t *list = list_of(positions, count);
     for (int i = 0; i < list->cnt; i++)

@@ -71,7 +71,8 @@ struct kafka_position {
     struct kafka_partition id;
     int64_t offset;       /* committed, or to begin at; -1 = none */
     const char *metadata; /* as committed, "" = none; kafka_consumer_committed() puts it into its arena */
-    int64_t low, high;    /* first offset that exists, and one past the last; filled by kafka_consumer_bounds() */
+    int64_t low,
+        high; /* first offset that exists, and one past the last; filled by kafka_consumer_bounds() */
 };
 
 NODISCARD
@@ -116,8 +117,10 @@ void kafka_consumer_pause(struct kafka_consumer *consumer);
 NODISCARD
 enum status kafka_consumer_start(struct kafka_consumer *consumer, const struct kafka_position *positions,
                                  struct kafka_feed *const *feeds, uint32_t count, struct error *error);
-/* The reader of a started partition. */
-struct source_reader *kafka_reader_open(struct kafka_feed *feed, const struct kafka_partition *partition);
+/* The reader of a started partition. Key and headers are put into batches only if the decoder `reads_metadata`; else the feed has them
+ * for whoever asks, until any of its readers is read again. */
+struct source_reader *kafka_reader_open(struct kafka_feed *feed, const struct kafka_partition *partition,
+                                        bool reads_metadata);
 /* Where the log ended at the last fetch; -1 = not known yet. Thread: the shard's. */
 int64_t kafka_reader_log_end(const struct source_reader *reader);
 /* The newest delivered record's own time; TIME_NONE before the first. For lag in seconds. Thread: the shard's. */

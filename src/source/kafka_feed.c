@@ -9,11 +9,13 @@
  * A partition that is not asked for a while (its replay is over and others' is not, or `on_bad: fail` has stopped it) would fill the
  * lists and stand before the records of the others. When it comes to that, it is set aside: paused, what was taken of it is
  * forgotten, and the next read begins with a seek. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "source/kafka_internal.h"
+#include "source/kafka_metadata.h"
 
 enum { REPLAY_LOOK_US = 5 * 1000, SEEK_TIMEOUT_MS = 2000 };
 
@@ -32,6 +34,7 @@ struct kafka_reader {
     int64_t aside_offset;   /* it is paused, and goes on here; -1: it is not */
     rd_kafka_resp_err_t failure;
     struct kafka_fetch_count *fetched; /* of its source, in the feed */
+    bool reads_metadata;
 };
 
 /* --- the queue ----------------------------------------------------------------------------------------------------- */
@@ -54,8 +57,16 @@ static void reader_clear(struct kafka_reader *reader)
     reader->first = reader->count = 0;
 }
 
+static void forget_delivered(struct kafka_feed *feed)
+{
+    for (uint32_t i = 0; i < feed->delivered_count; i++)
+        rd_kafka_message_destroy(feed->delivered[i]);
+    feed->delivered_count = 0;
+}
+
 void kafka_feed_clear(struct kafka_feed *feed)
 {
+    forget_delivered(feed);
     for (struct kafka_reader *reader = feed->readers; reader; reader = reader->next_reader)
         reader_clear(reader);
     feed->stashed_count = 0;
@@ -203,40 +214,33 @@ static void feed_fill(struct kafka_feed *feed, const struct kafka_reader *asking
 
 /* --- the reader ---------------------------------------------------------------------------------------------------- */
 
-static void deliver_headers(const rd_kafka_message_t *message, struct batch *batch)
+/* The library unpacks the headers of a record when it is asked for them, which costs more than the decoding of a plain event: so they are
+ * asked for only when an expression reads them, or for a dead letter. */
+static struct slice read_metadata(const void *source, uint32_t record_index, struct arena *arena)
 {
-    rd_kafka_headers_t *headers = NULL;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return;
-    struct record_header header = {.value = {0}};
-    const void *value;
-    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &header.name.data, &value, &header.value.size) ==
-                       RD_KAFKA_RESP_ERR_NO_ERROR;
-         i++) {
-        header.name.size = strlen(header.name.data);
-        header.value.data = value;
-        batch_put_header(batch, header);
-    }
+    const struct kafka_feed *feed = source;
+    assert(record_index < feed->delivered_count);
+    return kafka_metadata_read(feed->delivered[record_index], arena);
 }
 
 static void deliver(struct kafka_reader *reader, rd_kafka_message_t *message, struct batch *batch)
 {
+    struct kafka_feed *feed = reader->feed;
     rd_kafka_timestamp_type_t type;
     int64_t time_ms = rd_kafka_message_timestamp(message, &type);
     int64_t time_us = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? TIME_NONE : time_ms * 1000;
-    if (message->key)
-        batch_put_key(batch, (struct slice){message->key, message->key_len});
-    deliver_headers(message, batch);
+    if (reader->reads_metadata)
+        kafka_metadata_put(message, batch);
     batch_append(batch, (struct slice){message->payload, message->payload ? message->len : 0},
                  message->offset, time_us);
     reader->newest_time_us = time_us;
     reader->delivered_end = message->offset + 1;
-    rd_kafka_message_destroy(message);
+    feed->delivered[feed->delivered_count++] = message;
 }
 
 /* What there is to say when nothing could be delivered. A replay that has come to the end of the log, or to a record at its own
  * end, is over: records below may have been compacted away. */
-static enum status nothing(struct kafka_reader *reader, int64_t end_offset, int64_t now_us, int64_t *next_us,
+static enum status nothing(struct kafka_reader *reader, int64_t end_offset, int64_t *next_us,
                            struct error *error)
 {
     bool is_replay = end_offset != INT64_MAX;
@@ -247,7 +251,7 @@ static enum status nothing(struct kafka_reader *reader, int64_t end_offset, int6
         error_prefix(error, "topic %s, partition %d", reader->id.topic, (int)reader->id.partition);
         return STATUS_IO;
     }
-    *next_us = is_replay ? now_us + REPLAY_LOOK_US : INT64_MAX;
+    *next_us = is_replay ? clock_monotonic_us(reader->feed->consumer->clock) + REPLAY_LOOK_US : INT64_MAX;
     return STATUS_AGAIN;
 }
 
@@ -256,16 +260,19 @@ static enum status kafka_read(struct source_reader *source, uint32_t max_records
 {
     struct kafka_reader *reader = (struct kafka_reader *)source;
     struct kafka_feed *feed = reader->feed;
-    int64_t now_us = clock_monotonic_us(feed->consumer->clock);
     reader->is_held = false;
+    forget_delivered(feed);
     if (reader->aside_offset >= 0 && bring_back(reader, error) != STATUS_OK)
         return STATUS_IO;
     if (reader->count == 0)
         feed_fill(feed, reader);
     batch_set_topic(batch, reader->id.topic, (uint32_t)reader->id.partition);
+    if (!reader->reads_metadata)
+        batch->metadata = (struct batch_metadata){read_metadata, feed};
+    uint32_t limit = max_records < BATCH_MAX_ROWS ? max_records : BATCH_MAX_ROWS;
     uint32_t taken = 0;
     uint64_t size = 0;
-    while (taken < reader->count && batch->record_count < max_records && batch->text_size < BATCH_TEXT_SIZE) {
+    while (taken < reader->count && batch->record_count < limit && batch->text_size < BATCH_TEXT_SIZE) {
         rd_kafka_message_t *message = reader->messages[reader->first + taken];
         if (message->offset >= end_offset)
             break;
@@ -280,9 +287,11 @@ static enum status kafka_read(struct source_reader *source, uint32_t max_records
     atomic_fetch_add_explicit(&reader->fetched->bytes, size, memory_order_relaxed);
     if (reader->count == 0)
         reader->first = 0;
-    batch->arrival_us = now_us;
+    if (!batch->record_count)
+        return nothing(reader, end_offset, next_us, error);
+    batch->arrival_us = clock_monotonic_us(feed->consumer->clock);
     batch->arrival_wall_us = clock_wall_us(feed->consumer->clock);
-    return batch->record_count ? STATUS_OK : nothing(reader, end_offset, now_us, next_us, error);
+    return STATUS_OK;
 }
 
 /* The library keeps the high watermark of each fetch. */
@@ -335,12 +344,14 @@ static const struct source_reader_operations kafka_operations = {.kind = "kafka"
                                                                  .hold = kafka_hold,
                                                                  .close = kafka_close};
 
-struct source_reader *kafka_reader_open(struct kafka_feed *feed, const struct kafka_partition *partition)
+struct source_reader *kafka_reader_open(struct kafka_feed *feed, const struct kafka_partition *partition,
+                                        bool reads_metadata)
 {
     struct kafka_reader *reader = memory_allocate(sizeof *reader);
     reader->reader.operations = &kafka_operations;
     reader->feed = feed;
     reader->id = *partition;
+    reader->reads_metadata = reads_metadata;
     reader->fetched = fetch_count_of(feed, partition->source_index);
     reader->end_seen = reader->aside_offset = -1;
     reader->is_held = true;

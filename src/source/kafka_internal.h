@@ -43,7 +43,7 @@ struct kafka_consumer {
         rd_kafka_queue_t *answers;
         bool is_asked;
         int64_t next_us;
-        pthread_mutex_t lock; /* for what follows: the owner's thread writes, anyone reads */
+        pthread_mutex_t lock;    /* for what follows: the owner's thread writes, anyone reads */
         struct kafka_end *items; /* by topic and partition */
         uint32_t count;
     } ends;
@@ -64,6 +64,9 @@ struct kafka_feed {
     uint32_t stashed_count;
     struct kafka_fetch_count *fetched; /* [consumer->source_count] */
     rd_kafka_message_t *taken[KAFKA_FEED_MAX_MESSAGES];
+    /* Records of the batch that was read last, in its order, kept for their keys and headers. */
+    rd_kafka_message_t *delivered[BATCH_MAX_ROWS];
+    uint32_t delivered_count;
 };
 
 /* kafka_ends.c. The owner's thread; init once the handle is there, deinit also without it. */

@@ -87,7 +87,7 @@ def test_three_processes_and_random_blows(broker, make_server, flight_files, see
         try:
             for mortal in mortals:
                 mortal.server.start(wait=False)
-            for _ in range(BLOWS):
+            for _blow in range(BLOWS):
                 wait_s(mortals, rng.uniform(0, 2 * PACE_S), feed)
                 what = rng.choice(mortals).strike(rng)
                 print(f"{time.monotonic() - begin:6.1f} s, {feed.sent} events: {what}", flush=True)
