@@ -103,6 +103,11 @@ void cluster_destroy(struct membership *membership)
     free(cluster);
 }
 
+bool cluster_is_unheard(const struct membership *membership)
+{
+    return membership->round && membership->cluster->untold_count > UNTOLD_PATIENCE;
+}
+
 void cluster_note_change(struct membership *membership)
 {
     if (!membership->cluster)

@@ -467,7 +467,8 @@ static void watch(struct membership *membership)
         return;
     }
     if (membership->is_running) {
-        membership_report(membership, HEALTH_OK, NULL);
+        if (!cluster_is_unheard(membership))
+            membership_report(membership, HEALTH_OK, NULL);
         return;
     }
     const struct kafka_partition *partitions;

@@ -85,6 +85,8 @@ enum status cluster_enter(struct membership *membership, struct error *error);
 void cluster_turn(struct membership *membership);
 /* The assignment has changed. */
 void cluster_note_change(struct membership *membership);
+/* What this process says to the others does not arrive; that has been reported. */
+bool cluster_is_unheard(const struct membership *membership);
 void cluster_destroy(struct membership *membership);
 /* membership.c */
 void membership_end_run(struct membership *membership, bool is_lost);
