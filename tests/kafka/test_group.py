@@ -1,11 +1,13 @@
 """Two processes of one group: whoever comes and goes, together they give what one alone would."""
 
+import os
 import random
+import signal
 import threading
 import time
 
 import pytest
-from oracle import kafka, kafka_flights, weir
+from oracle import health, kafka, kafka_flights, weir
 from oracle.kafka import LONG
 
 MOVES = 20 if LONG else 2  # of each, a coming and a going
@@ -147,3 +149,82 @@ def test_a_new_broker_session_is_no_new_member_when_the_instance_has_a_name(brok
     weir.eventually(lambda: partitions() == mine, 30, "the first has the same share")
     job.produce()
     job.check_store(*servers)
+
+
+def shared_job(broker, flight_files):
+    return kafka_flights.Job(
+        broker,
+        flight_files((1,), 8, "late", split="flight"),
+        out_of_orderness_s=LATE_S,
+        result_topic=kafka.create_topic(broker, kafka.unique("results"), 3),
+    )
+
+
+def partitions_of(server):
+    try:
+        answer = server.get("/api/v1/sources/flights")
+    except OSError:
+        return set()
+    return {p["partition"] for p in answer.json()["partitions"]} if answer.status == 200 else set()
+
+
+def share_out(servers):
+    """(the one that merges for all, the other), once both read their half."""
+    weir.eventually(lambda: all(len(partitions_of(s)) == 4 for s in servers), 40, "both have taken up their share")
+    return servers if 0 in partitions_of(servers[0]) else servers[::-1]
+
+
+@pytest.mark.parametrize("seconds", [3, 12], ids=["less than the session", "more than the session"])
+@pytest.mark.parametrize("who", ["leader", "sender"])
+def test_a_member_that_was_stopped_for_a_while_does_no_harm(broker, make_server, flight_files, who, seconds):
+    """What it was about to write or say when it was stopped is of the past when it goes on."""
+    job = shared_job(broker, flight_files)
+    config = job.config(sink={"transactional": True})
+    servers = [make_server(config), make_server(config)]
+    leader, sender = share_out(servers)
+    zombie = leader if who == "leader" else sender
+    with job.feed(job.event_count / (seconds + 10)) as feed:
+        weir.eventually(lambda: feed.sent > feed.rate * 2, 30, "load")
+        os.kill(zombie.process.pid, signal.SIGSTOP)
+        try:
+            target = feed.sent + feed.rate * seconds
+            weir.eventually(lambda: feed.sent >= target, 2 * seconds + 30, "the sleep")
+        finally:
+            os.kill(zombie.process.pid, signal.SIGCONT)
+    feed.finish()
+    job.check_topic(once=True, timeout_s=120, history=False)
+    for server in servers:
+        assert server.terminate(20) == 0
+    job.check_topic(once=True, history=False)
+
+
+def test_a_process_with_another_configuration_is_told_and_waits(broker, make_server, flight_files):
+    job = shared_job(broker, flight_files)
+    config, other = job.config(sink={"transactional": True}), job.config(sink={"transactional": True})
+    other["pipelines"][job.pipelines[0].name]["to"] = ["store"]  # the leader writes for all
+    servers = [make_server(config, start=False), make_server(other, start=False)]
+    for server in servers:
+        server.start(wait=False)
+    for server in servers:
+        health.wait_troubled(server, "give all processes of a group the same configuration", 40)
+    assert servers[1].terminate(20) == 0
+    job.produce()
+    job.check_topic(once=True, timeout_s=90)
+    health.wait_well(servers[0], 20)
+
+
+def test_the_topic_of_partials_may_be_deleted_under_load(broker, make_server, flight_files):
+    job = shared_job(broker, flight_files)
+    config = job.config(sink={"transactional": True})
+    servers = [make_server(config), make_server(config)]
+    share_out(servers)
+    with job.feed(job.event_count / 20) as feed:
+        weir.eventually(lambda: feed.sent > feed.rate * 2, 30, "load")
+        name = f"weir.{job.group}.partials"
+        client = kafka.administrator(broker)  # lives until the answer has come
+        client.delete_topics([name])[name].result(30)
+    feed.finish()
+    job.check_topic(once=True, timeout_s=150, history=False)
+    for server in servers:
+        assert server.terminate(20) == 0
+    job.check_topic(once=True, history=False)
