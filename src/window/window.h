@@ -16,6 +16,8 @@
 #include "flow/result.h"
 #include "flow/watermark.h"
 
+enum window_kind { WINDOW_TUMBLING };
+
 enum window_late { WINDOW_LATE_UPDATE, WINDOW_LATE_DROP, WINDOW_LATE_DLQ };
 
 struct aggregate_kind; /* see window_internal.h: one file per aggregate */
@@ -37,7 +39,8 @@ bool aggregate_kind_wants_number(const struct aggregate_kind *kind);
 
 struct window_spec {
     const struct result_shape *shape; /* names; key_count */
-    int64_t size_us, offset_us;       /* tumbling */
+    enum window_kind kind;
+    int64_t size_us, offset_us; /* tumbling */
     int64_t allowed_lateness_us;
     enum window_late late;
     uint64_t emit_count;    /* early result of a key after every so many of its events; 0 = off */

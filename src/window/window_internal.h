@@ -48,6 +48,47 @@ struct pane_row {
     struct key_cell keys[];
 };
 
+/* --- kinds of windows: one operator and one merger each; see window.c ------------------------------------------------ */
+
+/* What each means is said at the function of window.h with its name. */
+struct window_operator_kind {
+    struct window_operator *(*create)(const struct window_spec *spec);
+    void (*destroy)(struct window_operator *op);
+    void (*add)(struct window_operator *op, const struct window_rows *rows, struct window_counts *counts,
+                uint32_t *too_late, uint32_t *too_late_count);
+    struct pane *(*take)(struct window_operator *op, int64_t watermark_us, bool flush_open);
+    int64_t (*oldest_offset)(const struct window_operator *op, uint32_t partition, int64_t *watermark_us);
+    void (*set_horizon)(struct window_operator *op, int64_t closed_through_us);
+};
+
+struct window_merger_kind {
+    struct window_merger *(*create)(const struct window_spec *spec, window_emit emit, void *context);
+    void (*destroy)(struct window_merger *merger);
+    void (*add)(struct window_merger *merger, struct pane *pane, int64_t arrival_us);
+    enum status (*decode)(struct window_merger *merger, const struct pane_codec *codec, struct slice message,
+                          struct pane **pane, struct error *error);
+    void (*advance)(struct window_merger *merger, int64_t watermark_us, enum close_cause cause,
+                    const struct clock *clock);
+    int64_t (*tick)(struct window_merger *merger, const struct clock *clock);
+    void (*reset)(struct window_merger *merger);
+    void (*recover)(struct window_merger *merger, int64_t closed_through_us);
+    void (*go_live)(struct window_merger *merger);
+    int64_t (*oldest_offset)(const struct window_merger *merger, uint32_t partition, int64_t *watermark_us);
+    struct window_merger_stats (*stats)(const struct window_merger *merger);
+};
+
+/* The first member of every kind's own struct. */
+struct window_operator {
+    const struct window_operator_kind *kind;
+};
+struct window_merger {
+    const struct window_merger_kind *kind;
+};
+
+extern const struct window_operator_kind
+    aligned_operator_kind; /* windows that are cut the same way for all keys */
+extern const struct window_merger_kind aligned_merger_kind;
+
 /* --- aggregates ----------------------------------------------------------------------------------------------------- */
 
 /* Rows of a batch and the pane rows they belong to. */

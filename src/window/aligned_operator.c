@@ -11,7 +11,8 @@
 #include "base/memory.h"
 #include "window/window_internal.h"
 
-struct window_operator {
+struct aligned_operator {
+    struct window_operator base;
     const struct window_spec *spec;
     struct pane_pool *pool;
     struct pane_list open, late, dropped,
@@ -31,22 +32,21 @@ struct window_operator {
     char **entries;
 };
 
-struct window_operator *window_operator_create(const struct window_spec *spec)
+static struct window_operator *aligned_create(const struct window_spec *spec)
 {
-    struct window_operator *op = memory_allocate(sizeof *op);
+    struct aligned_operator *op = memory_allocate(sizeof *op);
     op->spec = spec;
     op->pool = pane_pool_create(spec);
     op->next_ends_us = memory_allocate_array(spec->partition_count, sizeof *op->next_ends_us);
     for (uint32_t i = 0; i < spec->partition_count; i++)
         op->next_ends_us[i] = TIME_NONE;
     op->horizon_us = TIME_NONE;
-    return op;
+    return &op->base;
 }
 
-void window_operator_destroy(struct window_operator *op)
+static void aligned_destroy(struct window_operator *base)
 {
-    if (!op)
-        return;
+    struct aligned_operator *op = (struct aligned_operator *)base;
     pane_list_deinit(&op->open);
     pane_list_deinit(&op->late);
     pane_list_deinit(&op->dropped);
@@ -65,12 +65,13 @@ void window_operator_destroy(struct window_operator *op)
     free(op);
 }
 
-void window_operator_set_horizon(struct window_operator *op, int64_t closed_through_us)
+static void aligned_set_horizon(struct window_operator *base, int64_t closed_through_us)
 {
+    struct aligned_operator *op = (struct aligned_operator *)base;
     op->horizon_us = closed_through_us;
 }
 
-static void reserve_rows(struct window_operator *op, uint32_t row_count)
+static void reserve_rows(struct aligned_operator *op, uint32_t row_count)
 {
     if (row_count <= op->row_capacity)
         return;
@@ -99,7 +100,7 @@ static uint32_t first_reaching(const struct window_rows *rows, uint32_t from, in
 }
 
 /* Notes the watermarks with which the partition first reached a window's end. */
-static void note_marks(struct window_operator *op, const struct window_rows *rows)
+static void note_marks(struct aligned_operator *op, const struct window_rows *rows)
 {
     int64_t *next_end_us = &op->next_ends_us[rows->partition];
     uint32_t row = 0;
@@ -116,7 +117,7 @@ static void note_marks(struct window_operator *op, const struct window_rows *row
 
 /* --- judging rows ----------------------------------------------------------------------------------------------------- */
 
-static struct pane *find_pane(struct window_operator *op, struct pane_list *list, enum pane_kind kind,
+static struct pane *find_pane(struct aligned_operator *op, struct pane_list *list, enum pane_kind kind,
                               int64_t start_us)
 {
     bool found;
@@ -129,7 +130,7 @@ static struct pane *find_pane(struct window_operator *op, struct pane_list *list
 }
 
 /* Number of the pane in this batch. */
-static uint32_t touch(struct window_operator *op, struct pane *pane, const struct window_rows *rows,
+static uint32_t touch(struct aligned_operator *op, struct pane *pane, const struct window_rows *rows,
                       uint32_t row)
 {
     if (pane->touch)
@@ -153,7 +154,7 @@ static uint32_t touch(struct window_operator *op, struct pane *pane, const struc
 }
 
 /* The pane for a row whose window is not that of the row before; NULL when there is none for it. */
-static struct pane *judge(struct window_operator *op, const struct window_rows *rows, uint32_t row,
+static struct pane *judge(struct aligned_operator *op, const struct window_rows *rows, uint32_t row,
                           struct window_counts *counts, uint32_t *too_late, uint32_t *too_late_count)
 {
     const struct window_spec *spec = op->spec;
@@ -183,7 +184,7 @@ static struct pane *judge(struct window_operator *op, const struct window_rows *
 }
 
 /* Fills used_rows and targets; returns how many rows have a pane. */
-static uint32_t judge_rows(struct window_operator *op, const struct window_rows *rows,
+static uint32_t judge_rows(struct aligned_operator *op, const struct window_rows *rows,
                            struct window_counts *counts, uint32_t *too_late, uint32_t *too_late_count)
 {
     uint32_t count = 0, target = 0, run = 0;
@@ -214,7 +215,7 @@ static uint32_t judge_rows(struct window_operator *op, const struct window_rows 
 
 /* --- applying rows ------------------------------------------------------------------------------------------------------ */
 
-static void run_kernels(struct window_operator *op, struct pane *pane, const struct window_rows *batch_rows,
+static void run_kernels(struct aligned_operator *op, struct pane *pane, const struct window_rows *batch_rows,
                         const uint32_t *rows, char *const *entries, uint32_t count,
                         struct window_counts *counts)
 {
@@ -255,7 +256,7 @@ static void reset_states(const struct pane *pane, char *row)
 }
 
 /* Moves what the row has gathered to the early panes: one early result of its key. */
-static void show_early(struct window_operator *op, struct pane *pane, struct pane_row *row)
+static void show_early(struct aligned_operator *op, struct pane *pane, struct pane_row *row)
 {
     bool found;
     uint32_t index = pane_list_search(&op->early, pane->start_us, &found);
@@ -274,7 +275,7 @@ static void show_early(struct window_operator *op, struct pane *pane, struct pan
 }
 
 /* As apply, but stops behind every event that completes an early result. */
-static void apply_counting(struct window_operator *op, struct pane *pane,
+static void apply_counting(struct aligned_operator *op, struct pane *pane,
                            const struct window_rows *batch_rows, const uint32_t *rows, uint32_t count,
                            struct window_counts *counts)
 {
@@ -291,7 +292,7 @@ static void apply_counting(struct window_operator *op, struct pane *pane,
         run_kernels(op, pane, batch_rows, rows + start, op->entries + start, count - start, counts);
 }
 
-static void apply(struct window_operator *op, struct pane *pane, const struct window_rows *batch_rows,
+static void apply(struct aligned_operator *op, struct pane *pane, const struct window_rows *batch_rows,
                   const uint32_t *rows, uint32_t count, struct window_counts *counts)
 {
     uint64_t limit = op->spec->key_limit;
@@ -316,7 +317,7 @@ static void apply(struct window_operator *op, struct pane *pane, const struct wi
 }
 
 /* Rows of each pane side by side, in their order. */
-static void apply_gathered(struct window_operator *op, const struct window_rows *rows, uint32_t count,
+static void apply_gathered(struct aligned_operator *op, const struct window_rows *rows, uint32_t count,
                            struct window_counts *counts)
 {
     uint32_t start = 0;
@@ -332,9 +333,10 @@ static void apply_gathered(struct window_operator *op, const struct window_rows 
     }
 }
 
-void window_operator_add(struct window_operator *op, const struct window_rows *rows,
-                         struct window_counts *counts, uint32_t *too_late, uint32_t *too_late_count)
+static void aligned_add(struct window_operator *base, const struct window_rows *rows,
+                        struct window_counts *counts, uint32_t *too_late, uint32_t *too_late_count)
 {
+    struct aligned_operator *op = (struct aligned_operator *)base;
     assert(rows->partition < op->spec->partition_count);
     *too_late_count = 0;
     reserve_rows(op, rows->row_count);
@@ -356,7 +358,7 @@ void window_operator_add(struct window_operator *op, const struct window_rows *r
 
 /* --- handing out -------------------------------------------------------------------------------------------------------- */
 
-static struct pane *take_first(struct window_operator *op, struct pane_list *list)
+static struct pane *take_first(struct aligned_operator *op, struct pane_list *list)
 {
     struct pane *pane = pane_list_remove(list, 0);
     if (pane->kind != PANE_EARLY)
@@ -364,7 +366,7 @@ static struct pane *take_first(struct window_operator *op, struct pane_list *lis
     return pane;
 }
 
-static struct pane *take_next(struct window_operator *op, int64_t watermark_us, bool flush_open)
+static struct pane *take_next(struct aligned_operator *op, int64_t watermark_us, bool flush_open)
 {
     if (op->early.count)
         return take_first(op, &op->early);
@@ -381,8 +383,9 @@ static struct pane *take_next(struct window_operator *op, int64_t watermark_us, 
     return NULL;
 }
 
-struct pane *window_operator_take(struct window_operator *op, int64_t watermark_us, bool flush_open)
+static struct pane *aligned_take(struct window_operator *base, int64_t watermark_us, bool flush_open)
 {
+    struct aligned_operator *op = (struct aligned_operator *)base;
     struct pane *pane = take_next(op, watermark_us, flush_open);
     struct pane *marks = op->marks;
     if (!marks)
@@ -407,9 +410,10 @@ static void find_oldest(const struct pane_list *list, uint32_t partition, struct
     }
 }
 
-int64_t window_operator_oldest_offset(const struct window_operator *op, uint32_t partition,
-                                      int64_t *watermark_us)
+static int64_t aligned_oldest_offset(const struct window_operator *base, uint32_t partition,
+                                     int64_t *watermark_us)
 {
+    const struct aligned_operator *op = (const struct aligned_operator *)base;
     struct pane_origin oldest = {partition, INT64_MAX, TIME_NONE};
     find_oldest(&op->open, partition, &oldest);
     find_oldest(&op->late, partition, &oldest);
@@ -417,3 +421,12 @@ int64_t window_operator_oldest_offset(const struct window_operator *op, uint32_t
     *watermark_us = oldest.watermark_us;
     return oldest.offset;
 }
+
+const struct window_operator_kind aligned_operator_kind = {
+    .create = aligned_create,
+    .destroy = aligned_destroy,
+    .add = aligned_add,
+    .take = aligned_take,
+    .oldest_offset = aligned_oldest_offset,
+    .set_horizon = aligned_set_horizon,
+};

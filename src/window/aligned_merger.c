@@ -14,7 +14,8 @@
 
 enum { MERGE_ROWS = 1024 };
 
-struct window_merger {
+struct aligned_merger {
+    struct window_merger base;
     const struct window_spec *spec;
     struct pane_pool *pool;
     struct emission emission;
@@ -38,9 +39,9 @@ struct window_merger {
     const char *from[MERGE_ROWS];
 };
 
-struct window_merger *window_merger_create(const struct window_spec *spec, window_emit emit, void *context)
+static struct window_merger *aligned_create(const struct window_spec *spec, window_emit emit, void *context)
 {
-    struct window_merger *merger = memory_allocate(sizeof *merger);
+    struct aligned_merger *merger = memory_allocate(sizeof *merger);
     merger->spec = spec;
     merger->pool = pane_pool_create(spec);
     merger->marks = pane_create(merger->pool, PANE_MARKS, TIME_NONE, 0);
@@ -48,7 +49,7 @@ struct window_merger *window_merger_create(const struct window_spec *spec, windo
     merger->next_change_us = TIME_MAX;
     merger->stats.closed_through_us = TIME_NONE;
     emission_init(&merger->emission, spec, merger->pool, emit, context);
-    return merger;
+    return &merger->base;
 }
 
 static void merged_window_destroy(struct merged_window *window)
@@ -61,10 +62,9 @@ static void merged_window_destroy(struct merged_window *window)
     free(window);
 }
 
-void window_merger_destroy(struct window_merger *merger)
+static void aligned_destroy(struct window_merger *base)
 {
-    if (!merger)
-        return;
+    struct aligned_merger *merger = (struct aligned_merger *)base;
     for (uint32_t i = 0; i < merger->window_count; i++)
         merged_window_destroy(merger->windows[i]);
     free(merger->windows);
@@ -77,14 +77,14 @@ void window_merger_destroy(struct window_merger *merger)
 /* --- windows ------------------------------------------------------------------------------------------------------------ */
 
 /* Largest event time that still fits, instead of an overflow. */
-static int64_t gone_at(const struct window_merger *merger, int64_t end_us)
+static int64_t gone_at(const struct aligned_merger *merger, int64_t end_us)
 {
     return end_us > TIME_MAX - merger->spec->allowed_lateness_us ? TIME_MAX
                                                                  : end_us + merger->spec->allowed_lateness_us;
 }
 
 /* Smallest watermark with which a partition first reached the end. */
-static int64_t closing_watermark(const struct window_merger *merger, int64_t end_us)
+static int64_t closing_watermark(const struct aligned_merger *merger, int64_t end_us)
 {
     const struct pane *marks = merger->marks;
     uint32_t low = 0, high = marks->mark_count;
@@ -98,7 +98,7 @@ static int64_t closing_watermark(const struct window_merger *merger, int64_t end
     return low < marks->mark_count ? marks->marks[low] : merger->finite_us;
 }
 
-static uint32_t search_window(const struct window_merger *merger, int64_t start_us)
+static uint32_t search_window(const struct aligned_merger *merger, int64_t start_us)
 {
     uint32_t low = 0, high = merger->window_count;
     while (low < high) {
@@ -111,14 +111,14 @@ static uint32_t search_window(const struct window_merger *merger, int64_t start_
     return low;
 }
 
-static struct merged_window *find_window(const struct window_merger *merger, int64_t start_us)
+static struct merged_window *find_window(const struct aligned_merger *merger, int64_t start_us)
 {
     uint32_t index = search_window(merger, start_us);
     bool is_found = index < merger->window_count && merger->windows[index]->start_us == start_us;
     return is_found ? merger->windows[index] : NULL;
 }
 
-static struct merged_window *make_window(struct window_merger *merger, const struct pane *pane)
+static struct merged_window *make_window(struct aligned_merger *merger, const struct pane *pane)
 {
     struct merged_window *window = find_window(merger, pane->start_us);
     if (window)
@@ -176,7 +176,7 @@ static void clear_changes(struct change_list *list, struct pane *pane)
 
 /* --- merging ------------------------------------------------------------------------------------------------------------ */
 
-static uint64_t new_key_limit(const struct window_merger *merger, const struct merged_window *window,
+static uint64_t new_key_limit(const struct aligned_merger *merger, const struct merged_window *window,
                               const struct pane *into)
 {
     uint64_t used = window->is_closed || into != window->on_time ? key_count(into) : merger->open_key_count;
@@ -184,7 +184,7 @@ static uint64_t new_key_limit(const struct window_merger *merger, const struct m
 }
 
 /* Adds rows [first, first + count) of the pane, count <= MERGE_ROWS; merger->into has where they went. */
-static void merge_rows(struct window_merger *merger, const struct merged_window *window, struct pane *into,
+static void merge_rows(struct aligned_merger *merger, const struct merged_window *window, struct pane *into,
                        const struct pane *pane, uint32_t first, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -208,7 +208,7 @@ static void merge_origins(struct pane *into, const struct pane *pane)
 }
 
 /* Puts the pane into *side of the window; takes it. With `changes` its rows are noted there. */
-static void merge_pane(struct window_merger *merger, struct merged_window *window, struct pane **side,
+static void merge_pane(struct aligned_merger *merger, struct merged_window *window, struct pane **side,
                        struct change_list *changes, struct pane *pane)
 {
     bool is_counted = pane->kind == PANE_ON_TIME && !window->is_closed;
@@ -236,7 +236,7 @@ static void merge_pane(struct window_merger *merger, struct merged_window *windo
 }
 
 /* Row by row, since a key may come several times and each time is a result. */
-static void merge_early(struct window_merger *merger, struct merged_window *window, struct pane *pane)
+static void merge_early(struct aligned_merger *merger, struct merged_window *window, struct pane *pane)
 {
     bool is_shown = !window->is_closed && !pane->is_replay && !merger->is_silent;
     bool is_noted = window->is_closed && !pane->is_replay;
@@ -259,7 +259,7 @@ static void merge_early(struct window_merger *merger, struct merged_window *wind
     pane_destroy(pane);
 }
 
-static void merge_dropped(struct window_merger *merger, struct pane *pane)
+static void merge_dropped(struct aligned_merger *merger, struct pane *pane)
 {
     struct merged_window *window = find_window(merger, pane->start_us);
     if (window)
@@ -268,15 +268,16 @@ static void merge_dropped(struct window_merger *merger, struct pane *pane)
         pane_destroy(pane);
 }
 
-static void count_gone(struct window_merger *merger, struct pane *pane)
+static void count_gone(struct aligned_merger *merger, struct pane *pane)
 {
     for (uint32_t i = 0; !pane->is_replay && i < pane->row_count; i++)
         merger->stats.gone_events += pane_row_at(pane, i)->event_count;
     pane_destroy(pane);
 }
 
-void window_merger_add(struct window_merger *merger, struct pane *pane, int64_t arrival_us)
+static void aligned_add(struct window_merger *base, struct pane *pane, int64_t arrival_us)
 {
+    struct aligned_merger *merger = (struct aligned_merger *)base;
     (void)arrival_us;
     for (uint32_t i = 0; i < pane->mark_count; i++)
         pane_note_mark(merger->marks, pane->marks[i]);
@@ -306,15 +307,16 @@ void window_merger_add(struct window_merger *merger, struct pane *pane, int64_t 
     merge_pane(merger, window, is_late ? &window->late : &window->on_time, is_noted ? changes : NULL, pane);
 }
 
-enum status window_merger_decode(struct window_merger *merger, const struct pane_codec *codec,
-                                 struct slice message, struct pane **pane, struct error *error)
+static enum status aligned_decode(struct window_merger *base, const struct pane_codec *codec,
+                                  struct slice message, struct pane **pane, struct error *error)
 {
+    struct aligned_merger *merger = (struct aligned_merger *)base;
     return pane_decode(merger->pool, codec, message, pane, error);
 }
 
 /* --- closing ------------------------------------------------------------------------------------------------------------ */
 
-static void write_updates(struct window_merger *merger, struct merged_window *window)
+static void write_updates(struct aligned_merger *merger, struct merged_window *window)
 {
     if (change_list_is_empty(&window->on_time_changes) && change_list_is_empty(&window->late_changes))
         return;
@@ -323,7 +325,7 @@ static void write_updates(struct window_merger *merger, struct merged_window *wi
     clear_changes(&window->late_changes, window->late);
 }
 
-static void close_window(struct window_merger *merger, struct merged_window *window, enum close_cause cause)
+static void close_window(struct aligned_merger *merger, struct merged_window *window, enum close_cause cause)
 {
     window->is_closed = true;
     window->cause = cause;
@@ -335,7 +337,7 @@ static void close_window(struct window_merger *merger, struct merged_window *win
 }
 
 /* Marks that no window can ask for any more: one that is still to come ends behind watermark - lateness. */
-static void forget_marks(struct window_merger *merger)
+static void forget_marks(struct aligned_merger *merger)
 {
     struct pane *marks = merger->marks;
     uint32_t count = 0;
@@ -345,7 +347,7 @@ static void forget_marks(struct window_merger *merger)
     memmove(marks->marks, marks->marks + count, marks->mark_count * sizeof *marks->marks);
 }
 
-static void move_watermark(struct window_merger *merger, int64_t watermark_us, enum close_cause cause,
+static void move_watermark(struct aligned_merger *merger, int64_t watermark_us, enum close_cause cause,
                            int64_t now_us)
 {
     if (watermark_us <= merger->watermark_us)
@@ -360,7 +362,7 @@ static void move_watermark(struct window_merger *merger, int64_t watermark_us, e
 }
 
 /* Closes, revises and forgets windows; in order of time, so records of a window come together. */
-static void settle_windows(struct window_merger *merger, enum close_cause cause)
+static void settle_windows(struct aligned_merger *merger, enum close_cause cause)
 {
     uint32_t kept = 0;
     merger->next_change_us = TIME_MAX;
@@ -389,9 +391,10 @@ static void settle_windows(struct window_merger *merger, enum close_cause cause)
     emission_flush(&merger->emission);
 }
 
-void window_merger_advance(struct window_merger *merger, int64_t watermark_us, enum close_cause cause,
-                           const struct clock *clock)
+static void aligned_advance(struct window_merger *base, int64_t watermark_us, enum close_cause cause,
+                            const struct clock *clock)
 {
+    struct aligned_merger *merger = (struct aligned_merger *)base;
     if (merger->is_silent)
         return;
     if (watermark_us > merger->watermark_us)
@@ -404,7 +407,7 @@ void window_merger_advance(struct window_merger *merger, int64_t watermark_us, e
 
 /* --- by the clock ------------------------------------------------------------------------------------------------------- */
 
-static void write_early(struct window_merger *merger, struct merged_window *window)
+static void write_early(struct aligned_merger *merger, struct merged_window *window)
 {
     struct change_list *changes = &window->on_time_changes;
     uint32_t count = changes->has_all ? window->on_time->row_count : changes->count;
@@ -419,7 +422,7 @@ static void write_early(struct window_merger *merger, struct merged_window *wind
 }
 
 /* Returns when open windows with changes want to be shown. */
-static int64_t tick_early(struct window_merger *merger, int64_t now_us)
+static int64_t tick_early(struct aligned_merger *merger, int64_t now_us)
 {
     bool is_due = now_us >= merger->next_early_us, has_changes = false;
     for (uint32_t i = 0; i < merger->window_count; i++) {
@@ -436,7 +439,7 @@ static int64_t tick_early(struct window_merger *merger, int64_t now_us)
 }
 
 /* Returns when the next window closes if the watermark stands still. */
-static int64_t tick_close_after(struct window_merger *merger, int64_t now_us)
+static int64_t tick_close_after(struct aligned_merger *merger, int64_t now_us)
 {
     int64_t next_us = INT64_MAX;
     for (uint32_t i = 0; i < merger->window_count; i++) {
@@ -459,8 +462,9 @@ static int64_t tick_close_after(struct window_merger *merger, int64_t now_us)
     return next_us;
 }
 
-int64_t window_merger_tick(struct window_merger *merger, const struct clock *clock)
+static int64_t aligned_tick(struct window_merger *base, const struct clock *clock)
 {
+    struct aligned_merger *merger = (struct aligned_merger *)base;
     if (merger->is_silent || (!merger->spec->emit_every_us && !merger->spec->close_after_us))
         return INT64_MAX;
     int64_t now_us = clock_monotonic_us(clock), next_us = INT64_MAX;
@@ -474,8 +478,9 @@ int64_t window_merger_tick(struct window_merger *merger, const struct clock *clo
     return next_us;
 }
 
-void window_merger_reset(struct window_merger *merger)
+static void aligned_reset(struct window_merger *base)
 {
+    struct aligned_merger *merger = (struct aligned_merger *)base;
     for (uint32_t i = 0; i < merger->window_count; i++)
         merged_window_destroy(merger->windows[i]);
     merger->window_count = 0;
@@ -491,15 +496,17 @@ void window_merger_reset(struct window_merger *merger)
 
 /* --- recovery and statistics -------------------------------------------------------------------------------------------- */
 
-void window_merger_recover(struct window_merger *merger, int64_t closed_through_us)
+static void aligned_recover(struct window_merger *base, int64_t closed_through_us)
 {
+    struct aligned_merger *merger = (struct aligned_merger *)base;
     merger->is_silent = true;
     merger->watermark_us = merger->finite_us = closed_through_us;
     merger->stats.closed_through_us = closed_through_us;
 }
 
-void window_merger_go_live(struct window_merger *merger)
+static void aligned_go_live(struct window_merger *base)
 {
+    struct aligned_merger *merger = (struct aligned_merger *)base;
     merger->is_silent = false;
 }
 
@@ -511,9 +518,10 @@ static void find_oldest(const struct pane *pane, uint32_t partition, struct pane
     }
 }
 
-int64_t window_merger_oldest_offset(const struct window_merger *merger, uint32_t partition,
-                                    int64_t *watermark_us)
+static int64_t aligned_oldest_offset(const struct window_merger *base, uint32_t partition,
+                                     int64_t *watermark_us)
 {
+    const struct aligned_merger *merger = (const struct aligned_merger *)base;
     struct pane_origin oldest = {partition, INT64_MAX, TIME_NONE};
     for (uint32_t i = 0; i < merger->window_count; i++) {
         find_oldest(merger->windows[i]->on_time, partition, &oldest);
@@ -523,8 +531,9 @@ int64_t window_merger_oldest_offset(const struct window_merger *merger, uint32_t
     return oldest.offset;
 }
 
-struct window_merger_stats window_merger_stats(const struct window_merger *merger)
+static struct window_merger_stats aligned_stats(const struct window_merger *base)
 {
+    const struct aligned_merger *merger = (const struct aligned_merger *)base;
     struct window_merger_stats stats = merger->stats;
     stats.results = merger->emission.result_count;
     stats.memory_size = sizeof *merger + pane_memory_size(merger->marks);
@@ -541,15 +550,16 @@ struct window_merger_stats window_merger_stats(const struct window_merger *merge
     return stats;
 }
 
-size_t window_key_memory_bound(const struct window_spec *spec)
-{
-    enum { SLOTS_PER_ROW_MAX = 4, KEY_TEXT_TYPICAL = 32 };
-    struct pane_pool *pool = pane_pool_create(spec);
-    struct pane *pane = pane_create(pool, PANE_MARKS, TIME_NONE, 0);
-    /* Arrays double when they grow, so up to half of each is room. */
-    size_t size = pane->layout->row_size * 2 + SLOTS_PER_ROW_MAX * sizeof *pane->slots +
-                  spec->shape->key_count * (size_t)KEY_TEXT_TYPICAL * 2;
-    pane_destroy(pane);
-    pane_pool_release(pool);
-    return size;
-}
+const struct window_merger_kind aligned_merger_kind = {
+    .create = aligned_create,
+    .destroy = aligned_destroy,
+    .add = aligned_add,
+    .decode = aligned_decode,
+    .advance = aligned_advance,
+    .tick = aligned_tick,
+    .reset = aligned_reset,
+    .recover = aligned_recover,
+    .go_live = aligned_go_live,
+    .oldest_offset = aligned_oldest_offset,
+    .stats = aligned_stats,
+};
