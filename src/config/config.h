@@ -14,6 +14,7 @@ enum {
     CONFIG_MAX_PIPELINES = 256,
     CONFIG_MAX_SINKS = 64,
     CONFIG_MAX_SHARDS = 64,
+    CONFIG_MAX_WINDOW_PANES = 65536, /* of a sliding window */
     CONFIG_MAX_PARTITIONS = 1024, /* per source */
     CONFIG_MAX_BATCH_SIZE = 8192, /* = BATCH_MAX_ROWS */
     CONFIG_MAX_KEYS = 16,         /* per pipeline; = RESULT_MAX_KEYS */
@@ -140,12 +141,20 @@ struct config_source {
     enum on_bad on_bad;
 };
 
-enum config_window_kind { CONFIG_WINDOW_TUMBLING };
+enum config_window_kind {
+    CONFIG_WINDOW_TUMBLING,
+    CONFIG_WINDOW_SLIDING,
+    CONFIG_WINDOW_SESSION,
+    CONFIG_WINDOW_GLOBAL
+};
+const char *config_window_kind_name(enum config_window_kind kind); /* "tumbling" "sliding" ... */
 enum late_policy { LATE_UPDATE, LATE_DROP, LATE_DLQ };
 
 struct config_window {
     enum config_window_kind kind;
-    int64_t size_us, offset_us;
+    int64_t size_us, offset_us;      /* tumbling, sliding */
+    int64_t slide_us;                /* sliding; tumbling: the size */
+    int64_t gap_us, max_duration_us; /* session */
 };
 
 struct config_pipeline {

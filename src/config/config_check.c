@@ -64,8 +64,7 @@ static bool has_later_key(enum option_scope scope, const char *group, const stru
     return false;
 }
 
-/* An unknown key that was probably meant to be `name` has been told; the name is then not missing as well. */
-static bool is_misspelled(enum option_scope scope, const char *group, const struct node *map,
+bool config_is_misspelled(enum option_scope scope, const char *group, const struct node *map,
                           const char *name)
 {
     for (const struct node *child = map->first; child; child = child->next) {
@@ -85,7 +84,7 @@ static void check_missing(struct loader *loader, enum option_scope scope, const 
         bool is_required = option_is_always_required(option) ||
                            (option->flags & OPTION_REQUIRED && node_find(map, "window"));
         if (!option_is_member(option, scope, group) || !is_required || node_find(map, option_name(option)) ||
-            has_later_key(scope, group, map) || is_misspelled(scope, group, map, option_name(option)))
+            has_later_key(scope, group, map) || config_is_misspelled(scope, group, map, option_name(option)))
             continue;
         problem_add(&loader->problems, map->key ? map->key_place : map->place, "%s: `%s` is missing (%s)",
                     node_path(loader->arena, map), option_name(option), option->help);
@@ -236,11 +235,13 @@ static void check_event_destinations(struct loader *loader, const struct node *m
 static void check_pipeline(struct loader *loader, const struct node *map, struct config_pipeline *pipeline)
 {
     pipeline->has_window = node_find(map, "window") != NULL;
-    if (!pipeline->has_window && is_misspelled(SCOPE_PIPELINE, "", map, "window"))
+    if (!pipeline->has_window && config_is_misspelled(SCOPE_PIPELINE, "", map, "window"))
         return;
     check_window_keys(loader, map, pipeline->has_window);
-    if (pipeline->has_window)
+    if (pipeline->has_window) {
+        config_check_window(loader, map, pipeline);
         return;
+    }
     if (!node_find(map, "aggregates"))
         check_event_destinations(loader, map);
     pipeline->to_store = pipeline->to_live = false;
@@ -372,15 +373,8 @@ static void warn_of_meaning(struct loader *loader)
                 "source `%s` has %u partitions and no `partition_by`: all lines go to the first",
                 source->name, source->partitions);
     }
-    for (uint32_t i = 0; i < config->pipeline_count; i++) {
-        const struct config_pipeline *pipeline = &config->pipelines[i];
-        if (pipeline->has_window && (pipeline->window.offset_us >= pipeline->window.size_us ||
-                                     pipeline->window.offset_us <= -pipeline->window.size_us))
-            problem_add_warning(
-                &loader->problems, pipeline->place,
-                "the window offset of `%s` is not smaller than its size; only the rest counts",
-                pipeline->name);
-    }
+    for (uint32_t i = 0; i < config->pipeline_count; i++)
+        config_warn_window(loader, &config->pipelines[i]);
 }
 
 void config_check(struct loader *loader, const struct node *root)

@@ -248,6 +248,20 @@ static void write_window_rules(struct json_writer *writer)
              "{\"required\": [\"to\"], \"not\": {\"required\": [\"window\"]}}]");
 }
 
+/* Exactly one of them. */
+static void write_window_kinds(struct json_writer *writer)
+{
+    json_open(writer, "oneOf", '[');
+    for (enum config_window_kind kind = CONFIG_WINDOW_TUMBLING; kind <= CONFIG_WINDOW_GLOBAL; kind++) {
+        json_open(writer, NULL, '{');
+        json_open(writer, "required", '[');
+        json_text(writer, NULL, config_window_kind_name(kind));
+        json_close(writer, ']');
+        json_close(writer, '}');
+    }
+    json_close(writer, ']');
+}
+
 /* type, required and the kinds of a mapping: everything but its properties. */
 static void write_mapping_rules(struct json_writer *writer, enum option_scope scope, const char *group,
                                 bool is_kind)
@@ -267,6 +281,8 @@ static void write_mapping_rules(struct json_writer *writer, enum option_scope sc
     }
     if (*group == '\0' && scope == SCOPE_PIPELINE)
         write_window_rules(writer);
+    if (strcmp(group, "window") == 0)
+        write_window_kinds(writer);
     bool has_kinds = *group == '\0' && (scope == SCOPE_SOURCE || scope == SCOPE_SINK);
     if (has_kinds) {
         json_open(writer, "oneOf", '[');

@@ -102,6 +102,13 @@ const char *suggest(const char *word, const char *const *candidates, size_t cand
 
 /* Reads the whole tree into loader->config. */
 void config_check(struct loader *loader, const struct node *root);
+/* An unknown key that was probably meant to be `name` has been told; the name is then not missing as well. */
+bool config_is_misspelled(enum option_scope scope, const char *group, const struct node *map,
+                          const char *name);
+/* What a pipeline's window is, and what does not go with it; part of config_check(). */
+void config_check_window(struct loader *loader, const struct node *map, struct config_pipeline *pipeline);
+/* What is allowed of a window, and hardly meant. */
+void config_warn_window(struct loader *loader, const struct config_pipeline *pipeline);
 /* What has to fit together in sources and sinks of Kafka; the last part of config_check(). */
 void config_check_kafka(struct loader *loader, const struct node *root);
 /* Warnings about what is right in itself, and hardly meant. */

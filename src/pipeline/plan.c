@@ -127,6 +127,15 @@ static uint64_t definition_hash(const struct config_pipeline *config)
     buffer_format(&text, "1|%lld|%lld|%lld|%d|%s", (long long)config->window.size_us,
                   (long long)config->window.offset_us, (long long)config->allowed_lateness_us,
                   (int)config->late, config->where.text ? config->where.text : "");
+    /* Of tumbling windows this says nothing, so that their pipelines go on from where older versions were. */
+    const struct config_window *window = &config->window;
+    if (config->has_window && window->kind == CONFIG_WINDOW_SLIDING)
+        buffer_format(&text, "|sliding %lld", (long long)window->slide_us);
+    if (config->has_window && window->kind == CONFIG_WINDOW_SESSION)
+        buffer_format(&text, "|session %lld %lld", (long long)window->gap_us,
+                      (long long)window->max_duration_us);
+    if (config->has_window && window->kind == CONFIG_WINDOW_GLOBAL)
+        buffer_append_text(&text, "|global");
     for (uint32_t i = 0; i < config->key_count; i++)
         buffer_format(&text, "|k %s", config->keys[i].value.text);
     for (uint32_t i = 0; i < config->aggregate_count; i++)
@@ -136,15 +145,27 @@ static uint64_t definition_hash(const struct config_pipeline *config)
     return hash;
 }
 
-static void plan_window(const struct config_pipeline *config, struct plan_pipeline *pipeline,
-                        uint64_t hash_seed)
+static void plan_window(struct planner *planner, const struct config_pipeline *config,
+                        struct plan_pipeline *pipeline, uint64_t hash_seed)
 {
+    static const enum window_kind kinds[] = {[CONFIG_WINDOW_TUMBLING] = WINDOW_TUMBLING,
+                                             [CONFIG_WINDOW_SLIDING] = WINDOW_SLIDING,
+                                             [CONFIG_WINDOW_SESSION] = WINDOW_SESSION,
+                                             [CONFIG_WINDOW_GLOBAL] = WINDOW_GLOBAL};
     struct window_spec *window = &pipeline->window;
     static const enum window_late late[] = {
         [LATE_UPDATE] = WINDOW_LATE_UPDATE, [LATE_DROP] = WINDOW_LATE_DROP, [LATE_DLQ] = WINDOW_LATE_DLQ};
     window->shape = &pipeline->shape;
+    window->kind = kinds[config->window.kind];
+    if (!window_kind_is_known(window->kind))
+        config_error_add(planner->errors, config->place,
+                         "pipelines.%s.window: `%s` windows are not available in this version yet",
+                         config->name, config_window_kind_name(config->window.kind));
     window->size_us = config->window.size_us;
     window->offset_us = config->window.offset_us;
+    window->slide_us = config->window.slide_us;
+    window->gap_us = config->window.gap_us;
+    window->max_duration_us = config->window.max_duration_us;
     window->allowed_lateness_us = config->allowed_lateness_us;
     window->late = late[config->late];
     window->emit_count = config->emit_count;
@@ -218,7 +239,7 @@ static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint
     pipeline->shape.key_count = config->key_count;
     for (uint32_t i = 0; i < config->key_count; i++)
         pipeline->shape.key_names[i] = config->keys[i].name;
-    plan_window(config, pipeline, hash_seed);
+    plan_window(planner, config, pipeline, hash_seed);
     struct aggregate_inputs inputs = {0};
     if (config->has_window)
         plan_aggregates(planner, config, pipeline, &inputs);

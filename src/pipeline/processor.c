@@ -186,7 +186,7 @@ static void add_to_windows(struct processor *processor, const struct plan_feed *
         return;
     counts->used += added.used;
     counts->too_late += added.too_late;
-    counts->filtered += batch->row_count - rows->row_count;
+    counts->filtered += batch->row_count - rows->row_count + added.uncovered;
     struct pipeline_counts *totals = &processor->pipelines[feed->pipeline_index];
     totals->late_accepted += added.late_accepted;
     totals->type_errors += added.type_errors;

@@ -83,13 +83,23 @@ static int64_t add(int64_t left_us, int64_t right_us)
     return left_us > TIME_MAX - right_us ? TIME_MAX : left_us + right_us;
 }
 
+/* How long the events of a window are needed while it is open. */
+static int64_t window_span(const struct config_window *window)
+{
+    switch (window->kind) {
+    case CONFIG_WINDOW_SESSION: return add(window->max_duration_us, window->gap_us);
+    case CONFIG_WINDOW_GLOBAL: return TIME_MAX;
+    default: return window->size_us;
+    }
+}
+
 static struct need need_of_source(const struct config *config, uint32_t source_index)
 {
     const struct config_source *source = &config->sources[source_index];
     struct need need = {.source = source};
     for (uint32_t p = 0; p < config->pipeline_count; p++) {
         const struct config_pipeline *pipeline = &config->pipelines[p];
-        int64_t time_us = add(add(pipeline->window.size_us, source->max_out_of_orderness_us),
+        int64_t time_us = add(add(window_span(&pipeline->window), source->max_out_of_orderness_us),
                               pipeline->allowed_lateness_us);
         for (uint32_t s = 0; s < pipeline->source_count; s++) {
             if (pipeline->sources[s] == source_index && time_us > need.time_us) {
@@ -136,12 +146,22 @@ static int64_t retention_ms(const struct kafka_topic_info *topic)
 static bool is_too_short(const struct kafka_topic_info *topic, const struct need *need)
 {
     int64_t ms = retention_ms(topic);
-    return ms >= 0 && ms < (need->time_us + 999) / 1000;
+    return ms >= 0 && ms < need->time_us / 1000 + (need->time_us % 1000 > 0);
 }
 
 static void explain(struct arena *arena, const struct kafka_topic_info *topic, const struct need *need,
                     struct error *error)
 {
+    if (need->time_us == TIME_MAX) {
+        error_set(
+            error,
+            "topic %s keeps events for %s (retention.ms=%s), but pipeline %s has a global window, which needs all events that "
+            "there were: after a crash it could not be built again. Give the topic retention.ms=-1 "
+            "(kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config), or take windows that close",
+            topic->name, duration_text(arena, retention_ms(topic) * 1000), topic->retention_ms,
+            need->pipeline->name, topic->name);
+        return;
+    }
     int64_t needed_ms = (need->time_us + 999) / 1000;
     error_set(
         error,
@@ -152,7 +172,7 @@ static void explain(struct arena *arena, const struct kafka_topic_info *topic, c
         "shorten the window",
         topic->name, duration_text(arena, retention_ms(topic) * 1000), topic->retention_ms,
         need->pipeline->name, duration_text(arena, need->time_us),
-        duration_text(arena, need->pipeline->window.size_us),
+        duration_text(arena, window_span(&need->pipeline->window)),
         duration_text(arena, need->pipeline->allowed_lateness_us),
         duration_text(arena, need->source->max_out_of_orderness_us), needed_ms, topic->name);
 }

@@ -41,6 +41,23 @@ static void append_fields(struct buffer *text, const struct config_pipeline *pip
     buffer_append_text(text, pipeline->select_count ? " of each event" : "each event");
 }
 
+static void describe_window(struct buffer *text, struct arena *arena, const struct config_window *window)
+{
+    switch (window->kind) {
+    case CONFIG_WINDOW_TUMBLING:
+        buffer_format(text, ", every %s", duration_text(arena, window->size_us));
+        break;
+    case CONFIG_WINDOW_SLIDING:
+        buffer_format(text, ", of the last %s, every %s", duration_text(arena, window->size_us),
+                      duration_text(arena, window->slide_us));
+        break;
+    case CONFIG_WINDOW_SESSION:
+        buffer_format(text, ", per session with gaps of at most %s", duration_text(arena, window->gap_us));
+        break;
+    case CONFIG_WINDOW_GLOBAL: buffer_append_text(text, ", since the beginning"); break;
+    }
+}
+
 /* One sentence: orders = count(), revenue = sum(amount) by country, every 10 s where amount > 0. */
 static void write_description(struct buffer *out, const struct config_pipeline *pipeline)
 {
@@ -55,7 +72,7 @@ static void write_description(struct buffer *out, const struct config_pipeline *
     for (uint32_t i = 0; i < pipeline->key_count; i++)
         buffer_format(&text, "%s%s", i ? ", " : " by ", pipeline->keys[i].name);
     if (pipeline->has_window)
-        buffer_format(&text, ", every %s", duration_text(&arena, pipeline->window.size_us));
+        describe_window(&text, &arena, &pipeline->window);
     if (pipeline->where.text)
         buffer_format(&text, " where %s", pipeline->where.text);
     buffer_json_string(out, buffer_slice(&text));
@@ -103,9 +120,19 @@ static void write_window(struct buffer *out, const struct config_pipeline *pipel
         buffer_append_text(out, ",\"window\":null");
         return;
     }
-    buffer_format(out, ",\"window\":{\"kind\":\"tumbling\",\"size_ms\":%lld,\"offset_ms\":%lld}",
-                  (long long)(pipeline->window.size_us / 1000),
-                  (long long)(pipeline->window.offset_us / 1000));
+    const struct config_window *window = &pipeline->window;
+    bool is_aligned = window->kind == CONFIG_WINDOW_TUMBLING || window->kind == CONFIG_WINDOW_SLIDING;
+    buffer_format(out, ",\"window\":{\"kind\":\"%s\"", config_window_kind_name(window->kind));
+    if (is_aligned)
+        buffer_format(out, ",\"size_ms\":%lld", (long long)(window->size_us / 1000));
+    if (window->kind == CONFIG_WINDOW_SLIDING)
+        buffer_format(out, ",\"slide_ms\":%lld", (long long)(window->slide_us / 1000));
+    if (is_aligned)
+        buffer_format(out, ",\"offset_ms\":%lld", (long long)(window->offset_us / 1000));
+    if (window->kind == CONFIG_WINDOW_SESSION)
+        buffer_format(out, ",\"gap_ms\":%lld,\"max_duration_ms\":%lld", (long long)(window->gap_us / 1000),
+                      (long long)(window->max_duration_us / 1000));
+    buffer_append_char(out, '}');
 }
 
 static void write_lateness(struct buffer *out, const struct config_pipeline *pipeline)

@@ -14,6 +14,7 @@
 struct aligned_operator {
     struct window_operator base;
     const struct window_spec *spec;
+    struct window_grid grid;
     struct pane_pool *pool;
     struct pane_list open, late, dropped,
         early;              /* by start; early ones go before the open one of the same window */
@@ -36,6 +37,7 @@ static struct window_operator *aligned_create(const struct window_spec *spec)
 {
     struct aligned_operator *op = memory_allocate(sizeof *op);
     op->spec = spec;
+    op->grid = window_grid_of(spec);
     op->pool = pane_pool_create(spec);
     op->next_ends_us = memory_allocate_array(spec->partition_count, sizeof *op->next_ends_us);
     for (uint32_t i = 0; i < spec->partition_count; i++)
@@ -103,6 +105,8 @@ static uint32_t first_reaching(const struct window_rows *rows, uint32_t from, in
 static void note_marks(struct aligned_operator *op, const struct window_rows *rows)
 {
     int64_t *next_end_us = &op->next_ends_us[rows->partition];
+    if (op->spec->kind == WINDOW_GLOBAL)
+        return;
     uint32_t row = 0;
     while (rows->watermark_after_us != TIME_NONE && rows->watermark_after_us >= *next_end_us) {
         row = first_reaching(rows, row, *next_end_us == TIME_NONE ? TIME_NONE + 1 : *next_end_us);
@@ -111,11 +115,17 @@ static void note_marks(struct aligned_operator *op, const struct window_rows *ro
         if (!op->marks)
             op->marks = pane_create(op->pool, PANE_MARKS, TIME_NONE, 0);
         pane_note_mark(op->marks, reached_us);
-        *next_end_us = window_start(op->spec, reached_us) + op->spec->size_us;
+        *next_end_us = grid_last_end(&op->grid, reached_us) + op->grid.slide_us;
     }
 }
 
 /* --- judging rows ----------------------------------------------------------------------------------------------------- */
+
+/* What is told about the rows of a batch. */
+struct judged {
+    struct window_counts *counts;
+    uint32_t *too_late, *too_late_count;
+};
 
 static struct pane *find_pane(struct aligned_operator *op, struct pane_list *list, enum pane_kind kind,
                               int64_t start_us)
@@ -153,13 +163,101 @@ static uint32_t touch(struct aligned_operator *op, struct pane *pane, const stru
     return pane->touch - 1;
 }
 
+static int pane_order(const struct pane *a, const struct pane *b)
+{
+    if (a->start_us != b->start_us)
+        return a->start_us < b->start_us ? -1 : 1;
+    if (a->reached_us != b->reached_us)
+        return a->reached_us < b->reached_us ? -1 : 1;
+    return (a->gone_us > b->gone_us) - (a->gone_us < b->gone_us);
+}
+
+/* Panes of late rows are apart by what was reached, too: ordered by all three. */
+static struct pane *find_tagged_pane(struct aligned_operator *op, struct pane_list *list,
+                                     const struct pane *wanted)
+{
+    uint32_t low = 0, high = list->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (pane_order(list->panes[middle], wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == list->count || pane_order(list->panes[low], wanted) != 0) {
+        struct pane *pane = pane_create(op->pool, wanted->kind, wanted->start_us, 0);
+        pane->reached_us = wanted->reached_us;
+        pane->gone_us = wanted->gone_us;
+        pane_list_insert(list, low, pane);
+    }
+    return list->panes[low];
+}
+
+/* A row that is late for some of its windows: late for those that end at or before `reached_us`. */
+static struct pane *judge_late_of_sliding(struct aligned_operator *op, const struct window_rows *rows,
+                                          uint32_t row, struct pane *wanted, struct judged *judged)
+{
+    const struct window_grid *grid = &op->grid;
+    int64_t first_end_us = grid_first_end(grid, wanted->start_us),
+            final_end_us = grid_final_end(grid, wanted->start_us);
+    int64_t watermark_us = rows->watermarks_us[row];
+    wanted->reached_us = grid_last_end(grid, watermark_us);
+    wanted->gone_us = op->spec->late == WINDOW_LATE_UPDATE
+                          ? grid_last_end(grid, watermark_us - op->spec->allowed_lateness_us)
+                          : wanted->reached_us;
+    /* What lies outside of the row's windows makes no difference, and must not make further panes. */
+    if (wanted->reached_us > final_end_us)
+        wanted->reached_us = final_end_us;
+    if (wanted->gone_us < first_end_us)
+        wanted->gone_us = TIME_NONE;
+    if (wanted->gone_us < final_end_us) {
+        judged->counts->used++;
+        judged->counts->late_accepted += wanted->reached_us > wanted->gone_us;
+        wanted->kind = PANE_LATE;
+        return find_tagged_pane(op, &op->late, wanted);
+    }
+    wanted->gone_us = final_end_us;
+    judged->too_late[(*judged->too_late_count)++] = row;
+    judged->counts->too_late++;
+    wanted->kind = PANE_DROPPED;
+    return op->dropped.count < WINDOW_DROPPED_PANES_MAX ? find_tagged_pane(op, &op->dropped, wanted) : NULL;
+}
+
+static struct pane *judge_sliding(struct aligned_operator *op, const struct window_rows *rows, uint32_t row,
+                                  struct judged *judged)
+{
+    const struct window_grid *grid = &op->grid;
+    struct pane wanted = {.start_us = grid_pane_start(grid, rows->batch->event_times_us[row])};
+    int64_t first_end_us = grid_first_end(grid, wanted.start_us),
+            final_end_us = grid_final_end(grid, wanted.start_us);
+    if (first_end_us > final_end_us) {
+        judged->counts->uncovered++;
+        return NULL;
+    }
+    if (rows->batch->is_replay && final_end_us + op->spec->allowed_lateness_us <= op->horizon_us) {
+        judged->counts->used++;
+        return NULL;
+    }
+    if (rows->watermarks_us[row] >= first_end_us)
+        return judge_late_of_sliding(op, rows, row, &wanted, judged);
+    judged->counts->used++;
+    return find_pane(op, &op->open, PANE_ON_TIME, wanted.start_us);
+}
+
 /* The pane for a row whose window is not that of the row before; NULL when there is none for it. */
 static struct pane *judge(struct aligned_operator *op, const struct window_rows *rows, uint32_t row,
-                          struct window_counts *counts, uint32_t *too_late, uint32_t *too_late_count)
+                          struct judged *judged)
 {
     const struct window_spec *spec = op->spec;
+    struct window_counts *counts = judged->counts;
+    if (spec->kind == WINDOW_GLOBAL) {
+        counts->used++;
+        return find_pane(op, &op->open, PANE_ON_TIME, 0);
+    }
+    if (spec->kind == WINDOW_SLIDING)
+        return judge_sliding(op, rows, row, judged);
     int64_t watermark_us = rows->watermarks_us[row];
-    int64_t start_us = window_start(spec, rows->batch->event_times_us[row]),
+    int64_t start_us = grid_pane_start(&op->grid, rows->batch->event_times_us[row]),
             end_us = start_us + spec->size_us;
     if (rows->batch->is_replay && end_us + spec->allowed_lateness_us <= op->horizon_us) {
         counts->used++;
@@ -174,7 +272,7 @@ static struct pane *judge(struct aligned_operator *op, const struct window_rows 
         counts->late_accepted++;
         return find_pane(op, &op->late, PANE_LATE, start_us);
     }
-    too_late[(*too_late_count)++] = row;
+    judged->too_late[(*judged->too_late_count)++] = row;
     counts->too_late++;
     bool is_noted;
     (void)pane_list_search(&op->dropped, start_us, &is_noted);
@@ -183,27 +281,34 @@ static struct pane *judge(struct aligned_operator *op, const struct window_rows 
     return find_pane(op, &op->dropped, PANE_DROPPED, start_us);
 }
 
+/* Until which watermark rows of an on-time pane are on time for all its windows; then all of them are there. */
+static int64_t on_time_until(const struct aligned_operator *op, const struct pane *pane)
+{
+    return op->spec->kind == WINDOW_SLIDING ? grid_first_end(&op->grid, pane->start_us) : pane->end_us;
+}
+
 /* Fills used_rows and targets; returns how many rows have a pane. */
-static uint32_t judge_rows(struct aligned_operator *op, const struct window_rows *rows,
-                           struct window_counts *counts, uint32_t *too_late, uint32_t *too_late_count)
+static uint32_t judge_rows(struct aligned_operator *op, const struct window_rows *rows, struct judged *judged)
 {
     uint32_t count = 0, target = 0, run = 0;
-    int64_t start_us = 0, end_us = TIME_NONE; /* of the pane of the row before, when that was on time */
+    /* Of the pane of the row before, when that was on time. */
+    int64_t start_us = 0, end_us = TIME_NONE, until_us = TIME_NONE;
     for (uint32_t i = 0; i < rows->row_count; i++) {
         uint32_t row = rows->rows[i];
         int64_t time_us = rows->batch->event_times_us[row];
-        if (time_us >= start_us && time_us < end_us && rows->watermarks_us[row] < end_us) {
-            counts->used++;
+        if (time_us >= start_us && time_us < end_us && rows->watermarks_us[row] < until_us) {
+            judged->counts->used++;
         } else {
             if (count > run)
                 op->touched_rows[target] += count - run;
             run = count;
-            struct pane *pane = judge(op, rows, row, counts, too_late, too_late_count);
+            struct pane *pane = judge(op, rows, row, judged);
             if (!pane)
                 continue;
             target = touch(op, pane, rows, row);
             start_us = pane->start_us;
             end_us = pane->kind == PANE_ON_TIME ? pane->end_us : TIME_NONE;
+            until_us = on_time_until(op, pane);
         }
         op->targets[count] = target;
         op->used_rows[count++] = row;
@@ -340,7 +445,8 @@ static void aligned_add(struct window_operator *base, const struct window_rows *
     assert(rows->partition < op->spec->partition_count);
     *too_late_count = 0;
     reserve_rows(op, rows->row_count);
-    uint32_t count = judge_rows(op, rows, counts, too_late, too_late_count);
+    struct judged judged = {counts, too_late, too_late_count};
+    uint32_t count = judge_rows(op, rows, &judged);
     if (op->touched_count == 1) {
         apply(op, op->touched[0], rows, op->used_rows, count, counts);
     } else if (op->spec->key_limit - op->key_count >= count && op->spec->key_limit >= op->key_count) {
@@ -370,9 +476,9 @@ static struct pane *take_next(struct aligned_operator *op, int64_t watermark_us,
 {
     if (op->early.count)
         return take_first(op, &op->early);
-    if (op->open.count && (flush_open || op->open.panes[0]->end_us <= watermark_us)) {
+    if (op->open.count && (flush_open || on_time_until(op, op->open.panes[0]) <= watermark_us)) {
         struct pane *pane = take_first(op, &op->open);
-        if (pane->end_us <= watermark_us)
+        if (on_time_until(op, pane) <= watermark_us)
             op->expected_rows = pane->row_count;
         return pane;
     }

@@ -34,6 +34,7 @@ static uint32_t state_owner(const struct window_spec *spec, uint32_t index)
 static void layout_init(struct pane_layout *layout, const struct window_spec *spec)
 {
     layout->spec = spec;
+    layout->grid = window_grid_of(spec);
     layout->row_size = sizeof(struct pane_row) + spec->shape->key_count * sizeof(struct key_cell);
     for (uint32_t i = 0; i < spec->aggregate_count; i++) {
         uint32_t owner = state_owner(spec, i);
@@ -151,7 +152,10 @@ struct pane *pane_create(struct pane_pool *pool, enum pane_kind kind, int64_t st
     pane->kind = kind;
     pane->is_replay = true;
     pane->start_us = start_us;
-    pane->end_us = start_us == TIME_NONE ? TIME_NONE : start_us + pool->layout.spec->size_us;
+    pane->end_us = start_us == TIME_NONE                      ? TIME_NONE
+                   : pool->layout.spec->kind == WINDOW_GLOBAL ? TIME_MAX
+                                                              : start_us + pool->layout.grid.pane_us;
+    pane->reached_us = pane->gone_us = TIME_NONE;
     pane->row_count = pane->overflow_row = 0;
     pane->origin_count = pane->mark_count = pane->touch = 0;
     buffer_clear(&pane->text);
@@ -205,14 +209,14 @@ void pane_note_origin(struct pane *pane, const struct pane_origin *origin)
 /* Of all marks between two window ends only the smallest can ever be asked for. */
 void pane_note_mark(struct pane *pane, int64_t watermark_us)
 {
-    const struct window_spec *spec = pane->layout->spec;
+    const struct window_grid *grid = &pane->layout->grid;
     uint32_t index = pane->mark_count;
     while (index > 0 && pane->marks[index - 1] >= watermark_us)
         index--;
-    int64_t bucket_us = window_start(spec, watermark_us);
+    int64_t bucket_us = grid_last_end(grid, watermark_us);
     if (index > 0 && pane->marks[index - 1] >= bucket_us)
         return;
-    if (index < pane->mark_count && window_start(spec, pane->marks[index]) == bucket_us) {
+    if (index < pane->mark_count && grid_last_end(grid, pane->marks[index]) == bucket_us) {
         pane->marks[index] = watermark_us;
         return;
     }

@@ -8,6 +8,9 @@
  *    8  definition of the          44  number of marks
  *       pipeline, hash
  *
+ * Late and dropped panes of sliding windows have two times more behind the marks: the last window ends that were reached, and
+ * that were gone, or TIME_NONE.
+ *
  *   row:  event count │ type errors │ a value for each key │ a state for each aggregate that has its own, by its `save`
  *
  * Rows of dropped events have no states. The hash of a row is not sent: every process has a seed of its own, and a hash that
@@ -31,6 +34,7 @@ enum {
     CHECKSUM_SIZE = 8,
     ROW_HEADER_ROOM = 2 * VARINT_ROOM,
     ORIGIN_ROOM = 3 * VARINT_ROOM,
+    TAG_SIZE = 2 * sizeof(int64_t),
     /* Origins take at most this part of a message that repeats them; more go ahead in messages of their own. */
     ORIGINS_SHARE = 64,
 };
@@ -84,6 +88,20 @@ static void put_header(struct pane_encoder *encoder, enum pane_kind kind, const 
     at = wire_put_fixed32(at, counts->overflow_row);
     at = wire_put_fixed32(at, counts->origins);
     (void)wire_put_fixed32(at, counts->marks);
+}
+
+/* What late rows of sliding windows were late for. */
+static bool has_tag(const struct pane_layout *layout, enum pane_kind kind)
+{
+    return layout->spec->kind == WINDOW_SLIDING && (kind == PANE_LATE || kind == PANE_DROPPED);
+}
+
+static void put_tag(struct pane_encoder *encoder)
+{
+    const struct pane *pane = encoder->pane;
+    char *at = wire_room(&encoder->message, TAG_SIZE);
+    at = wire_put_fixed64(at, (uint64_t)pane->reached_us);
+    wire_end(&encoder->message, wire_put_fixed64(at, (uint64_t)pane->gone_us));
 }
 
 /* As many as there is room for, at least one if there is one. */
@@ -179,6 +197,8 @@ bool pane_encoder_next(struct pane_encoder *encoder, struct slice *message)
     wire_end(out, wire_room(out, HEADER_SIZE) + HEADER_SIZE);
     counts.marks = put_marks(encoder);
     bool has_all_marks = encoder->next_mark == pane->mark_count;
+    if (has_all_marks && has_tag(pane->layout, pane->kind))
+        put_tag(encoder);
     if (has_all_marks)
         counts.origins = put_origins(encoder);
     bool has_all_origins = has_all_marks && encoder->next_origin == pane->origin_count;
@@ -284,12 +304,14 @@ static bool read_header(struct pane_reader *reader)
 static bool window_is_valid(const struct pane_reader *reader)
 {
     const struct pane_header *header = &reader->header;
-    const struct window_spec *spec = reader->layout->spec;
+    const struct window_grid *grid = &reader->layout->grid;
     if (header->kind == PANE_MARKS)
         return header->start_us == TIME_NONE && header->end_us == TIME_NONE;
+    if (reader->layout->spec->kind == WINDOW_GLOBAL)
+        return header->start_us == 0 && header->end_us == TIME_MAX;
     return wire_time_is_sane(header->start_us) && wire_time_is_sane(header->end_us) &&
-           header->end_us - header->start_us == spec->size_us &&
-           window_start(spec, header->start_us) == header->start_us;
+           header->end_us - header->start_us == grid->pane_us &&
+           grid_pane_start(grid, header->start_us) == header->start_us;
 }
 
 /* Every part of a row takes a byte at least. */
@@ -330,6 +352,25 @@ static bool read_marks(struct pane_reader *reader, struct pane *pane)
         mark_us += (int64_t)distance_us;
         pane_note_mark(pane, mark_us);
     }
+    return true;
+}
+
+static bool tag_time_is_valid(const struct window_grid *grid, int64_t time_us)
+{
+    return time_us == TIME_NONE || (wire_time_is_sane(time_us) && grid_last_end(grid, time_us) == time_us);
+}
+
+static bool read_tag(struct pane_reader *reader, struct pane *pane)
+{
+    const struct window_grid *grid = &reader->layout->grid;
+    uint64_t reached_us, gone_us;
+    if (!has_tag(reader->layout, pane->kind))
+        return true;
+    if (!wire_get_fixed64(&reader->in, &reached_us) || !wire_get_fixed64(&reader->in, &gone_us) ||
+        !tag_time_is_valid(grid, (int64_t)reached_us) || !tag_time_is_valid(grid, (int64_t)gone_us))
+        return invalid(reader, "what its rows are late for is no window end", 0);
+    pane->reached_us = (int64_t)reached_us;
+    pane->gone_us = (int64_t)gone_us;
     return true;
 }
 
@@ -422,7 +463,8 @@ enum status pane_decode(struct pane_pool *pool, const struct pane_codec *codec, 
     struct pane *pane =
         pane_create(pool, (enum pane_kind)header->kind, header->start_us, header->counts.rows);
     pane->is_replay = header->is_replay;
-    if (!read_marks(&reader, pane) || !read_origins(&reader, pane) || !read_rows(&reader, pane)) {
+    if (!read_marks(&reader, pane) || !read_tag(&reader, pane) || !read_origins(&reader, pane) ||
+        !read_rows(&reader, pane)) {
         pane_destroy(pane);
         return STATUS_INVALID;
     }

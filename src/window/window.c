@@ -9,6 +9,11 @@ static const struct {
     [WINDOW_TUMBLING] = {&aligned_operator_kind, &aligned_merger_kind},
 };
 
+bool window_kind_is_known(enum window_kind kind)
+{
+    return kind < sizeof kinds / sizeof kinds[0] && kinds[kind].operator;
+}
+
 struct window_operator *window_operator_create(const struct window_spec *spec)
 {
     struct window_operator *op = kinds[spec->kind].operator->create(spec);

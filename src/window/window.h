@@ -16,7 +16,7 @@
 #include "flow/result.h"
 #include "flow/watermark.h"
 
-enum window_kind { WINDOW_TUMBLING };
+enum window_kind { WINDOW_TUMBLING, WINDOW_SLIDING, WINDOW_SESSION, WINDOW_GLOBAL };
 
 enum window_late { WINDOW_LATE_UPDATE, WINDOW_LATE_DROP, WINDOW_LATE_DLQ };
 
@@ -40,7 +40,9 @@ bool aggregate_kind_wants_number(const struct aggregate_kind *kind);
 struct window_spec {
     const struct result_shape *shape; /* names; key_count */
     enum window_kind kind;
-    int64_t size_us, offset_us; /* tumbling */
+    int64_t size_us, offset_us;      /* tumbling, sliding */
+    int64_t slide_us;                /* sliding */
+    int64_t gap_us, max_duration_us; /* session */
     int64_t allowed_lateness_us;
     enum window_late late;
     uint64_t emit_count;    /* early result of a key after every so many of its events; 0 = off */
@@ -53,6 +55,9 @@ struct window_spec {
     uint32_t partition_count; /* of all sources of the pipeline together */
     uint64_t hash_seed;
 };
+
+/* False for kinds of windows that this version does not have. */
+bool window_kind_is_known(enum window_kind kind);
 
 /* Integral doubles are integers and what is not finite is null: the kind that a key of this kind has, its value changed with it. */
 uint8_t pane_key_canonical(uint8_t kind, union value *value);
@@ -71,6 +76,7 @@ struct window_rows {
 
 struct window_counts {
     uint64_t used, too_late, late_accepted, type_errors, overflow_events;
+    uint64_t uncovered; /* in no window, since those do not meet */
 };
 
 struct window_operator;

@@ -13,6 +13,7 @@
 
 #include "window/pane_codec.h"
 #include "window/window.h"
+#include "window/window_grid.h"
 
 enum {
     PANE_POOL_MAX_LARGE = 4,  /* emptied panes that keep their memory, per operator and per merger */
@@ -178,6 +179,7 @@ enum pane_kind {
 /* Where a row's parts are. */
 struct pane_layout {
     const struct window_spec *spec;
+    struct window_grid grid; /* of aligned windows */
     size_t row_size;
     size_t state_offsets[RESULT_MAX_AGGREGATES];
     uint32_t sharers
@@ -206,6 +208,9 @@ struct pane {
     enum pane_kind kind;
     bool is_replay; /* every event is from before the restart and was shown then */
     int64_t start_us, end_us;
+    /* Late panes of sliding windows: the last window ends that the partition's watermark had reached, and had left behind by the
+     * lateness. For windows that end later than the first the rows are on time, for those up to it late, up to the second too late. */
+    int64_t reached_us, gone_us;
 
     uint64_t *slots; /* hash << 32 | row + 1; 0 = free */
     uint32_t slot_mask, slot_capacity;
@@ -278,12 +283,6 @@ bool pane_enter_rows(struct pane *pane);
 /* Adds the states and counts of from's rows to `into` rows. */
 void pane_merge_rows(struct pane *into_pane, char *const *into, const struct pane *from_pane,
                      const char *const *from, uint32_t count);
-
-static inline int64_t window_start(const struct window_spec *spec, int64_t time_us)
-{
-    int64_t remainder = (time_us - spec->offset_us) % spec->size_us;
-    return time_us - (remainder < 0 ? remainder + spec->size_us : remainder);
-}
 
 /* A list of panes ordered by start. */
 struct pane_list {
