@@ -6,10 +6,7 @@
 #include "base/memory.h"
 #include "window/merged_window.h"
 
-enum {
-    EMISSION_ROWS = 256,                   /* rows that are gathered at once */
-    EMISSION_TEXT_SIZE = 16 * 1024 * 1024, /* a block with more text than this is full */
-};
+enum { EMISSION_TEXT_SIZE = 16 * 1024 * 1024 /* a block with more text than this is full */ };
 
 /* Rows that become records, and what their receipts say. */
 struct emission_rows {
@@ -185,6 +182,30 @@ void emission_write_early(struct emission *emission, const struct merged_window 
     write_on_time(emission, window, &rows, indices, count);
 }
 
+struct pane *emission_scratch(struct emission *emission)
+{
+    if (!emission->scratch)
+        emission->scratch = pane_create(emission->pool, PANE_EARLY, TIME_NONE, 0);
+    return emission->scratch;
+}
+
+void emission_write_sums(struct emission *emission, const struct merged_window *window,
+                         const struct emission_sums *sums)
+{
+    struct emission_rows rows = {.pane = emission->scratch,
+                                 .count = sums->count,
+                                 .emit = sums->emit,
+                                 .watermark_us = sums->watermark_us,
+                                 .cause = sums->cause};
+    for (uint32_t i = 0; i < sums->count; i++) {
+        rows.entries[i] = (const char *)pane_row_at(emission->scratch, i);
+        rows.on_time[i] = sums->on_time[i];
+        rows.late_accepted[i] = sums->late_accepted[i];
+    }
+    write_rows(emission, window, &rows);
+    pane_clear_rows(emission->scratch);
+}
+
 /* Updates that are put together in the scratch pane. */
 struct update_rows {
     struct emission_rows rows;
@@ -223,8 +244,7 @@ static void flush_updates(struct emission *emission, const struct merged_window 
         rows->late_accepted[i] = updates->late[i] ? updates->late[i]->event_count : 0;
     }
     write_rows(emission, window, rows);
-    scratch->row_count = 0;
-    buffer_clear(&scratch->text);
+    pane_clear_rows(scratch);
     rows->count = 0;
 }
 
@@ -250,8 +270,7 @@ void emission_write_updates(struct emission *emission, const struct merged_windo
     const struct change_list *late_changes = &window->late_changes, *changes = &window->on_time_changes;
     struct update_rows updates = {
         .rows = {.emit = EMIT_UPDATE, .watermark_us = window->watermark_us, .cause = window->cause}};
-    if (!emission->scratch)
-        emission->scratch = pane_create(emission->pool, PANE_EARLY, TIME_NONE, 0);
+    (void)emission_scratch(emission);
     uint32_t late_count = change_count(late_changes, window->late);
     uint32_t on_time_count = change_count(changes, window->on_time);
     emission_expect(emission, (uint64_t)late_count + on_time_count);

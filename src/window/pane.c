@@ -181,6 +181,12 @@ size_t pane_memory_size(const struct pane *pane)
            pane->origin_capacity * sizeof *pane->origins + pane->mark_capacity * sizeof *pane->marks;
 }
 
+void pane_clear_rows(struct pane *pane)
+{
+    pane->row_count = 0;
+    buffer_clear(&pane->text);
+}
+
 bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset)
 {
     if (size > PANE_TEXT_MAX_SIZE - pane->text.size)

@@ -118,6 +118,14 @@ static struct pane_row *append_empty_row(struct pane *pane, uint32_t hash)
     return row;
 }
 
+void pane_reserve_rows(struct pane *pane, uint32_t count)
+{
+    if (pane->row_capacity >= count)
+        return;
+    pane->rows = memory_resize_array(pane->rows, count, pane->layout->row_size);
+    pane->row_capacity = count;
+}
+
 static void put_slot(struct pane *pane, uint32_t hash, uint32_t index)
 {
     uint32_t place = hash & pane->slot_mask;

@@ -88,7 +88,7 @@ struct window_merger {
 
 extern const struct window_operator_kind
     aligned_operator_kind; /* windows that are cut the same way for all keys */
-extern const struct window_merger_kind aligned_merger_kind;
+extern const struct window_merger_kind aligned_merger_kind, sliding_merger_kind;
 
 /* --- aggregates ----------------------------------------------------------------------------------------------------- */
 
@@ -241,6 +241,10 @@ static inline const char *key_cell_text(const struct pane *pane, const struct ke
     return cell->size <= KEY_INLINE_SIZE ? cell->text : pane->text.data + cell->offset;
 }
 
+/* Forgets all rows and what their states had; for panes without a table. */
+void pane_clear_rows(struct pane *pane);
+/* Room for so many rows and no more. */
+void pane_reserve_rows(struct pane *pane, uint32_t count);
 /* Room for text; false when the pane is full of it. */
 NODISCARD
 bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset);
