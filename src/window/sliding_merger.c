@@ -5,44 +5,11 @@
  *   a pane of late rows, by its tag      gone           reached
  *   windows that it is in:     too late │      late     │     on time
  *   goes to:              their dropped │   their late  │  the stack, from the next window on                              */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "window/merged_window.h"
-#include "window/sliding_stack.h"
-
-/* The open windows in which a key has changed: those that end from the first to the last of these times. */
-struct change_span {
-    int64_t from_us, to_us;
-};
-
-struct sliding_merger {
-    struct window_merger base;
-    const struct window_spec *spec;
-    struct window_grid grid;
-    struct pane_pool *pool;
-    struct emission emission;
-    struct emission_sums sums; /* scratch */
-    struct sliding_stack stack;
-    struct merged_window **windows; /* by start: those that are closed and held, and those with late rows */
-    uint32_t window_count, window_capacity;
-    struct pane *marks;              /* crossing marks of all partitions */
-    int64_t watermark_us, finite_us; /* as it is, TIME_MAX after the end of input; the last that was a time */
-    int64_t closed_us;               /* windows that end at or before it are closed */
-    enum close_cause cause;          /* of the last move */
-    bool has_updates, is_silent;     /* some closed window has changes to show; recovering */
-    int64_t moved_us, next_early_us; /* monotonic */
-    struct pane *changed;            /* emit.every: keys that changed since they were shown */
-    struct change_span *spans;       /* [changed->row_count] */
-    uint32_t span_capacity;
-    struct window_merger_stats stats; /* counters only */
-    uint32_t indices[SLIDING_MERGE_ROWS];
-    uint64_t hashes[SLIDING_MERGE_ROWS];
-    char *into[SLIDING_MERGE_ROWS];
-    const char *from[SLIDING_MERGE_ROWS];
-};
+#include "window/sliding_merger.h"
 
 static void begin(struct sliding_merger *merger)
 {
@@ -67,14 +34,6 @@ static struct window_merger *sliding_create(const struct window_spec *spec, wind
     return &merger->base;
 }
 
-static void merged_window_destroy(struct merged_window *window)
-{
-    pane_destroy(window->late);
-    pane_destroy(window->dropped);
-    free(window->late_changes.rows);
-    free(window);
-}
-
 static void forget_changed(struct sliding_merger *merger)
 {
     pane_destroy(merger->changed);
@@ -85,7 +44,7 @@ static void sliding_reset(struct window_merger *base)
 {
     struct sliding_merger *merger = (struct sliding_merger *)base;
     for (uint32_t i = 0; i < merger->window_count; i++)
-        merged_window_destroy(merger->windows[i]);
+        sliding_window_destroy(merger->windows[i]);
     merger->window_count = 0;
     merger->marks->mark_count = 0;
     sliding_stack_reset(&merger->stack);
@@ -107,187 +66,6 @@ static void sliding_destroy(struct window_merger *base)
     free(merger);
 }
 
-/* --- windows ------------------------------------------------------------------------------------------------------------ */
-
-static bool is_gone(const struct sliding_merger *merger, int64_t end_us)
-{
-    if (merger->watermark_us == TIME_MAX || merger->watermark_us == TIME_NONE)
-        return merger->watermark_us == TIME_MAX;
-    return end_us <= merger->watermark_us - merger->spec->allowed_lateness_us;
-}
-
-static uint32_t search_window(const struct sliding_merger *merger, int64_t end_us)
-{
-    uint32_t low = 0, high = merger->window_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (merger->windows[middle]->end_us < end_us)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct merged_window *find_window(const struct sliding_merger *merger, int64_t end_us)
-{
-    uint32_t index = search_window(merger, end_us);
-    bool is_found = index < merger->window_count && merger->windows[index]->end_us == end_us;
-    return is_found ? merger->windows[index] : NULL;
-}
-
-static void set_closed(struct sliding_merger *merger, struct merged_window *window, enum close_cause cause)
-{
-    window->is_closed = true;
-    window->cause = cause;
-    window->watermark_us = marks_closing_watermark(merger->marks, window->end_us, merger->finite_us);
-}
-
-static struct merged_window *make_window(struct sliding_merger *merger, int64_t end_us)
-{
-    struct merged_window *window = find_window(merger, end_us);
-    if (window)
-        return window;
-    window = memory_allocate(sizeof *window);
-    window->start_us = end_us - merger->grid.size_us;
-    window->end_us = end_us;
-    if (end_us <= merger->closed_us)
-        set_closed(merger, window, merger->cause);
-    uint32_t index = search_window(merger, end_us);
-    if (merger->window_count == merger->window_capacity) {
-        merger->window_capacity = merger->window_capacity ? merger->window_capacity * 2 : 8;
-        merger->windows =
-            memory_resize_array(merger->windows, merger->window_capacity, sizeof(struct merged_window *));
-    }
-    memmove(&merger->windows[index + 1], &merger->windows[index],
-            (merger->window_count - index) * sizeof(struct merged_window *));
-    merger->windows[index] = window;
-    merger->window_count++;
-    return window;
-}
-
-/* The first end of a window of the pane that is later than `after_us` and not gone. */
-static int64_t first_end_behind(const struct sliding_merger *merger, const struct pane *pane,
-                                int64_t after_us)
-{
-    int64_t end_us = grid_first_end(&merger->grid, pane->start_us);
-    if (merger->watermark_us != TIME_NONE && merger->watermark_us != TIME_MAX &&
-        merger->watermark_us - merger->spec->allowed_lateness_us > after_us)
-        after_us = merger->watermark_us - merger->spec->allowed_lateness_us;
-    if (after_us >= end_us)
-        end_us = grid_last_end(&merger->grid, after_us) + merger->grid.slide_us;
-    return end_us;
-}
-
-/* --- rows that are late ------------------------------------------------------------------------------------------------- */
-
-/* Finds or makes rows of `into` for rows [first, first + count): merger->into, and merger->from beside. */
-static void find_rows(struct sliding_merger *merger, struct pane *into, const struct pane *pane,
-                      uint32_t first, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        merger->indices[i] = first + i;
-        merger->from[i] = (const char *)pane_row_at(pane, first + i);
-    }
-    uint64_t used = into->row_count - (into->overflow_row != 0);
-    struct key_lookup lookup = {.hashes = merger->hashes,
-                                .new_row_limit =
-                                    used < merger->spec->key_limit ? merger->spec->key_limit - used : 0};
-    pane_find_rows_of(into, pane, merger->indices, count, &lookup, merger->into);
-    merger->stats.overflow_events += lookup.overflowed;
-}
-
-/* Adds the rows to the side; with `changes`, notes them there, also when they are only on time (`is_merged` false). */
-static void merge_into(struct sliding_merger *merger, struct pane **side, struct change_list *changes,
-                       const struct pane *pane, bool is_merged)
-{
-    if (!*side)
-        *side = pane_create(merger->pool, PANE_LATE, pane->start_us, 0);
-    for (uint32_t first = 0; first < pane->row_count; first += SLIDING_MERGE_ROWS) {
-        uint32_t left = pane->row_count - first,
-                 count = left < SLIDING_MERGE_ROWS ? left : SLIDING_MERGE_ROWS;
-        find_rows(merger, *side, pane, first, count);
-        if (is_merged)
-            pane_merge_rows(*side, merger->into, pane, merger->from, count);
-        for (uint32_t i = 0; changes && i < count; i++)
-            change_list_add(changes, *side, (struct pane_row *)(void *)merger->into[i]);
-    }
-    for (uint32_t i = 0; is_merged && i < pane->origin_count; i++)
-        pane_note_origin(*side, &pane->origins[i]);
-}
-
-/* Windows that the rows are late for; false when all of them are gone. */
-static bool merge_late(struct sliding_merger *merger, const struct pane *pane)
-{
-    int64_t end_us = first_end_behind(merger, pane, pane->gone_us);
-    bool is_taken = false;
-    for (; end_us <= pane->reached_us && !is_gone(merger, end_us); end_us += merger->grid.slide_us) {
-        struct merged_window *window = make_window(merger, end_us);
-        bool is_noted = !window->is_closed || !pane->is_replay;
-        merge_into(merger, &window->late, is_noted ? &window->late_changes : NULL, pane, true);
-        merger->has_updates = merger->has_updates || (window->is_closed && is_noted);
-        is_taken = true;
-    }
-    return is_taken;
-}
-
-/* Windows that are there and count what was too late for them. */
-static void merge_dropped(struct sliding_merger *merger, const struct pane *pane)
-{
-    int64_t end_us = first_end_behind(merger, pane, TIME_NONE);
-    for (; end_us <= pane->gone_us && !is_gone(merger, end_us); end_us += merger->grid.slide_us) {
-        if (find_window(merger, end_us) || sliding_stack_covers(&merger->stack, end_us)) {
-            struct merged_window *window = make_window(merger, end_us);
-            if (!window->dropped)
-                window->dropped = pane_create(merger->pool, PANE_DROPPED, window->start_us, 0);
-            for (uint32_t i = 0; i < pane->row_count; i++) {
-                find_rows(merger, window->dropped, pane, i, 1);
-                struct pane_row *row = (struct pane_row *)(void *)merger->into[0];
-                row->event_count += pane_row_at(pane, i)->event_count;
-            }
-        }
-    }
-}
-
-/* Closed windows that the rows are on time for: a partition was passed over, or the clock closed them. */
-static void note_closed(struct sliding_merger *merger, const struct pane *pane)
-{
-    if (merger->closed_us == TIME_NONE || pane->is_replay)
-        return;
-    int64_t end_us = first_end_behind(merger, pane, pane->reached_us),
-            final_us = grid_final_end(&merger->grid, pane->start_us);
-    for (; end_us <= final_us && end_us <= merger->closed_us; end_us += merger->grid.slide_us) {
-        struct merged_window *window = make_window(merger, end_us);
-        merge_into(merger, &window->late, &window->late_changes, pane, false);
-        merger->has_updates = true;
-    }
-}
-
-/* For emit.every. */
-static void note_open(struct sliding_merger *merger, const struct pane *pane)
-{
-    int64_t from_us = first_end_behind(merger, pane, pane->reached_us),
-            to_us = grid_final_end(&merger->grid, pane->start_us);
-    for (uint32_t first = 0; first < pane->row_count; first += SLIDING_MERGE_ROWS) {
-        uint32_t left = pane->row_count - first,
-                 count = left < SLIDING_MERGE_ROWS ? left : SLIDING_MERGE_ROWS;
-        uint32_t known = merger->changed->row_count;
-        find_rows(merger, merger->changed, pane, first, count);
-        if (merger->span_capacity < merger->changed->row_count) {
-            merger->span_capacity = merger->changed->row_capacity;
-            merger->spans = memory_resize_array(merger->spans, merger->span_capacity, sizeof *merger->spans);
-        }
-        for (; known < merger->changed->row_count; known++)
-            merger->spans[known] = (struct change_span){TIME_MAX, TIME_NONE};
-        for (uint32_t i = 0; i < count; i++) {
-            struct change_span *span =
-                &merger->spans[(size_t)(merger->into[i] - merger->changed->rows) / pane->layout->row_size];
-            span->from_us = from_us < span->from_us ? from_us : span->from_us;
-            span->to_us = to_us > span->to_us ? to_us : span->to_us;
-        }
-    }
-}
-
 static void count_gone(struct sliding_merger *merger, const struct pane *pane)
 {
     for (uint32_t i = 0; !pane->is_replay && i < pane->row_count; i++)
@@ -303,15 +81,15 @@ static void sliding_add(struct window_merger *base, struct pane *pane, int64_t a
     pane->mark_count = 0;
     bool is_taken = pane->kind == PANE_MARKS || pane->kind == PANE_DROPPED;
     if (pane->kind == PANE_LATE)
-        is_taken = merge_late(merger, pane);
+        is_taken = sliding_merge_late(merger, pane);
     if (pane->kind == PANE_LATE || pane->kind == PANE_DROPPED)
-        merge_dropped(merger, pane);
+        sliding_merge_dropped(merger, pane);
     int64_t final_us = grid_final_end(&merger->grid, pane->start_us);
     bool has_rows = pane->kind == PANE_ON_TIME || pane->kind == PANE_LATE;
-    if (has_rows && pane->reached_us < final_us && !is_gone(merger, final_us)) {
-        note_closed(merger, pane);
+    if (has_rows && pane->reached_us < final_us && !sliding_is_gone(merger, final_us)) {
+        sliding_note_closed(merger, pane);
         if (merger->spec->emit_every_us && (merger->closed_us == TIME_NONE || final_us > merger->closed_us))
-            note_open(merger, pane);
+            sliding_note_open(merger, pane);
         sliding_stack_add(&merger->stack, pane);
         return;
     }
@@ -394,8 +172,8 @@ static void write_finals(struct sliding_merger *merger, const struct merged_wind
 static void close_window(struct sliding_merger *merger, int64_t end_us, enum close_cause cause)
 {
     merger->closed_us = end_us;
-    struct merged_window *window = make_window(merger, end_us);
-    set_closed(merger, window, cause);
+    struct merged_window *window = sliding_make_window(merger, end_us);
+    sliding_window_close(merger, window, cause);
     sliding_stack_advance(&merger->stack, end_us);
     write_finals(merger, window);
     write_updates(merger, window);
@@ -407,7 +185,8 @@ static void close_window(struct sliding_merger *merger, int64_t end_us, enum clo
 static int64_t next_end(const struct sliding_merger *merger)
 {
     int64_t end_us = sliding_stack_next_end(&merger->stack, merger->closed_us);
-    uint32_t index = merger->closed_us == TIME_NONE ? 0 : search_window(merger, merger->closed_us + 1);
+    uint32_t index =
+        merger->closed_us == TIME_NONE ? 0 : sliding_search_window(merger, merger->closed_us + 1);
     if (index < merger->window_count && merger->windows[index]->end_us < end_us)
         end_us = merger->windows[index]->end_us;
     return end_us;
@@ -418,8 +197,8 @@ static void forget_windows(struct sliding_merger *merger)
     if (merger->watermark_us == TIME_NONE)
         return;
     uint32_t gone = 0;
-    while (gone < merger->window_count && is_gone(merger, merger->windows[gone]->end_us))
-        merged_window_destroy(merger->windows[gone++]);
+    while (gone < merger->window_count && sliding_is_gone(merger, merger->windows[gone]->end_us))
+        sliding_window_destroy(merger->windows[gone++]);
     merger->window_count -= gone;
     if (gone)
         memmove(merger->windows, merger->windows + gone, merger->window_count * sizeof *merger->windows);
@@ -464,7 +243,7 @@ static void sliding_advance(struct window_merger *base, int64_t watermark_us, en
 static void write_early(struct sliding_merger *merger, int64_t end_us)
 {
     const struct merged_window none = {.start_us = end_us - merger->grid.size_us, .end_us = end_us};
-    const struct merged_window *window = find_window(merger, end_us);
+    const struct merged_window *window = sliding_find_window(merger, end_us);
     const struct pane_row *rows[EMISSION_ROWS];
     uint32_t count = 0;
     merger->sums.emit = EMIT_EARLY;

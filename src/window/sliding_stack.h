@@ -78,6 +78,8 @@ void sliding_stack_deinit(struct sliding_stack *stack);
 void sliding_stack_reset(struct sliding_stack *stack);
 /* Takes a pane. Its rows are on time for windows that end later than pane->reached_us. */
 void sliding_stack_add(struct sliding_stack *stack, struct pane *pane);
+/* Index of the first pane that is not before this one, by start and what its rows are late for. */
+uint32_t sliding_stack_search(const struct sliding_stack *stack, const struct pane *pane);
 /* True when a pane of the window that ends there is held. */
 bool sliding_stack_covers(const struct sliding_stack *stack, int64_t end_us);
 /* End of the first window behind `after_us` that has a pane; TIME_MAX when there is none. */
