@@ -212,7 +212,8 @@ static void merge_early(struct aligned_merger *merger, struct merged_window *win
         uint32_t index =
             (uint32_t)((size_t)(merger->into[0] - window->on_time->rows) / pane->layout->row_size);
         if (is_shown)
-            emission_write_early(&merger->emission, window, &index, 1, merger->finite_us);
+            emission_write_early(&merger->emission, window, &index, 1, merger->finite_us,
+                                 CLOSED_BY_WALL_CLOCK);
         if (is_noted)
             change_list_add(&window->on_time_changes, window->on_time, row);
     }
@@ -264,7 +265,9 @@ static void aligned_add(struct window_merger *base, struct pane *pane, int64_t a
     }
     bool is_late = pane->kind == PANE_LATE;
     /* Of an open window: what late rows there are is shown after its final records; on-time rows, by emit.every. */
-    bool is_noted = window->is_closed ? !pane->is_replay : is_late || merger->spec->emit_every_us > 0;
+    bool is_noted = window->is_closed
+                        ? !pane->is_replay
+                        : is_late || merger->spec->emit_every_us > 0 || merger->spec->kind == WINDOW_GLOBAL;
     merger->has_updates = merger->has_updates || (window->is_closed && is_noted);
     struct change_list *changes = is_late ? &window->late_changes : &window->on_time_changes;
     merge_pane(merger, window, is_late ? &window->late : &window->on_time, is_noted ? changes : NULL, pane);
@@ -288,9 +291,29 @@ static void write_updates(struct aligned_merger *merger, struct merged_window *w
     change_list_clear(&window->late_changes, window->late);
 }
 
+static void write_early(struct aligned_merger *merger, struct merged_window *window, enum close_cause cause)
+{
+    struct change_list *changes = &window->on_time_changes;
+    uint32_t count = changes->has_all ? window->on_time->row_count : changes->count;
+    emission_expect(&merger->emission, count);
+    for (uint32_t first = 0, part; first < count; first += part) {
+        part = count - first < MERGE_ROWS ? count - first : MERGE_ROWS;
+        for (uint32_t i = 0; i < part; i++)
+            merger->indices[i] = changes->has_all ? first + i : changes->rows[first + i];
+        emission_write_early(&merger->emission, window, merger->indices, part, merger->finite_us, cause);
+    }
+    change_list_clear(changes, window->on_time);
+}
+
 static void close_window(struct aligned_merger *merger, struct merged_window *window, enum close_cause cause)
 {
     window->is_closed = true;
+    /* A global window does not close, but at the end nothing must be left unshown. */
+    if (merger->spec->kind == WINDOW_GLOBAL) {
+        if (window->on_time)
+            write_early(merger, window, cause);
+        return;
+    }
     window->cause = cause;
     window->watermark_us = marks_closing_watermark(merger->marks, window->end_us, merger->finite_us);
     merger->open_key_count -= key_count(window->on_time);
@@ -322,7 +345,7 @@ static void settle_windows(struct aligned_merger *merger, enum close_cause cause
         struct merged_window *window = merger->windows[i];
         if (!window->is_closed && window->end_us <= merger->watermark_us) {
             close_window(merger, window, cause);
-            if (window->end_us > merger->stats.closed_through_us)
+            if (window->end_us > merger->stats.closed_through_us && window->end_us != TIME_MAX)
                 merger->stats.closed_through_us = window->end_us;
         } else if (window->is_closed) {
             write_updates(merger, window);
@@ -359,20 +382,6 @@ static void aligned_advance(struct window_merger *base, int64_t watermark_us, en
 
 /* --- by the clock ------------------------------------------------------------------------------------------------------- */
 
-static void write_early(struct aligned_merger *merger, struct merged_window *window)
-{
-    struct change_list *changes = &window->on_time_changes;
-    uint32_t count = changes->has_all ? window->on_time->row_count : changes->count;
-    emission_expect(&merger->emission, count);
-    for (uint32_t first = 0, part; first < count; first += part) {
-        part = count - first < MERGE_ROWS ? count - first : MERGE_ROWS;
-        for (uint32_t i = 0; i < part; i++)
-            merger->indices[i] = changes->has_all ? first + i : changes->rows[first + i];
-        emission_write_early(&merger->emission, window, merger->indices, part, merger->finite_us);
-    }
-    change_list_clear(changes, window->on_time);
-}
-
 /* Returns when open windows with changes want to be shown. */
 static int64_t tick_early(struct aligned_merger *merger, int64_t now_us)
 {
@@ -383,7 +392,7 @@ static int64_t tick_early(struct aligned_merger *merger, int64_t now_us)
             continue;
         has_changes = true;
         if (is_due)
-            write_early(merger, window);
+            write_early(merger, window, CLOSED_BY_WALL_CLOCK);
     }
     if (has_changes && is_due)
         merger->next_early_us = now_us + merger->spec->emit_every_us;

@@ -56,7 +56,7 @@ void emission_write_sums(struct emission *emission, const struct merged_window *
 struct pane *emission_scratch(struct emission *emission);
 /* Early records of the on-time rows with these indices. */
 void emission_write_early(struct emission *emission, const struct merged_window *window, const uint32_t *rows,
-                          uint32_t count, int64_t watermark_us);
+                          uint32_t count, int64_t watermark_us, enum close_cause cause);
 /* Updates of all keys in the change lists. */
 void emission_write_updates(struct emission *emission, const struct merged_window *window);
 void emission_flush(struct emission *emission);

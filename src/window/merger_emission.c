@@ -175,10 +175,10 @@ void emission_write_finals(struct emission *emission, const struct merged_window
 }
 
 void emission_write_early(struct emission *emission, const struct merged_window *window,
-                          const uint32_t *indices, uint32_t count, int64_t watermark_us)
+                          const uint32_t *indices, uint32_t count, int64_t watermark_us,
+                          enum close_cause cause)
 {
-    struct emission_rows rows = {
-        .emit = EMIT_EARLY, .watermark_us = watermark_us, .cause = CLOSED_BY_WALL_CLOCK};
+    struct emission_rows rows = {.emit = EMIT_EARLY, .watermark_us = watermark_us, .cause = cause};
     write_on_time(emission, window, &rows, indices, count);
 }
 

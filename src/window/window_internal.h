@@ -224,6 +224,8 @@ struct pane {
     int64_t *marks; /* ascending */
     uint32_t mark_count, mark_capacity;
 
+    uint64_t *unshown; /* operator, emit.count: events of each row since its key was shown */
+    uint32_t unshown_count, unshown_capacity;
     uint32_t touch; /* operator: index + 1 among the panes of the current batch */
 };
 
