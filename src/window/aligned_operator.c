@@ -429,12 +429,15 @@ static void apply_counting(struct aligned_operator *op, struct pane *pane,
 static void apply(struct aligned_operator *op, struct pane *pane, const struct window_rows *batch_rows,
                   const uint32_t *rows, uint32_t count, struct window_counts *counts)
 {
-    uint64_t limit = op->spec->key_limit;
+    /* Panes of sliding windows have the same keys again and again; the merger sees to it that there are not too many. */
+    uint64_t limit = op->spec->key_limit,
+             used = op->spec->kind == WINDOW_SLIDING ? pane->row_count - (pane->overflow_row != 0)
+                                                     : op->key_count;
     struct key_lookup lookup = {
         .batch = batch_rows->batch,
         .keys = batch_rows->keys,
         .hashes = op->hashes,
-        .new_row_limit = limit > op->key_count ? limit - op->key_count : 0,
+        .new_row_limit = limit > used ? limit - used : 0,
     };
     uint32_t rows_before = pane->row_count, overflow_before = pane->overflow_row;
     pane_find_rows(pane, &lookup, rows, count, op->entries);
