@@ -171,6 +171,7 @@ struct config_pipeline {
     enum late_policy late;
     int64_t emit_every_us;                /* 0 = no early results by time */
     uint64_t emit_count;                  /* 0 = no early results by count */
+    bool emit_empty;
     int64_t close_after_us;               /* 0 = never by the wall clock */
     uint64_t key_limit;                   /* default 10,000,000 */
     struct config_named_text *aggregates; /* "revenue" → "sum(properties.amount)" */

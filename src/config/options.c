@@ -192,6 +192,8 @@ const struct option options[] = {
     {SCOPE_PIPELINE, "emit", OPTION_GROUP, OPTION_NO_FIELD, 0, OPTION_WITH_WINDOW, NULL, ANY, "early results of open windows, for keys that changed"},
     {SCOPE_PIPELINE, "emit.every", OPTION_DURATION, PIPELINE(emit_every_us), 0, 0, NULL, 10 * MILLISECONDS, DAYS, NULL, "by the wall clock"},
     {SCOPE_PIPELINE, "emit.count", OPTION_COUNT64, PIPELINE(emit_count), 0, 0, NULL, 1, 1000000000000, NULL, "after so many events of a key"},
+    {SCOPE_PIPELINE, "emit_empty", OPTION_BOOL, PIPELINE(emit_empty), 0, OPTION_WITH_WINDOW, "false", ANY,
+     "tumbling: windows without events of a key have a record of it, too, for the 60 windows behind its last event"},
     {SCOPE_PIPELINE, "close_after", OPTION_DURATION, PIPELINE(close_after_us), 0, OPTION_WITH_WINDOW, NULL, 10 * MILLISECONDS, 3650 * DAYS, NULL,
      "wall-clock time after which a window closes although its watermark stands still; absent = never"},
     {SCOPE_PIPELINE, "key_limit", OPTION_COUNT64, PIPELINE(key_limit), 0, OPTION_WITH_WINDOW, "10000000", 1, 1000000000, NULL,

@@ -129,6 +129,8 @@ static uint64_t definition_hash(const struct config_pipeline *config)
                   (int)config->late, config->where.text ? config->where.text : "");
     /* Of tumbling windows this says nothing, so that their pipelines go on from where older versions were. */
     const struct config_window *window = &config->window;
+    if (config->emit_empty)
+        buffer_append_text(&text, "|empty");
     if (config->has_window && window->kind == CONFIG_WINDOW_SLIDING)
         buffer_format(&text, "|sliding %lld", (long long)window->slide_us);
     if (config->has_window && window->kind == CONFIG_WINDOW_SESSION)
@@ -171,6 +173,7 @@ static void plan_window(struct planner *planner, const struct config_pipeline *c
     window->emit_count = config->emit_count;
     window->emit_every_us = config->emit_every_us;
     window->close_after_us = config->close_after_us;
+    window->emit_empty = config->emit_empty;
     window->key_limit = config->key_limit;
     window->hash_seed = hash_seed;
 }

@@ -84,12 +84,13 @@ static int64_t add(int64_t left_us, int64_t right_us)
 }
 
 /* How long the events of a window are needed while it is open. */
-static int64_t window_span(const struct config_window *window)
+static int64_t window_span(const struct config_pipeline *pipeline)
 {
+    const struct config_window *window = &pipeline->window;
     switch (window->kind) {
     case CONFIG_WINDOW_SESSION: return add(window->max_duration_us, window->gap_us);
     case CONFIG_WINDOW_GLOBAL: return TIME_MAX;
-    default: return window->size_us;
+    default: return add(window->size_us, window_memory_us(pipeline->emit_empty, window->size_us));
     }
 }
 
@@ -99,8 +100,8 @@ static struct need need_of_source(const struct config *config, uint32_t source_i
     struct need need = {.source = source};
     for (uint32_t p = 0; p < config->pipeline_count; p++) {
         const struct config_pipeline *pipeline = &config->pipelines[p];
-        int64_t time_us = add(add(window_span(&pipeline->window), source->max_out_of_orderness_us),
-                              pipeline->allowed_lateness_us);
+        int64_t time_us =
+            add(add(window_span(pipeline), source->max_out_of_orderness_us), pipeline->allowed_lateness_us);
         for (uint32_t s = 0; s < pipeline->source_count; s++) {
             if (pipeline->sources[s] == source_index && time_us > need.time_us) {
                 need.pipeline = pipeline;
@@ -172,7 +173,7 @@ static void explain(struct arena *arena, const struct kafka_topic_info *topic, c
         "shorten the window",
         topic->name, duration_text(arena, retention_ms(topic) * 1000), topic->retention_ms,
         need->pipeline->name, duration_text(arena, need->time_us),
-        duration_text(arena, window_span(&need->pipeline->window)),
+        duration_text(arena, window_span(need->pipeline)),
         duration_text(arena, need->pipeline->allowed_lateness_us),
         duration_text(arena, need->source->max_out_of_orderness_us), needed_ms, topic->name);
 }

@@ -70,7 +70,7 @@ static void aligned_destroy(struct window_operator *base)
 static void aligned_set_horizon(struct window_operator *base, int64_t closed_through_us)
 {
     struct aligned_operator *op = (struct aligned_operator *)base;
-    op->horizon_us = closed_through_us;
+    op->horizon_us = closed_through_us - window_memory_us(op->spec->emit_empty, op->spec->size_us);
 }
 
 static void reserve_rows(struct aligned_operator *op, uint32_t row_count)
@@ -430,8 +430,8 @@ static void apply(struct aligned_operator *op, struct pane *pane, const struct w
                   const uint32_t *rows, uint32_t count, struct window_counts *counts)
 {
     /* Panes of sliding windows have the same keys again and again; the merger sees to it that there are not too many. */
-    uint64_t limit = op->spec->key_limit,
-             used = op->spec->kind == WINDOW_SLIDING ? pane->row_count - (pane->overflow_row != 0)
+    uint64_t limit = op->spec->key_limit, used = op->spec->kind == WINDOW_SLIDING
+                                                     ? pane->row_count - (pane->overflow_row != 0)
                                                      : op->key_count;
     struct key_lookup lookup = {
         .batch = batch_rows->batch,

@@ -195,6 +195,19 @@ void emission_write_early(struct emission *emission, const struct merged_window 
     write_on_time(emission, window, &rows, indices, count);
 }
 
+void emission_write_empty(struct emission *emission, const struct merged_window *window,
+                          const struct pane *pane, const uint32_t *indices, uint32_t count)
+{
+    struct emission_rows rows = {.pane = pane,
+                                 .count = count,
+                                 .emit = EMIT_FINAL,
+                                 .watermark_us = window->watermark_us,
+                                 .cause = window->cause};
+    for (uint32_t i = 0; i < count; i++)
+        rows.entries[i] = (const char *)pane_row_at(pane, indices[i]);
+    write_rows(emission, window, &rows);
+}
+
 struct pane *emission_scratch(struct emission *emission)
 {
     if (!emission->scratch)

@@ -11,6 +11,11 @@ static const struct {
     [WINDOW_SLIDING] = {&aligned_operator_kind, &sliding_merger_kind},
 };
 
+int64_t window_memory_us(bool emit_empty, int64_t size_us)
+{
+    return emit_empty ? WINDOW_EMPTY_MAX * size_us : 0;
+}
+
 bool window_kind_is_known(enum window_kind kind)
 {
     return kind < sizeof kinds / sizeof kinds[0] && kinds[kind].operator;

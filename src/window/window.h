@@ -48,6 +48,7 @@ struct window_spec {
     uint64_t emit_count;    /* early result of a key after every so many of its events; 0 = off */
     int64_t emit_every_us;  /* early results by wall clock; 0 = off */
     int64_t close_after_us; /* 0 = off */
+    bool emit_empty;        /* final records of known keys in windows without events of theirs; tumbling */
     uint64_t key_limit;     /* keys in open windows; beyond: the overflow group */
     struct window_aggregate aggregates[RESULT_MAX_AGGREGATES];
     uint32_t aggregate_count;
@@ -55,6 +56,9 @@ struct window_spec {
     uint32_t partition_count; /* of all sources of the pipeline together */
     uint64_t hash_seed;
 };
+
+/* How long events are needed behind the end of their window and its lateness. */
+int64_t window_memory_us(bool emit_empty, int64_t size_us);
 
 /* False for kinds of windows that this version does not have. */
 bool window_kind_is_known(enum window_kind kind);

@@ -19,6 +19,7 @@ enum {
     PANE_POOL_MAX_LARGE = 4,  /* emptied panes that keep their memory, per operator and per merger */
     PANE_POOL_MAX_SMALL = 16, /* the same for those of at most PANE_SMALL_ROWS */
     PANE_SMALL_ROWS = 1024,
+    WINDOW_EMPTY_MAX = 60, /* emit_empty: windows without events of a key for which it stays known */
     PANE_TEXT_MAX_SIZE =
         1 << 30, /* text of one pane; then new keys overflow and first(), last() skip long values */
     WINDOW_MARKS_MAX = 65536, /* crossing marks kept; then the latest window ends lose theirs */

@@ -12,6 +12,7 @@ from collections import Counter
 from fractions import Fraction
 
 MISSING = None
+EMPTY_WINDOWS = 60  # docs/LIMITS.md: WINDOW_EMPTY_MAX
 
 
 @dataclasses.dataclass
@@ -27,6 +28,7 @@ class Pipeline:
     late: str = "update"
     offset_us: int = 0
     slide_us: int = 0  # 0 = the size
+    emit_empty: bool = False  # tumbling windows over one partition
 
     def starts(self, time_us):
         """Starts of all windows that cover the time."""
@@ -179,6 +181,23 @@ class Result:
         """Per partition the watermark with which it first reached `end_us`, or None."""
         return [next((w for w in steps if w >= end_us), None) for steps in self.watermarks]
 
+    def empty_groups(self, keep_open):
+        """Keys in windows without their events: 60 windows behind each that has one on time, as far as windows close."""
+        size, (steps,) = self.pipeline.size_us, self.watermarks if self.pipeline.emit_empty else ([],)
+        if not steps:
+            return []
+        ends = [group.start_us + size for group in self.groups.values()]
+        last_end = steps[-1] if keep_open else max([*ends, steps[-1]])
+        made = {}
+        for (start, key_text), group in self.groups.items():
+            if not group.on_time:
+                continue
+            for number in range(1, EMPTY_WINDOWS + 1):
+                place = (start + number * size, key_text)
+                if place[0] + size <= last_end and place not in self.groups:
+                    made[place] = Group(place[0], group.key)
+        return made.values()
+
     def records(self, keep_open=False):
         """The last state of every window by id, in the shape of the result record.
 
@@ -186,7 +205,7 @@ class Result:
         first: the others' end, or the end of all input. Its `closed_by` is left open (None), and
         with `keep_open` it is marked as optional."""
         records = {}
-        for group in self.groups.values():
+        for group in [*self.groups.values(), *self.empty_groups(keep_open)]:
             reached = self.reached(group.start_us + self.pipeline.size_us)
             by_all = bool(reached) and all(w is not None for w in reached)
             by_none = all(w is None for w in reached)

@@ -82,7 +82,7 @@ def random_window(rng, size_s):
     return window, slide_s, offset_s
 
 
-def random_pipeline(rng, name, source):
+def random_pipeline(rng, name, source, has_one_partition=False):
     """(weir's config of a pipeline, the model's)."""
     size_s = rng.choice(SIZES_S)
     window, slide_s, offset_s = random_window(rng, size_s)
@@ -108,6 +108,9 @@ def random_pipeline(rng, name, source):
         config["where"] = where
     if lateness_s is not None:
         config["allowed_lateness"] = f"{lateness_s}s"
+    emit_empty = has_one_partition and "tumbling" in window and rng.random() < 0.3
+    if emit_empty:
+        config["emit_empty"] = True
     if late != "update" or rng.random() < 0.5:
         config["late"] = late
     return config, Pipeline(
@@ -120,6 +123,7 @@ def random_pipeline(rng, name, source):
         late,
         offset_s * 1_000_000,
         slide_s * 1_000_000,
+        emit_empty,
     )
 
 

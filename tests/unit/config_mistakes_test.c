@@ -113,6 +113,8 @@ static const struct mistake mistakes[] = {
      "3600000 panes of 1ms; the most are 65536"},
     {PIPELINE_LINES "    window: {sliding: {size: 60s, slide: 1s}}\n    emit: {count: 5}\n", 7, 12,
      "would be counted in each of them"},
+    {PIPELINE_LINES "    window: {sliding: {size: 60s, slide: 1s}}\n    emit_empty: true\n", 7, 5,
+     "`pipelines.p.emit_empty` is for tumbling windows"},
     {PIPELINE_LINES "    window: {session: {}}\n", 6, 14, "`gap` is missing"},
     {PIPELINE_LINES "    window: {session: {gap: 1m, max_duration: 1s}}\n", 6, 47, "shorter than the gap"},
     {PIPELINE_LINES "    window: {session: {gap: 1m}, offset: 1s}\n", 6, 34, "for tumbling and sliding"},
