@@ -111,7 +111,7 @@ static void write_receipts(struct result_block *block, uint32_t first, const str
 }
 
 static void write_values(struct result_block *block, uint32_t first, const struct emission_rows *rows,
-                         uint32_t from, uint32_t count)
+                         uint32_t from, uint32_t count, int64_t window_us)
 {
     const struct pane_layout *layout = rows->pane->layout;
     for (uint32_t a = 0; a < layout->spec->aggregate_count; a++) {
@@ -120,6 +120,8 @@ static void write_values(struct result_block *block, uint32_t first, const struc
             .count = count,
             .state_offset = layout->state_offsets[a],
             .pane = rows->pane,
+            .parameter = layout->spec->aggregates[a].parameter,
+            .window_us = window_us,
             .kinds = block->values[a].kinds + first,
             .values = block->values[a].values + first,
             .bytes = &block->bytes,
@@ -141,7 +143,7 @@ static void write_rows(struct emission *emission, const struct merged_window *wi
         uint32_t first = block->row_count;
         write_keys(block, first, rows, from, count);
         write_receipts(block, first, rows, from, count, window);
-        write_values(block, first, rows, from, count);
+        write_values(block, first, rows, from, count, window->end_us - window->start_us);
         block->row_count += count;
         emission->result_count += count;
         from += count;
@@ -223,8 +225,7 @@ static void flush_updates(struct emission *emission, const struct merged_window 
         rows->late_accepted[i] = updates->late[i] ? updates->late[i]->event_count : 0;
     }
     write_rows(emission, window, rows);
-    scratch->row_count = 0;
-    buffer_clear(&scratch->text);
+    pane_clear_rows(scratch);
     rows->count = 0;
 }
 
