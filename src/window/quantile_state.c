@@ -206,6 +206,10 @@ static double sketch_value(const struct pane *pane, const struct quantile_state 
 {
     const struct infinities infinities = infinities_of(pane, state);
     const struct bucket_range *negative = &state->negative, *positive = &state->positive;
+    if (rank == 1)
+        return state->least;
+    if (rank == state->count)
+        return state->greatest;
     if (rank <= infinities.negative)
         return -(double)INFINITY;
     rank -= infinities.negative;

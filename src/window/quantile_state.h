@@ -7,7 +7,7 @@
  * A percentile is that of the nearest rank: of n values the one at ceil(p n / 100), counted from the least; at p = 0 the least.
  *
  * Of the sketch a percentile is within 1/101 of the value at that rank, and never outside of the least and greatest value. Exact there,
- * too: zero; infinities (shown as null, as everywhere); integers below 64 when all values are integers, since none of them shares
+ * too: the least and the greatest; zero; infinities (shown as null, as everywhere); integers below 64 when all values are integers, since none of them shares
  * its bucket. Magnitudes below the smallest normal double (2e-308) count as zero. When magnitudes of one sign differ by
  * more than 5e24, the smallest share a bucket, and only the others keep their precision. */
 #pragma once
