@@ -143,13 +143,20 @@ static void distinct_reset(struct pane *pane, char *state)
     *distinct = (struct distinct_state){0};
 }
 
+/* There are more than would have been counted exactly, which also tells a reader which it is. */
+static int64_t sketch_count(const uint8_t *registers)
+{
+    int64_t count = llround(hyperloglog_estimate(registers));
+    return count > DISTINCT_EXACT_MAX ? count : DISTINCT_EXACT_MAX + 1;
+}
+
 static void distinct_finish(const struct aggregate_finish *finish)
 {
     for (uint32_t i = 0; i < finish->count; i++) {
         const struct distinct_state *state = finish_state(finish, i);
         int64_t count = state->count;
         if (state->is_sketch)
-            count = llround(hyperloglog_estimate(pane_blocks_at(&finish->pane->blocks, state->block)));
+            count = sketch_count(pane_blocks_at(&finish->pane->blocks, state->block));
         finish_int(finish, i, count);
     }
 }
