@@ -113,7 +113,7 @@ static void write_receipts(struct result_block *block, uint32_t first, const str
 }
 
 static void write_values(struct result_block *block, uint32_t first, const struct emission_rows *rows,
-                         uint32_t from, uint32_t count, int64_t window_us)
+                         uint32_t from, uint32_t count)
 {
     const struct pane_layout *layout = rows->pane->layout;
     for (uint32_t a = 0; a < layout->spec->aggregate_count; a++) {
@@ -123,7 +123,8 @@ static void write_values(struct result_block *block, uint32_t first, const struc
             .state_offset = layout->state_offsets[a],
             .pane = rows->pane,
             .parameter = layout->spec->aggregates[a].parameter,
-            .window_us = window_us,
+            .window_starts_us = block->window_starts_us + first,
+            .window_ends_us = block->window_ends_us + first,
             .kinds = block->values[a].kinds + first,
             .values = block->values[a].values + first,
             .bytes = &block->bytes,
@@ -145,7 +146,7 @@ static void write_rows(struct emission *emission, const struct merged_window *wi
         uint32_t first = block->row_count;
         write_keys(block, first, rows, from, count);
         write_receipts(block, first, rows, from, count, window);
-        write_values(block, first, rows, from, count, window->end_us - window->start_us);
+        write_values(block, first, rows, from, count);
         block->row_count += count;
         emission->result_count += count;
         from += count;

@@ -5,8 +5,9 @@ static void rate_finish(const struct aggregate_finish *finish)
 {
     for (uint32_t i = 0; i < finish->count; i++) {
         const struct pane_row *row = (const struct pane_row *)(const void *)finish->entries[i];
-        if (finish->window_us > 0)
-            finish_double(finish, i, (double)row->event_count * 1e6 / (double)finish->window_us);
+        int64_t start_us = finish->window_starts_us[i], end_us = finish->window_ends_us[i];
+        if (end_us != TIME_MAX && end_us > start_us)
+            finish_double(finish, i, (double)row->event_count * 1e6 / (double)(end_us - start_us));
         else
             finish_null(finish, i);
     }

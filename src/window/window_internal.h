@@ -2,7 +2,7 @@
  *
  *   pane->slots:  [ hash | row + 1 ] [ 0 ] [ hash | row + 1 ] ...      open addressing, linear, by the hash
  *   pane->rows:   [ header | key cells | states of the aggregates ] [ ... ] ...    one row per key, in order of appearance
- *   pane->text:   key text of more than 8 bytes, values of first() and last()
+ *   pane->text:   key text of more than 16 bytes, values of first() and last()
  *   pane->blocks: what else states need beyond their part of the row
  *
  * A row has all that an event of its key touches, so an event costs one or two cache lines of it whatever the number of
@@ -26,7 +26,7 @@ enum {
     WINDOW_MARKS_MAX = 65536, /* crossing marks kept; then the latest window ends lose theirs */
     WINDOW_DROPPED_PANES_MAX =
         64, /* windows whose dropped events are noted between two takes; further ones are not */
-    KEY_INLINE_SIZE = 8,
+    KEY_INLINE_SIZE = 16,
 };
 
 /* Bit patterns decide equality: numbers are canonical (see pane_key_canonical), short text is padded with zeros. */
@@ -39,7 +39,7 @@ struct key_cell {
         double d;
         char text[KEY_INLINE_SIZE]; /* size <= KEY_INLINE_SIZE */
         uint32_t offset;            /* longer: in pane->text; the upper half is zero */
-        uint64_t bits;
+        uint64_t bits[2];
     };
 };
 
@@ -122,11 +122,11 @@ struct aggregate_finish {
     uint32_t count;
     size_t state_offset;
     const struct pane *pane;
-    double parameter;     /* of the aggregate: p of percentile(x, p) */
-    int64_t window_us;    /* length of the window; 0 when it has no end */
-    uint8_t *kinds;       /* out, [count] */
-    union value *values;  /* out */
-    struct buffer *bytes; /* text of values goes here */
+    double parameter;                                 /* of the aggregate: p of percentile(x, p) */
+    const int64_t *window_starts_us, *window_ends_us; /* [count]; TIME_MAX for a window without end */
+    uint8_t *kinds;                                   /* out, [count] */
+    union value *values;                              /* out */
+    struct buffer *bytes;                             /* text of values goes here */
 };
 
 struct aggregate_save {
