@@ -249,7 +249,7 @@ static void add_update(struct emission *emission, const struct merged_window *wi
     updates->on_time[index] = on_time;
     updates->late[index] = late;
     pane_append_row(emission->scratch, on_time ? window->on_time : window->late, on_time ? on_time : late);
-    if (updates->rows.count == EMISSION_ROWS || emission->scratch->text.size > EMISSION_TEXT_SIZE)
+    if (updates->rows.count == EMISSION_ROWS || pane_side_size(emission->scratch) > EMISSION_TEXT_SIZE)
         flush_updates(emission, window, updates);
 }
 

@@ -44,6 +44,12 @@ static inline size_t pane_blocks_memory_size(const struct pane_blocks *blocks)
     return (size_t)blocks->capacity_units * PANE_BLOCK_UNIT_SIZE;
 }
 
+/* Up to where blocks have been taken: what a copy of them all must have. */
+static inline size_t pane_blocks_used_size(const struct pane_blocks *blocks)
+{
+    return (size_t)blocks->used_units * PANE_BLOCK_UNIT_SIZE;
+}
+
 /* The smallest class with room for so many bytes. */
 static inline uint32_t pane_block_class(size_t size)
 {

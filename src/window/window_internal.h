@@ -257,6 +257,12 @@ static inline const char *key_cell_text(const struct pane *pane, const struct ke
 void pane_clear_rows(struct pane *pane);
 /* Makes the states of a row empty. */
 void pane_reset_states(struct pane *pane, struct pane_row *row);
+/* Bytes that rows and their states have beside the rows. */
+static inline size_t pane_side_size(const struct pane *pane)
+{
+    return pane->text.size + pane_blocks_used_size(&pane->blocks);
+}
+
 /* Room for text; false when the pane is full of it. */
 NODISCARD
 bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset);
