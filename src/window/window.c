@@ -113,9 +113,19 @@ size_t window_key_memory_bound(const struct window_spec *spec)
     /* Arrays double when they grow, so up to half of each is room. */
     size_t size = pane->layout->row_size * 2 + SLOTS_PER_ROW_MAX * sizeof *pane->slots +
                   spec->shape->key_count * (size_t)KEY_TEXT_TYPICAL * 2;
-    for (uint32_t a = 0; a < spec->aggregate_count; a++)
-        size += pane->layout->sharers[a] ? spec->aggregates[a].kind->blocks_size_max * 2 : 0;
     pane_destroy(pane);
+    pane_pool_release(pool);
+    return size + window_key_sketch_bound(spec);
+}
+
+size_t window_key_sketch_bound(const struct window_spec *spec)
+{
+    size_t size = 0;
+    struct pane_pool *pool = pane_pool_create(spec);
+    const struct pane_layout *layout = pane_pool_layout(pool);
+    /* The memory of blocks doubles, too. */
+    for (uint32_t a = 0; a < spec->aggregate_count; a++)
+        size += layout->sharers[a] ? spec->aggregates[a].kind->blocks_size_max * 2 : 0;
     pane_pool_release(pool);
     return size;
 }

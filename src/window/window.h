@@ -146,8 +146,10 @@ struct window_merger_stats {
 };
 struct window_merger_stats window_merger_stats(const struct window_merger *merger);
 
-/* Upper bound in bytes for one key in one pane of this pipeline (weir check). */
+/* Upper bound in bytes for one key in one pane of this pipeline (weir check): all of it, and the part of that which only keys with many
+ * different values come to need. */
 size_t window_key_memory_bound(const struct window_spec *spec);
+size_t window_key_sketch_bound(const struct window_spec *spec);
 
 /* Orders keys: by position; null < bool < number < string < JSON; numbers by value, strings by bytes. */
 int result_key_compare(const struct result_block *a, uint32_t row_a, const struct result_block *b,
