@@ -116,14 +116,47 @@ uint64_t bucket_range_count(const struct pane *pane, const struct bucket_range *
     return index - range->low < range->span ? read_slot(pane, range, index) : 0;
 }
 
+/* Buckets (low, high) of a range that covers them, from the top; returns the first that is left to be added one by one. */
+static uint32_t merge_narrow(struct pane *pane, const struct bucket_range *range,
+                             const struct pane *from_pane, const struct bucket_range *from, uint32_t low,
+                             uint32_t high)
+{
+    uint32_t *into = pane_blocks_at(&pane->blocks, range->block);
+    const uint32_t *counts = pane_blocks_at(&from_pane->blocks, from->block);
+    while (high > low + 1) {
+        uint32_t *slot = &into[slot_of(range, high - 1)];
+        uint64_t sum = (uint64_t)*slot + counts[slot_of(from, high - 1)];
+        if (sum > UINT32_MAX)
+            break;
+        *slot = (uint32_t)sum;
+        high--;
+    }
+    return high;
+}
+
 void bucket_range_merge(struct pane *pane, struct bucket_range *range, const struct pane *from_pane,
                         const struct bucket_range *from)
 {
-    /* From the top, so that the span is cut at most once. */
-    for (uint32_t i = from->span; i > 0; i--) {
-        uint64_t count = read_slot(from_pane, from, from->low + i - 1);
+    uint32_t low = from->low, high = from->low + from->span; /* [low, high) */
+    while (high > low && !read_slot(from_pane, from, high - 1))
+        high--;
+    while (high > low && !read_slot(from_pane, from, low))
+        low++;
+    if (low == high)
+        return;
+    /* The ends go first, from the top, so that the span is stretched and cut at most once on each side. */
+    high--;
+    bucket_range_add(pane, range, high, read_slot(from_pane, from, high));
+    if (low == high)
+        return;
+    bucket_range_add(pane, range, low, read_slot(from_pane, from, low));
+    bool is_covered = low - range->low < range->span && high - range->low < range->span;
+    if (is_covered && !range->is_wide && !from->is_wide)
+        high = merge_narrow(pane, range, from_pane, from, low, high);
+    for (; high > low + 1; high--) {
+        uint64_t count = read_slot(from_pane, from, high - 1);
         if (count)
-            bucket_range_add(pane, range, from->low + i - 1, count);
+            bucket_range_add(pane, range, high - 1, count);
     }
 }
 
