@@ -105,6 +105,13 @@ static void plan_aggregate(struct planner *planner, const struct config_named_te
     struct window_aggregate *aggregate = &pipeline->window.aggregates[pipeline->window.aggregate_count];
     aggregate->kind = kind;
     aggregate->input = -1;
+    struct slice constant = call.argument_count > 1 ? call.arguments[1] : (struct slice){0};
+    if (!aggregate_kind_read_parameter(kind, constant, &aggregate->parameter, &reason)) {
+        config_error_add(planner->errors,
+                         config_text_place(&config->value, (size_t)(constant.data - config->value.text)),
+                         "%s", reason.text);
+        return;
+    }
     if (call.argument_count > 0) {
         struct config_text text = argument_text(planner, &config->value, call.arguments[0]);
         uint32_t index = find_input(inputs->texts, &inputs->count, &text);

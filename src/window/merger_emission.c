@@ -121,6 +121,9 @@ static void write_values(struct result_block *block, uint32_t first, const struc
             .count = count,
             .state_offset = layout->state_offsets[a],
             .pane = rows->pane,
+            .parameter = layout->spec->aggregates[a].parameter,
+            .window_starts_us = block->window_starts_us + first,
+            .window_ends_us = block->window_ends_us + first,
             .kinds = block->values[a].kinds + first,
             .values = block->values[a].values + first,
             .bytes = &block->bytes,
@@ -282,7 +285,7 @@ static void add_update(struct emission *emission, const struct merged_window *wi
     updates->on_time[index] = on_time;
     updates->late[index] = late;
     pane_append_row(emission->scratch, on_time ? window->on_time : window->late, on_time ? on_time : late);
-    if (updates->rows.count == EMISSION_ROWS || emission->scratch->text.size > EMISSION_TEXT_SIZE)
+    if (updates->rows.count == EMISSION_ROWS || pane_side_size(emission->scratch) > EMISSION_TEXT_SIZE)
         flush_updates(emission, window, updates);
 }
 

@@ -26,13 +26,18 @@ struct aggregate_kind; /* see window_internal.h: one file per aggregate */
 struct window_aggregate {
     const struct aggregate_kind *kind;
     int32_t input;    /* index of its input among window_rows.inputs, -1 for count() */
-    double parameter; /* percentile and so on; unused by the kinds of today */
+    double parameter; /* of kinds that have one: p of percentile(x, p) */
 };
 
-/* Finds "sum", "count", ... ; NULL when there is none (aggregate_kind_names lists them for the message). `argument_count` 0 or 1 must
- * fit the kind, else NULL and `error` says so. */
+/* Finds "sum", "count", ... ; NULL when there is none, or when it takes another number of arguments; `error` says which. */
 const struct aggregate_kind *aggregate_kind_find(struct slice name, uint32_t argument_count,
                                                  struct error *error);
+
+/* The constant that is the last argument of percentile() and top(). False for a kind that has one when the text is no number in
+ * its range; `error` says what it should be. */
+NODISCARD
+bool aggregate_kind_read_parameter(const struct aggregate_kind *kind, struct slice text, double *parameter,
+                                   struct error *error);
 
 /* True for sum, mean, min, max, ...: a statically typed input that is no number is a configuration error. */
 bool aggregate_kind_wants_number(const struct aggregate_kind *kind);
@@ -151,8 +156,10 @@ struct window_merger_stats {
 };
 struct window_merger_stats window_merger_stats(const struct window_merger *merger);
 
-/* Upper bound in bytes for one key in one window of this pipeline, or in all sliding windows together (weir check). */
+/* Upper bound in bytes for one key in one window of this pipeline, or in all sliding windows together (weir check): all of it, and the
+ * part of that which only keys with many different values come to need. */
 size_t window_key_memory_bound(const struct window_spec *spec);
+size_t window_key_sketch_bound(const struct window_spec *spec);
 
 /* Orders keys: by position; null < bool < number < string < JSON; numbers by value, strings by bytes. */
 int result_key_compare(const struct result_block *a, uint32_t row_a, const struct result_block *b,

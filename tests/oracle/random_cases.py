@@ -9,6 +9,9 @@ SIZES_S = (1, 7, 10, 60, 90, 3600)
 SLIDES_S = (1, 3, 4, 7, 10, 25, 45, 70, 600, 1000, 3600)
 WINDOWS_MAX = 40  # that an event may be in
 FUNCTIONS = ("count", "sum", "mean", "min", "max", "stddev", "stddev_pop", "variance", "first", "last")
+FUNCTIONS += ("median", "percentile", "distinct_count", "top", "rate")
+ANY_TYPE = ("count", "first", "last", "distinct_count", "top")
+CONSTANTS = {"percentile": ("0", "1", "25", "90", "99.9", "100"), "top": (1, 2, 5, 100)}
 NUMBER_PATHS = ("n", "d", "deep.m", "big")
 ANY_PATHS = NUMBER_PATHS + ("tag", "flag", "user")
 KEY_PATHS = ("user", "tag", "flag", "deep.k")
@@ -95,12 +98,16 @@ def random_pipeline(rng, name, source, has_one_partition=False):
     aggregates = {"all": ("count", None)}
     for i in range(rng.randrange(0, 6)):
         function = rng.choice(FUNCTIONS)
-        paths_of = ANY_PATHS if function in ("count", "first", "last") else NUMBER_PATHS
-        aggregates[f"a{i}"] = (function, rng.choice(paths_of))
+        path = None if function == "rate" else rng.choice(ANY_PATHS if function in ANY_TYPE else NUMBER_PATHS)
+        constant = (rng.choice(CONSTANTS[function]),) if function in CONSTANTS else ()
+        aggregates[f"a{i}"] = (function, path, *constant)
     config = {
         "from": source,
         "window": window,
-        "aggregates": {n: f"{f}({p or ''})" for n, (f, p) in aggregates.items()},
+        "aggregates": {
+            n: f"{f}({', '.join(str(a) for a in arguments if a is not None)})"
+            for n, (f, *arguments) in aggregates.items()
+        },
     }
     if key:
         config["key"] = dict(key) if renamed else [path for _, path in key]
