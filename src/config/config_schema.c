@@ -10,7 +10,7 @@
 static const char *const variable_pattern = "\\$\\{";
 static const char *const name_pattern = "^[A-Za-z0-9_-]{1,64}$";
 
-static const char *const scope_names[SCOPE_COUNT] = {"root", "source", "pipeline", "sink"};
+static const char *const scope_names[SCOPE_COUNT] = {"root", "source", "pipeline", "sink", "schema", "field"};
 
 /* {"type": "string", "pattern": ...} as a member of an array. */
 static void write_pattern(struct json_writer *writer, const char *pattern)
@@ -175,6 +175,16 @@ static void write_value_type(struct json_writer *writer, const struct option *op
             writer, 0, false,
             "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", \"boolean\"]}}");
         break;
+    case OPTION_NUMBER:
+        json_raw(writer, "anyOf",
+                 "[{\"type\": \"number\"}, {\"type\": \"string\", \"pattern\": \"^-?[0-9]|\\\\$\\\\{\"}]");
+        break;
+    case OPTION_EVENT_TYPES: write_list(writer, 1, false, NULL); break;
+    case OPTION_CONSTANTS:
+        json_text(writer, "type", "array");
+        json_number(writer, "minItems", 1);
+        json_raw(writer, "items", "{\"type\": [\"string\", \"number\", \"boolean\"]}");
+        break;
     case OPTION_AGGREGATES:
     case OPTION_SELECT:
         json_text(writer, "type", "object");
@@ -214,8 +224,11 @@ static void write_collection(struct json_writer *writer, const struct option *op
     json_text(writer, "type", "object");
     if (option->flags & OPTION_REQUIRED)
         json_number(writer, "minProperties", 1);
+    static const char *const name_patterns[SCOPE_COUNT] = {
+        [SCOPE_SCHEMA] = "^[A-Za-z0-9_-]{1,64}(@[1-9][0-9]{0,8})?$", [SCOPE_FIELD] = "^[^.]+(\\.[^.]+)*$"};
+    const char *pattern = name_patterns[option->least];
     json_open(writer, "propertyNames", '{');
-    json_text(writer, "pattern", name_pattern);
+    json_text(writer, "pattern", pattern ? pattern : name_pattern);
     json_close(writer, '}');
     json_raw(writer, "additionalProperties", reference);
 }
