@@ -360,12 +360,13 @@ static const char *expected_constants(struct arena *arena, const struct event_ru
     return rule->constant_count > CONSTANTS_SHOWN ? arena_format(arena, "%s, ...", text) : text;
 }
 
-static void add_bound(struct arena *arena, const char **text, const struct event_bound *bound, bool is_upper)
+static void add_bound(struct arena *arena, const char **text, const struct event_bound *bound, bool is_upper,
+                      bool is_second)
 {
     static const char *const words[2][2] = {{"at least", "above"}, {"at most", "below"}};
     if (bound->is_given)
-        *text = arena_format(arena, "%s %s %s", *text, words[is_upper][bound->is_exclusive],
-                             event_number_text(arena, bound->number));
+        *text = arena_format(arena, "%s%s %s %s", *text, is_second ? " and" : "",
+                             words[is_upper][bound->is_exclusive], event_number_text(arena, bound->number));
 }
 
 /* The part of the rule that speaks of values of this kind. */
@@ -378,13 +379,15 @@ static const char *expected(struct arena *arena, const struct check_rule *made, 
         return expected_constants(arena, rule);
     const char *text = event_types_text(arena, rule->types);
     if (kind == VALUE_INT || kind == VALUE_DOUBLE) {
-        add_bound(arena, &text, &rule->least, false);
-        add_bound(arena, &text, &rule->most, true);
+        add_bound(arena, &text, &rule->least, false, false);
+        add_bound(arena, &text, &rule->most, true, rule->least.is_given);
     } else if (kind == VALUE_STRING) {
         if (rule->least_length)
-            text = arena_format(arena, "%s of %u characters or more", text, rule->least_length);
+            text = arena_format(arena, "%s of %u character%s or more", text, rule->least_length,
+                                rule->least_length == 1 ? "" : "s");
         if (rule->most_length != UINT32_MAX)
-            text = arena_format(arena, "%s of %u characters or fewer", text, rule->most_length);
+            text = arena_format(arena, "%s of %u character%s or fewer", text, rule->most_length,
+                                rule->most_length == 1 ? "" : "s");
         if (made->pattern)
             text = arena_format(arena, "%s that matches %.60s", text, rule->pattern.text);
     } else if (kind == VALUE_JSON && rule->least_members) {
