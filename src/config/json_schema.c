@@ -84,6 +84,7 @@ static void read_properties(struct json_reader *reader, const struct node *node,
     for (const struct node *child = node->first; child; child = child->next) {
         struct event_rule *member = member_of(reader, rule, child->key, child->key_place);
         member->place = child->key_place;
+        member->is_unlisted = false;
         if (child->kind == NODE_SCALAR && child->is_plain && strcmp(child->text, "true") == 0)
             continue;
         read_schema(reader, child, member);
@@ -98,8 +99,12 @@ static void read_required(struct json_reader *reader, const struct node *node, s
     }
     for (const struct node *child = node->first; child; child = child->next) {
         const char *name = scalar_of(reader, child, false, "the name of a property in quotes");
-        if (name)
-            member_of(reader, rule, name, child->place)->is_required = true;
+        if (!name)
+            continue;
+        bool is_unlisted = !event_rule_find(rule, name);
+        struct event_rule *member = member_of(reader, rule, name, child->place);
+        member->is_required = true;
+        member->is_unlisted = member->is_unlisted || is_unlisted;
     }
 }
 

@@ -142,7 +142,7 @@ static void compare_members(const struct comparison *comparison, const struct ev
         warn_either(comparison, wide, narrow, "may not have members besides the listed ones any more",
                     "may have members besides the listed ones now");
     for (const struct event_rule *rule = wide->members; rule && narrow->is_closed; rule = rule->next)
-        if (!event_rule_find(narrow, rule->name))
+        if (!rule->is_unlisted && !event_rule_find(narrow, rule->name))
             warn(comparison, comparison->is_for_producers ? newer : rule, rule->path,
                  comparison->is_for_producers ? "may not be there any more" : "may be there now");
     for (const struct event_rule *rule = narrow->members; rule; rule = rule->next) {

@@ -241,7 +241,8 @@ static void check_field(struct loader *loader, const struct node *map, struct ev
     need_type(loader, map, rule, "min_length", EVENT_TYPE_STRING);
     need_type(loader, map, rule, "max_length", EVENT_TYPE_STRING);
     need_type(loader, map, rule, "pattern", EVENT_TYPE_STRING);
-    need_type(loader, map, rule, "non_empty", EVENT_TYPE_STRING | EVENT_TYPE_OBJECT);
+    if (rule->is_non_empty)
+        need_type(loader, map, rule, "non_empty", EVENT_TYPE_STRING | EVENT_TYPE_OBJECT);
     check_constants(loader, map, rule);
     if (rule->least.is_given && rule->most.is_given &&
         event_number_compare(rule->least.number, rule->most.number) > 0)

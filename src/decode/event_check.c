@@ -125,7 +125,8 @@ static bool add_column(struct check_builder *builder, struct check_rule *made)
         return false;
     }
     made->path = builder->columns->paths[made->column].text;
-    builder->column_marks[made->column] = COLUMN_LISTED | (made->rule->is_closed ? COLUMN_CLOSED : 0);
+    builder->column_marks[made->column] =
+        (made->rule->is_unlisted ? 0 : COLUMN_LISTED) | (made->rule->is_closed ? COLUMN_CLOSED : 0);
     return true;
 }
 
