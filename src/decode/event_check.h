@@ -16,7 +16,7 @@ struct event_check_report {
     void *context;
 };
 
-/* Adds the schema's paths to `columns`, which outlives the check, and compiles its patterns. NULL after a report: a wrong pattern, too
+/* Adds the schema's paths to `columns` and compiles its patterns; the rules of the schema and `columns` outlive the check. NULL after a report: a wrong pattern, too
  * many paths, a member that a field of the record hides. */
 struct event_check *event_check_create(const struct event_schema *schema, struct schema *columns,
                                        const struct event_check_report *report);

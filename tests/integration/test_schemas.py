@@ -5,6 +5,7 @@ import re
 
 import jsonschema
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import weir
@@ -166,6 +167,17 @@ def test_shown_config_is_the_same_config(tmp_path):
     value = json.loads(weir.run("config", "show", again, "--format", "json").stdout)["config"]["schemas"]
     assert value["order@2"]["fields"]["n"]["enum"] == [1, "1", True, "x y"]
     assert value["m"]["fields"]["v"]["min"] == -1.5 and value["m"]["fields"]["v"]["max_length"] == 3
+
+
+def test_page_about_schemas_says_what_happens(make_server):
+    page = (weir.ROOT / "docs" / "SCHEMAS.md").read_text()
+    text = (weir.ROOT / "examples" / "schemas.yaml").read_text()
+    (fields,) = re.findall(r"```yaml\nsources:\n.*?\n(schemas:\n.*?)```", page, re.DOTALL)
+    assert fields in text, "the example on the page is another than the file"
+    body, answer = re.search(r"--data-binary @- <<EOF\n(.*?)\nEOF\n(.*?)\n```", page, re.DOTALL).groups()
+    server = make_server(yaml.safe_load(text))
+    got = server.post("orders", body.replace("$(date +%s)", str(TIME_MS // 1000)))
+    assert got.json() == json.loads(answer)
 
 
 # --- an independent validator ------------------------------------------------------------------------------------------

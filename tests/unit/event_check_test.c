@@ -6,12 +6,14 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/random.h"
 #include "batch_text.h"
 #include "config/event_schema.h"
 #include "decode/decoder.h"
 #include "decode/event_check.h"
+#include "temporary_folder.h"
 
 struct fixture {
     struct config *config;
@@ -28,21 +30,29 @@ static void no_report(void *context, struct config_place place, const char *mess
     fail_msg("%u:%u: %s", place.line, place.column, message);
 }
 
+static void open_config(struct fixture *fixture, struct config *config, bool use_shapes);
+
 /* `schemas` is what stands under `schemas:`, indented by 2. The first column is the event time, as of weir's own paths. */
 static void open_fixture(struct fixture *fixture, const char *name, const char *schemas, bool use_shapes)
 {
     struct config_errors errors;
-    struct error error;
-    uint32_t time_column;
     *fixture = (struct fixture){0};
     buffer_format(&fixture->text, "sources: {s: {http: {}, time: timestamp, schema: %s}}\n%s%s", name,
                   *schemas ? "schemas:\n" : "", schemas);
     buffer_append_char(&fixture->text, '\0');
     config_errors_init(&errors, "f");
-    fixture->config = config_load("f", fixture->text.data, NULL, 0, &errors);
-    if (!fixture->config)
+    struct config *config = config_load("f", fixture->text.data, NULL, 0, &errors);
+    if (!config)
         fail_msg("%s\n%.*s", fixture->text.data, SLICE_ARG(buffer_slice(&errors.text)));
     config_errors_deinit(&errors);
+    open_config(fixture, config, use_shapes);
+}
+
+static void open_config(struct fixture *fixture, struct config *config, bool use_shapes)
+{
+    struct error error;
+    uint32_t time_column;
+    fixture->config = config;
     schema_init(&fixture->columns);
     assert_int_equal(schema_add_text(&fixture->columns, SLICE("timestamp"), &time_column, &error), STATUS_OK);
     fixture->check = event_check_create(fixture->config->sources[0].schema, &fixture->columns,
@@ -453,6 +463,94 @@ static void random_events_are_judged_alike_on_both_paths(void **state)
     close_fixture(&slow);
 }
 
+/* --- objects that are closed --- */
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void open_json(struct fixture *fixture, const char *schema, bool use_shapes)
+{
+    struct temporary_folder folder;
+    struct config_errors errors;
+    *fixture = (struct fixture){0};
+    temporary_folder_open(&folder);
+    assert_int_equal(mkdir(temporary_path(&folder, "schemas"), 0700), 0);
+    write_text(temporary_path(&folder, "schemas/s.json"), schema);
+    write_text(temporary_path(&folder, "weir.yaml"),
+               "sources: {s: {http: {}, time: timestamp, schema: s}}\n");
+    config_errors_init(&errors, folder.file);
+    struct config *config = config_load(folder.file, NULL, NULL, 0, &errors);
+    if (!config)
+        fail_msg("%.*s", SLICE_ARG(buffer_slice(&errors.text)));
+    config_errors_deinit(&errors);
+    temporary_folder_close(&folder);
+    open_config(fixture, config, use_shapes);
+}
+
+static void closed_object_has_no_member_that_is_not_listed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *event, *want;
+    } cases[] = {
+        {"{" T "\"a\":{\"b\":1}}", "good"},
+        {"{" T "\"a\":{}}", "good"},
+        {"{" T "\"a\":\"b\"}", "good"},
+        {"{" T "\"x\":1}", "schema: expected no members besides those of the schema, found \"x\""},
+        {"{" T "\"\":1}", "schema: expected no members besides those of the schema, found \"\""},
+        {"{" T "\"a\":{\"c\":1}}", "schema: a: expected no members besides those of the schema, found \"c\""},
+        {"{" T "\"a\":{\"\\u0062\":1}}", "good"},
+        {"{" T "\"o\":{\"anything\":{}}}", "good"},
+        {"{" T "\"e\":{\"anything\":{}}}", "schema: e: expected no members besides"},
+        {"{" T "\"r\":1}", "schema: expected no members besides those of the schema, found \"r\""},
+        {"{" T "\"a\":null}", "good"},
+    };
+    for (int use_shapes = 0; use_shapes < 2; use_shapes++) {
+        struct fixture fixture;
+        open_json(&fixture,
+                  "{\"additionalProperties\": false, \"properties\": {\"timestamp\": {}, \"o\": {},\n"
+                  "\"a\": {\"additionalProperties\": false, \"properties\": {\"b\": {}}},\n"
+                  "\"e\": {\"additionalProperties\": false}}}\n",
+                  use_shapes);
+        for (size_t i = 0; i < 4 * sizeof cases / sizeof *cases; i++) {
+            struct buffer line = {0};
+            buffer_append_text(&line, cases[i % (sizeof cases / sizeof *cases)].event);
+            expect(&fixture, &line, cases[i % (sizeof cases / sizeof *cases)].want);
+            buffer_deinit(&line);
+        }
+        if (use_shapes)
+            assert_true(decoder_counters(fixture.decoder).fast_documents > 10);
+        close_fixture(&fixture);
+    }
+}
+
+static void null_is_a_value_in_json_schema_and_missing_is_not(void **state)
+{
+    (void)state;
+    for (int use_shapes = 0; use_shapes < 2; use_shapes++) {
+        struct fixture fixture;
+        open_json(&fixture,
+                  "{\"required\": [\"n\"], \"minProperties\": 3, \"properties\":\n"
+                  "{\"n\": {\"enum\": [null, 1]}, \"s\": {\"type\": \"string\"}}}\n",
+                  use_shapes);
+        for (int warm = 0; warm < 3; warm++) {
+            assert_string_equal(judge(&fixture, SLICE("{" T "\"n\":null,\"z\":[1,2]}")), "good");
+            assert_string_equal(judge(&fixture, SLICE("{" T "\"n\":1.0,\"s\":null}")),
+                                "schema: s: expected string, found null");
+            assert_string_equal(judge(&fixture, SLICE("{" T "\"s\":\"a\",\"t\":{}}")),
+                                "schema: n is missing, expected one of null, 1");
+            assert_string_equal(judge(&fixture, SLICE(" {" T "\"n\":null } ")),
+                                "schema: expected an object with 3 members or more");
+        }
+        close_fixture(&fixture);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +559,8 @@ int main(void)
         cmocka_unit_test(field_judges_its_value),
         cmocka_unit_test(value_in_a_message_is_cut_between_characters),
         cmocka_unit_test(null_of_a_good_event_is_null_in_its_column),
+        cmocka_unit_test(closed_object_has_no_member_that_is_not_listed),
+        cmocka_unit_test(null_is_a_value_in_json_schema_and_missing_is_not),
         cmocka_unit_test(random_events_are_judged_alike_on_both_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
