@@ -121,6 +121,27 @@ static void write_list(struct json_writer *writer, unsigned least, bool is_uniqu
     json_close(writer, ']');
 }
 
+/* One type of a field, or a list of them. */
+static void write_event_types(struct json_writer *writer)
+{
+    static const char *const words =
+        "{\"enum\": [\"string\", \"integer\", \"number\", \"boolean\", \"object\", \"array\", \"any\"]}";
+    json_open(writer, "anyOf", '[');
+    json_raw(writer, NULL, words);
+    json_open(writer, NULL, '{');
+    json_text(writer, "type", "array");
+    json_number(writer, "minItems", 1);
+    json_open(writer, "items", '{');
+    json_open(writer, "anyOf", '[');
+    json_raw(writer, NULL, words);
+    write_pattern(writer, variable_pattern);
+    json_close(writer, ']');
+    json_close(writer, '}');
+    json_close(writer, '}');
+    write_pattern(writer, variable_pattern);
+    json_close(writer, ']');
+}
+
 static void write_value_type(struct json_writer *writer, const struct option *option)
 {
     static const char *const duration = "^(0|([0-9]+(\\.[0-9]*)?(us|ms|s|m|h|d))+)$";
@@ -179,7 +200,7 @@ static void write_value_type(struct json_writer *writer, const struct option *op
         json_raw(writer, "anyOf",
                  "[{\"type\": \"number\"}, {\"type\": \"string\", \"pattern\": \"^-?[0-9]|\\\\$\\\\{\"}]");
         break;
-    case OPTION_EVENT_TYPES: write_list(writer, 1, false, NULL); break;
+    case OPTION_EVENT_TYPES: write_event_types(writer); break;
     case OPTION_CONSTANTS:
         json_text(writer, "type", "array");
         json_number(writer, "minItems", 1);
