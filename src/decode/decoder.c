@@ -212,7 +212,6 @@ static void decode_record(struct decoder *decoder, uint32_t record_index)
     size_t unescaped_size = writer->unescaped.size;
     struct bad_record bad = {.record_index = record_index};
     int64_t time_us;
-    writer->stranger.name.data = NULL;
     if (read_document(decoder, record, text, &bad) && judge_time(decoder, record, &time_us, &bad) &&
         judge_schema(decoder, text, &bad)) {
         batch->row_records[writer->row] = record_index;
@@ -222,6 +221,7 @@ static void decode_record(struct decoder *decoder, uint32_t record_index)
         return;
     }
     clear_row(writer, unescaped_size);
+    writer->stranger.name.data = NULL; /* an event that has one is always bad */
     batch->bad[batch->bad_count++] = bad;
 }
 
