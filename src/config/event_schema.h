@@ -52,9 +52,9 @@ struct event_rule {
     bool is_required;     /* where the object around it is there */
     bool null_is_missing; /* `fields:`; in JSON Schema null is a value */
     bool is_implied;      /* not spoken of, but for a member of it */
-    bool is_unlisted;     /* known by `required` alone: a closed object may not have it, as little as lack it */
-    bool is_closed;       /* no members but the listed ones of `members` */
-    bool is_non_empty;    /* as `fields:` says it; what it means is in the next two */
+    bool is_unlisted;  /* known by `required` alone: a closed object may not have it, as little as lack it */
+    bool is_closed;    /* no members but the listed ones of `members` */
+    bool is_non_empty; /* as `fields:` says it; what it means is in the next two */
     uint32_t least_members;
     uint32_t least_length, most_length; /* characters */
     struct event_bound least, most;

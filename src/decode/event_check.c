@@ -10,7 +10,9 @@
 #include "base/utf8.h"
 #include "expr/regex.h"
 
-enum { NO_PARENT = UINT32_MAX, PATH_SHOWN_SIZE = 120, VALUE_SHOWN_SIZE = 60, CONSTANTS_SHOWN = 8 };
+#define NO_PARENT UINT32_MAX
+
+enum { PATH_SHOWN_SIZE = 120, VALUE_SHOWN_SIZE = 60, CONSTANTS_SHOWN = 8 };
 
 struct check_rule {
     uint32_t column;
