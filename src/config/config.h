@@ -199,7 +199,7 @@ struct config_store {
     uint64_t max_log_size; /* bytes of undelivered and retained http events on disk before 429 */
 };
 
-struct node;
+struct node; /* yaml_tree.h */
 
 struct config {
     struct arena arena;
@@ -244,6 +244,8 @@ struct config *config_load(const char *file, const char *text, const struct conf
  * errors told at once. Never to be run when `errors` has grown. NULL only when there is no YAML to read. */
 struct config *config_load_partly(const char *file, const char *text, const struct config_override *overrides,
                                   uint32_t override_count, struct config_errors *errors);
+/* The same for a mapping within another file (its places are of that file). The tree is changed, and must outlive what is returned. */
+struct config *config_load_tree(const char *file, struct node *root, struct config_errors *errors);
 void config_destroy(struct config *config);
 
 void config_errors_init(struct config_errors *errors, const char *file);

@@ -109,6 +109,9 @@ void config_warn_kafka(struct loader *loader);
 /* YAML of the file or text, substituted and overridden. NULL when it cannot be read at all. */
 struct node *config_read_tree(struct loader *loader, const char *file, const char *text,
                               const struct config_override *overrides, uint32_t override_count);
+/* The same for a tree that has been parsed: substitutes and overrides. */
+void config_complete_tree(struct loader *loader, struct node *root, const struct config_override *overrides,
+                          uint32_t override_count);
 /* Puts WEIR_A__B variables of the process and flag overrides, in this order, into the tree. */
 void config_apply_overrides(struct loader *loader, struct node *root, const struct config_override *overrides,
                             uint32_t override_count);

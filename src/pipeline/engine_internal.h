@@ -12,6 +12,7 @@
 #include "flow/source.h"
 #include "pipeline/engine.h"
 #include "pipeline/ingest.h"
+#include "pipeline/pipeline_clock.h"
 #include "pipeline/processor.h"
 #include "source/kafka_consumer.h"
 #include "store/store.h"
@@ -33,7 +34,6 @@ enum {
     SOURCE_RETRY_US = 500 * 1000,  /* after a source reported an error */
     SINK_RETRY_US = 250 * 1000,    /* after a sink reported an error */
     WAIT_STEP_US = 20 * 1000,      /* a waiting thread looks this often whether it should give up */
-    IDLE_STEP_US = 50 * 1000,      /* event time moves on in such steps while all partitions are idle */
     SHARD_STALL_US =
         3 * 1000 * 1000, /* between two turns of a shard: it was stopped, and the sources were not silent */
     SHARD_SLEEP_MAX_US = 1000 * 1000, /* a shard looks for positions to release at least this often */
@@ -65,16 +65,6 @@ struct engine_partition {
     _Atomic int64_t
         durable_base; /* B of the last committed mark; release by the store, acquire by the shard */
     int64_t released_base;
-};
-
-/* How far a shard's partitions of one pipeline have come. */
-struct pipeline_clock {
-    int64_t
-        active_us; /* smallest watermark of partitions that are neither idle nor ended; TIME_MAX when there are none */
-    int64_t all_us;        /* the same with the idle ones */
-    int64_t ahead_us;      /* largest watermark of any partition, TIME_NONE when none has seen an event ... */
-    int64_t ahead_seen_us; /* ... and the monotonic clock when its event arrived */
-    bool has_partitions;
 };
 
 struct partition_position {

@@ -164,54 +164,23 @@ static bool merge_updates(struct merger *merger)
 
 struct pipeline_clock merger_pipeline_clock(const struct merger *merger, uint32_t pipeline_index)
 {
-    struct pipeline_clock clock = {.active_us = TIME_MAX, .all_us = TIME_MAX, .ahead_us = TIME_NONE};
+    struct pipeline_clock clock = pipeline_clock_none();
     for (uint32_t i = 0; i < merger->latest_count; i++) {
-        if (!merger->latest[i])
-            continue;
-        const struct pipeline_clock *part = &merger->latest[i]->clocks[pipeline_index];
-        if (!part->has_partitions)
-            continue;
-        clock.has_partitions = true;
-        if (part->active_us < clock.active_us)
-            clock.active_us = part->active_us;
-        if (part->all_us < clock.all_us)
-            clock.all_us = part->all_us;
-        if (part->ahead_us > clock.ahead_us) {
-            clock.ahead_us = part->ahead_us;
-            clock.ahead_seen_us = part->ahead_seen_us;
-        }
+        if (merger->latest[i])
+            pipeline_clock_add(&clock, &merger->latest[i]->clocks[pipeline_index]);
     }
     return clock;
 }
 
-/* Event time goes on by records; where partitions are idle, without them; where all are, with the wall clock. Returns when this pipeline wants
- * to be looked at again without an update. */
+/* Returns when this pipeline wants to be looked at again without an update. */
 static int64_t advance_pipeline(struct merger *merger, uint32_t pipeline_index)
 {
-    const struct clock *clock = merger->engine->clock;
-    struct window_merger *windows = merger->windows[pipeline_index];
+    if (!merger->engine->plan->pipelines[pipeline_index].has_window ||
+        engine_sends_pipeline(merger->engine, pipeline_index))
+        return INT64_MAX;
     struct pipeline_clock time = merger_pipeline_clock(merger, pipeline_index);
-    if (!merger->engine->plan->pipelines[pipeline_index].has_window)
-        return INT64_MAX;
-    if (!time.has_partitions || engine_sends_pipeline(merger->engine, pipeline_index))
-        return INT64_MAX;
-    if (time.all_us == TIME_MAX) {
-        window_merger_advance(windows, TIME_MAX, CLOSED_BY_END_OF_INPUT, clock);
-        return INT64_MAX;
-    }
-    window_merger_advance(windows, time.all_us, CLOSED_BY_WATERMARK, clock);
-    if (time.active_us != TIME_MAX) {
-        if (time.active_us > time.all_us)
-            window_merger_advance(windows, time.active_us, CLOSED_BY_IDLE, clock);
-        return INT64_MAX;
-    }
-    if (time.ahead_us == TIME_NONE)
-        return INT64_MAX;
-    merger->arrival_us = 0;
-    window_merger_advance(windows, time.ahead_us + (merger->now_us - time.ahead_seen_us), CLOSED_BY_IDLE,
-                          clock);
-    struct window_merger_stats stats = window_merger_stats(windows);
-    return stats.open_windows + stats.held_windows ? merger->now_us + IDLE_STEP_US : INT64_MAX;
+    return pipeline_clock_advance(&time, merger->windows[pipeline_index], merger->engine->clock,
+                                  merger->now_us, &merger->arrival_us);
 }
 
 static int64_t advance_all(struct merger *merger)

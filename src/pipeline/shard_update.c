@@ -22,33 +22,17 @@ void shard_update_destroy(struct shard_update *update)
     free(update);
 }
 
-static void add_to_clock(struct pipeline_clock *clock, const struct partition_state *state)
-{
-    clock->has_partitions = true;
-    int64_t now_us = watermark_us(&state->watermark);
-    if (now_us != TIME_NONE && now_us > clock->ahead_us) {
-        clock->ahead_us = now_us;
-        clock->ahead_seen_us = state->max_time_seen_us;
-    }
-    if (state->is_ended)
-        return;
-    if (now_us < clock->all_us)
-        clock->all_us = now_us;
-    if (!state->is_idle && now_us < clock->active_us)
-        clock->active_us = now_us;
-}
-
 static void fill_clocks(const struct shard *shard, struct pipeline_clock *clocks)
 {
     const struct plan *plan = shard->engine->plan;
     for (uint32_t i = 0; i < plan->pipeline_count; i++) {
-        clocks[i] = (struct pipeline_clock){.active_us = TIME_MAX, .all_us = TIME_MAX, .ahead_us = TIME_NONE};
+        clocks[i] = pipeline_clock_none();
     }
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         const struct partition_state *state = &shard->partitions[i]->state;
         const struct plan_source *source = &plan->sources[state->source_index];
         for (uint32_t f = 0; f < source->feed_count; f++)
-            add_to_clock(&clocks[source->feeds[f].pipeline_index], state);
+            pipeline_clock_add_partition(&clocks[source->feeds[f].pipeline_index], state);
     }
 }
 
