@@ -197,9 +197,8 @@ static void select_pipeline(const struct reading *reading, const struct node *no
     for (uint32_t i = 0; name && i < config->pipeline_count; i++) {
         if (strcmp(name, names[i]) != 0)
             continue;
-        config->pipelines += i;
-        config->pipeline_count = 1;
-        reading->test->pipeline = config->pipelines[0].name;
+        config_keep_pipeline(config, i, &reading->file->arena);
+        reading->test->pipeline = name;
         return;
     }
     if (name)

@@ -409,6 +409,7 @@ void config_check(struct loader *loader, const struct node *root)
                          sizeof *config->pipelines, set_pipeline_name, &structs);
     config->pipelines = structs;
     check_sink_names(loader);
+    config_check_chains(loader);
     config_check_kafka(loader, root);
     if (loader->problems.count > 0)
         return;

@@ -102,6 +102,8 @@ const char *suggest(const char *word, const char *const *candidates, size_t cand
 
 /* Reads the whole tree into loader->config. */
 void config_check(struct loader *loader, const struct node *root);
+/* What pipelines that read pipelines must keep to: no circles, and only results of windows. */
+void config_check_chains(struct loader *loader);
 /* What has to fit together in sources and sinks of Kafka; the last part of config_check(). */
 void config_check_kafka(struct loader *loader, const struct node *root);
 /* Warnings about what is right in itself, and hardly meant. */

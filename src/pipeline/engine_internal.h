@@ -10,9 +10,9 @@
 #include "base/thread.h"
 #include "flow/sink.h"
 #include "flow/source.h"
+#include "pipeline/chain.h"
 #include "pipeline/engine.h"
 #include "pipeline/ingest.h"
-#include "pipeline/pipeline_clock.h"
 #include "pipeline/processor.h"
 #include "source/kafka_consumer.h"
 #include "store/store.h"
@@ -220,7 +220,13 @@ struct merger {
     pthread_t thread;
     struct waker waker;
     struct window_merger **windows; /* [pipeline_count] */
-    bool is_resting;                /* under engine->rest.lock */
+    struct chain *chain;            /* NULL: no pipeline reads another */
+    /* [pipeline_count] of pipelines that have a part in the chain: their windows up to this time were dealt with in an earlier life. They are
+     * built again and closed without being shown, since records of them may belong to open windows below. TIME_NONE: nothing to do. */
+    int64_t *rebuilt_us;
+    uint64_t *muted_counts; /* [pipeline_count] results that were not shown for that reason */
+    bool is_muted;
+    bool is_resting; /* under engine->rest.lock */
     /* [shard_count + PARTIALS_MEMBERS_MAX] without panes: clocks and positions of the newest update of each shard, then of each other
      * member of the group whose panes are merged here. */
     struct shard_update **latest;
@@ -235,6 +241,7 @@ struct merger {
     struct histogram latency;
     pthread_mutex_t lock;                  /* guards published */
     struct window_merger_stats *published; /* [pipeline_count] */
+    struct feed_counts *published_chain;   /* [pipeline_count] of pipelines that read others */
     struct hub_input hub_input;
 };
 
@@ -373,6 +380,14 @@ bool merger_receive(struct merger *merger);
 
 /* merger.c */
 /* The clocks of a pipeline over all shards and members. */
+/* merger_chain.c. Windows up to closed_through_us were dealt with in an earlier life. Thread: the merger's, or while it rests. */
+void merger_recover_pipeline(struct merger *merger, uint32_t pipeline_index, int64_t closed_through_us);
+/* Replay is over: the pipeline's windows go on from here. In plan->order. */
+void merger_go_live_pipeline(struct merger *merger, uint32_t pipeline_index);
+/* Before its watermark moves to `target_us`, or a clock closes windows. */
+void merger_note_bases(struct merger *merger, uint32_t pipeline_index, int64_t target_us);
+/* Whether the pipeline reads others or is read. */
+bool plan_pipeline_is_chained(const struct plan *plan, uint32_t pipeline_index);
 struct pipeline_clock merger_pipeline_clock(const struct merger *merger, uint32_t pipeline_index);
 /* A mark behind all that was sent; waits until it is recorded. False when the engine gives up. */
 bool merger_make_durable(struct merger *merger);

@@ -300,7 +300,7 @@ static void take_up(struct run_plan *plan)
         if (engine->pipeline_memberships[i] != membership)
             continue;
         if (plan->closed_through_us[i] != TIME_NONE && (!plan->round || plan->is_leader))
-            window_merger_recover(engine->merger.windows[i], plan->closed_through_us[i]);
+            merger_recover_pipeline(&engine->merger, i, plan->closed_through_us[i]);
     }
     if (plan->epoch > engine->merger.epoch)
         engine->merger.epoch = plan->epoch;

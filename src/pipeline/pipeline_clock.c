@@ -37,19 +37,35 @@ void pipeline_clock_add(struct pipeline_clock *clock, const struct pipeline_cloc
     }
 }
 
-int64_t pipeline_clock_advance(const struct pipeline_clock *time, struct window_merger *windows,
-                               const struct clock *clock, int64_t now_us, int64_t *arrival_us)
+int64_t pipeline_clock_target_us(const struct pipeline_clock *time, int64_t now_us)
 {
+    if (!time->has_partitions)
+        return TIME_NONE;
+    if (time->all_us == TIME_MAX || time->active_us != TIME_MAX)
+        return time->active_us > time->all_us ? time->active_us : time->all_us;
+    int64_t ahead_us =
+        time->ahead_us == TIME_NONE ? TIME_NONE : time->ahead_us + (now_us - time->ahead_seen_us);
+    return ahead_us > time->all_us ? ahead_us : time->all_us;
+}
+
+int64_t pipeline_clock_advance(const struct pipeline_clock *time, struct window_merger *windows,
+                               const struct clock *clock, int64_t now_us, int64_t *arrival_us,
+                               enum close_cause *cause)
+{
+    *cause = time->cause;
     if (!time->has_partitions)
         return INT64_MAX;
     if (time->all_us == TIME_MAX) {
+        *cause = CLOSED_BY_END_OF_INPUT;
         window_merger_advance(windows, TIME_MAX, CLOSED_BY_END_OF_INPUT, clock);
         return INT64_MAX;
     }
-    window_merger_advance(windows, time->all_us, CLOSED_BY_WATERMARK, clock);
+    window_merger_advance(windows, time->all_us, time->cause, clock);
+    if (time->active_us == time->all_us)
+        return INT64_MAX;
+    *cause = CLOSED_BY_IDLE;
     if (time->active_us != TIME_MAX) {
-        if (time->active_us > time->all_us)
-            window_merger_advance(windows, time->active_us, CLOSED_BY_IDLE, clock);
+        window_merger_advance(windows, time->active_us, CLOSED_BY_IDLE, clock);
         return INT64_MAX;
     }
     if (time->ahead_us == TIME_NONE)

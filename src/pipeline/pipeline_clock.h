@@ -13,6 +13,8 @@ struct pipeline_clock {
     int64_t ahead_us;      /* largest watermark of any partition, TIME_NONE when none has seen an event ... */
     int64_t ahead_seen_us; /* ... and the monotonic clock when its event arrived */
     bool has_partitions;
+    enum close_cause
+        cause; /* why all_us moved: CLOSED_BY_WATERMARK, unless the partitions are results that came by the clock */
 };
 
 /* Of no partition at all. */
@@ -20,7 +22,11 @@ struct pipeline_clock pipeline_clock_none(void);
 void pipeline_clock_add_partition(struct pipeline_clock *clock, const struct partition_state *state);
 void pipeline_clock_add(struct pipeline_clock *clock, const struct pipeline_clock *part);
 
-/* Moves the pipeline's watermark to where the clock says it is. `*arrival_us` becomes 0 before windows close because time goes by, and not
+/* The watermark that pipeline_clock_advance() would move to; TIME_MAX: everything would close. */
+int64_t pipeline_clock_target_us(const struct pipeline_clock *time, int64_t now_us);
+
+/* Moves the pipeline's watermark to where the clock says it is; `*cause`: why it is there. `*arrival_us` becomes 0 before windows close because time goes by, and not
  * because an event came. Returns when to look again although nothing comes (monotonic), INT64_MAX for never. */
 int64_t pipeline_clock_advance(const struct pipeline_clock *time, struct window_merger *windows,
-                               const struct clock *clock, int64_t now_us, int64_t *arrival_us);
+                               const struct clock *clock, int64_t now_us, int64_t *arrival_us,
+                               enum close_cause *cause);

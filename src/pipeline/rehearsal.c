@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "pipeline/pipeline_clock.h"
+#include "pipeline/chain.h"
 #include "pipeline/source_summary.h"
 
 /* Recoverable times are counted from the epoch, and 0 means "never" to some; no event is near the first day. */
@@ -24,6 +24,7 @@ struct rehearsal {
     uint32_t partition_count;
     uint32_t *first_partitions; /* [source_count] */
     struct window_merger **mergers;
+    struct chain *chain; /* NULL: no pipeline reads another */
     struct rehearsal_record *records;
     uint32_t record_count, record_capacity;
     bool is_full;
@@ -82,8 +83,10 @@ static void replace_older(struct rehearsal *rehearsal, struct rehearsal_record *
 static void take_results(void *context, struct result_block *block)
 {
     struct rehearsal *rehearsal = context;
+    bool is_hidden = rehearsal->plan->pipelines[block->shape->pipeline_index].config->is_hidden;
     result_block_encode(block);
-    for (uint32_t row = 0; row < block->row_count; row++) {
+    chain_take(rehearsal->chain, block);
+    for (uint32_t row = 0; !is_hidden && row < block->row_count; row++) {
         struct rehearsal_record *record = add_record(
             rehearsal, REHEARSAL_RESULT, block->shape->pipeline_index, result_block_json(block, row));
         if (!record)
@@ -168,6 +171,8 @@ static void take_panes(struct rehearsal *rehearsal, struct rehearsed_partition *
 
 static struct pipeline_clock clock_of(const struct rehearsal *rehearsal, uint32_t pipeline_index)
 {
+    if (rehearsal->plan->pipelines[pipeline_index].config->upstream_count)
+        return chain_clock(rehearsal->chain, pipeline_index);
     struct pipeline_clock time = pipeline_clock_none();
     for (uint32_t p = 0; p < rehearsal->partition_count; p++) {
         const struct partition_state *state = &rehearsal->partitions[p].state;
@@ -209,13 +214,16 @@ static int64_t settle(struct rehearsal *rehearsal)
 {
     int64_t now_us = rehearsal->clock.fixed_us, unused_us = 0;
     int64_t next_us = judge_idle(rehearsal);
-    for (uint32_t i = 0; i < rehearsal->plan->pipeline_count; i++) {
+    for (uint32_t k = 0; k < rehearsal->plan->pipeline_count; k++) {
+        uint32_t i = rehearsal->plan->order[k];
+        enum close_cause cause;
         if (!rehearsal->plan->pipelines[i].has_window)
             continue;
         struct pipeline_clock time = clock_of(rehearsal, i);
         next_us = earlier(next_us, pipeline_clock_advance(&time, rehearsal->mergers[i], &rehearsal->clock,
-                                                          now_us, &unused_us));
+                                                          now_us, &unused_us, &cause));
         next_us = earlier(next_us, window_merger_tick(rehearsal->mergers[i], &rehearsal->clock));
+        chain_pass(rehearsal->chain, i, cause, time.has_partitions && time.all_us == TIME_MAX, false);
     }
     return next_us;
 }
@@ -366,6 +374,7 @@ struct rehearsal *rehearsal_create(const struct rehearsal_options *options, stru
     rehearsal->mergers = memory_allocate_array(plan->pipeline_count + 1, sizeof *rehearsal->mergers);
     for (uint32_t i = 0; i < plan->pipeline_count; i++)
         rehearsal->mergers[i] = window_merger_create(&plan->pipelines[i].window, take_results, rehearsal);
+    rehearsal->chain = chain_create(plan, rehearsal->mergers);
     return rehearsal;
 }
 
@@ -375,6 +384,7 @@ void rehearsal_destroy(struct rehearsal *rehearsal)
         return;
     for (uint32_t p = 0; p < rehearsal->partition_count; p++)
         processor_deinit(&rehearsal->partitions[p].processor);
+    chain_destroy(rehearsal->chain);
     for (uint32_t i = 0; i < rehearsal->plan->pipeline_count; i++)
         window_merger_destroy(rehearsal->mergers[i]);
     batch_destroy(rehearsal->batch);

@@ -50,13 +50,22 @@ static bool flushes_at_end(const struct engine *engine, uint32_t pipeline_index)
     return !engine->pipelines[pipeline_index].is_resumable;
 }
 
+/* Windows of a pipeline that others read are closed when all is read again, whatever held a partition's watermark back: by then the
+ * merger has to have everything. */
+static bool flushes_while_replaying(const struct engine *engine, uint32_t pipeline_index)
+{
+    return engine->config->pipelines[pipeline_index].is_read &&
+           atomic_load_explicit(&engine->is_replaying, memory_order_acquire);
+}
+
 static void take_panes(struct shard *shard, struct shard_update *update, bool flush_open, bool is_last)
 {
     for (uint32_t i = 0; i < shard->engine->plan->pipeline_count; i++) {
         struct window_operator *operator= shard->processor.operators[i];
         if (!operator)
             continue;
-        bool flush = flush_open || (is_last && flushes_at_end(shard->engine, i));
+        bool flush = flush_open || (is_last && flushes_at_end(shard->engine, i)) ||
+                     flushes_while_replaying(shard->engine, i);
         for (struct pane *pane;
              (pane = window_operator_take(operator, update->clocks[i].active_us, flush));) {
             shard_update_add_pane(update, i, pane);
