@@ -65,7 +65,7 @@ static struct batch *make_batch(uint32_t row_count)
 {
     struct batch *batch = batch_create();
     for (uint32_t i = 0; i < row_count; i++)
-        batch_add_record(batch, (struct record){.offset = i});
+        *batch_add_record(batch) = (struct record){.offset = i};
     batch_prepare_columns(batch, 2);
     return batch;
 }

@@ -9,6 +9,8 @@
 enum {
     EMISSION_ROWS = 256,                   /* rows that are gathered at once */
     EMISSION_TEXT_SIZE = 16 * 1024 * 1024, /* a block with more text than this is full */
+    FETCH_ROWS = 8,
+    CACHE_LINE_SIZE = 64,
 };
 
 /* Rows that become records, and what their receipts say. */
@@ -150,6 +152,14 @@ static void write_rows(struct emission *emission, const struct merged_window *wi
 
 /* --- what is written ---------------------------------------------------------------------------------------------------- */
 
+/* The shard has written the row, on another processor: the one that will be read FETCH_ROWS later is asked for now. */
+static inline void fetch_row(const struct pane *pane, const char *row)
+{
+    size_t size = pane->layout->row_size;
+    for (size_t at = 0; at < size; at += CACHE_LINE_SIZE)
+        __builtin_prefetch(row + FETCH_ROWS * size + at);
+}
+
 static void write_on_time(struct emission *emission, const struct merged_window *window,
                           struct emission_rows *rows, const uint32_t *indices, uint32_t count)
 {
@@ -159,6 +169,7 @@ static void write_on_time(struct emission *emission, const struct merged_window 
         for (; rows->count < EMISSION_ROWS && from + rows->count < count; rows->count++) {
             uint32_t index = indices ? indices[from + rows->count] : from + rows->count;
             const struct pane_row *row = pane_row_at(window->on_time, index);
+            fetch_row(window->on_time, (const char *)row);
             rows->entries[rows->count] = (const char *)row;
             rows->on_time[rows->count] = row->event_count;
             rows->late_accepted[rows->count] = 0;

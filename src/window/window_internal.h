@@ -2,7 +2,7 @@
  *
  *   pane->slots:  [ hash | row + 1 ] [ 0 ] [ hash | row + 1 ] ...      open addressing, linear, by the hash
  *   pane->rows:   [ header | key cells | states of the aggregates ] [ ... ] ...    one row per key, in order of appearance
- *   pane->text:   key text of more than 8 bytes, values of first() and last()
+ *   pane->text:   key text of more than 16 bytes, values of first() and last()
  *
  * A row has all that an event of its key touches, so an event costs one or two cache lines of it whatever the number of
  * aggregates; the kernels still run over a whole batch, one aggregate at a time. A column of its own per aggregate
@@ -23,7 +23,7 @@ enum {
     WINDOW_MARKS_MAX = 65536, /* crossing marks kept; then the latest window ends lose theirs */
     WINDOW_DROPPED_PANES_MAX =
         64, /* windows whose dropped events are noted between two takes; further ones are not */
-    KEY_INLINE_SIZE = 8,
+    KEY_INLINE_SIZE = 16,
 };
 
 /* Bit patterns decide equality: numbers are canonical (see pane_key_canonical), short text is padded with zeros. */
@@ -36,7 +36,7 @@ struct key_cell {
         double d;
         char text[KEY_INLINE_SIZE]; /* size <= KEY_INLINE_SIZE */
         uint32_t offset;            /* longer: in pane->text; the upper half is zero */
-        uint64_t bits;
+        uint64_t bits[2];
     };
 };
 
