@@ -240,6 +240,19 @@ static uint32_t names_of_inputs(const struct config *config, const struct node *
     return count;
 }
 
+/* The names without the pipeline's own, which is no way out. */
+static void refuse_input(struct loader *loader, const struct node *node, const char *own,
+                         const char *const *names, uint32_t count)
+{
+    const char *others[CONFIG_MAX_SOURCES + CONFIG_MAX_PIPELINES];
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!own || strcmp(names[i], own) != 0)
+            others[kept++] = names[i];
+    }
+    refuse_name(loader, node, "source or pipeline", others, kept);
+}
+
 /* Of a source and a pipeline with the same name, the source is meant. */
 void parse_sources(struct loader *loader, const struct option *option, const struct node *node, void *owner)
 {
@@ -261,7 +274,7 @@ void parse_sources(struct loader *loader, const struct option *option, const str
         uint32_t index = find_name(names, count, name), upstream = index - config->source_count;
         bool is_source = index < config->source_count;
         if (index == UINT32_MAX)
-            refuse_name(loader, element, "source or pipeline", names, count);
+            refuse_input(loader, element, pipeline->name, names, count);
         else if (is_source ? contains(pipeline->sources, pipeline->source_count, index)
                            : contains(pipeline->upstreams, pipeline->upstream_count, upstream))
             value_problem(loader, element, "%s `%s` is given twice", is_source ? "source" : "pipeline", name);
