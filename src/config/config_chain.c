@@ -80,6 +80,30 @@ void config_check_chains(struct loader *loader)
     }
 }
 
+static void gather_roots(const struct config *config, uint32_t pipeline_index, bool *is_seen, bool *is_root)
+{
+    const struct config_pipeline *pipeline = &config->pipelines[pipeline_index];
+    if (is_seen[pipeline_index])
+        return;
+    is_seen[pipeline_index] = true;
+    for (uint32_t s = 0; s < pipeline->source_count; s++)
+        is_root[pipeline->sources[s]] = true;
+    for (uint32_t u = 0; u < pipeline->upstream_count; u++)
+        gather_roots(config, pipeline->upstreams[u], is_seen, is_root);
+}
+
+uint32_t config_root_sources(const struct config *config, uint32_t pipeline_index, uint32_t *sources)
+{
+    bool is_seen[CONFIG_MAX_PIPELINES] = {false}, is_root[CONFIG_MAX_SOURCES] = {false};
+    uint32_t count = 0;
+    gather_roots(config, pipeline_index, is_seen, is_root);
+    for (uint32_t i = 0; i < config->source_count; i++) {
+        if (is_root[i])
+            sources[count++] = i;
+    }
+    return count;
+}
+
 static void mark_needed(const struct config *config, uint32_t pipeline_index, bool *is_needed)
 {
     const struct config_pipeline *pipeline = &config->pipelines[pipeline_index];

@@ -104,6 +104,8 @@ const char *suggest(const char *word, const char *const *candidates, size_t cand
 void config_check(struct loader *loader, const struct node *root);
 /* What pipelines that read pipelines must keep to: no circles, and only results of windows. */
 void config_check_chains(struct loader *loader);
+/* The sources behind a pipeline, its own or those of the pipelines that it reads. `sources` has room for all; returns how many. */
+uint32_t config_root_sources(const struct config *config, uint32_t pipeline_index, uint32_t *sources);
 /* What has to fit together in sources and sinks of Kafka; the last part of config_check(). */
 void config_check_kafka(struct loader *loader, const struct node *root);
 /* Warnings about what is right in itself, and hardly meant. */
