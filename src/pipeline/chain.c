@@ -242,6 +242,30 @@ struct pipeline_clock chain_clock(const struct chain *chain, uint32_t pipeline_i
     return time;
 }
 
+static bool has_windows_below(const struct chain *chain, uint32_t pipeline_index)
+{
+    const struct chain_link *link = find_link(chain, pipeline_index);
+    for (uint32_t f = 0; link && f < link->source->feed_count; f++) {
+        const struct plan_feed *feed = &link->source->feeds[f];
+        const struct window_operator *operator= link->processor.operators[feed->pipeline_index];
+        int64_t unused_us;
+        if (operator&&
+            window_operator_oldest_offset(operator, feed->first_partition, &unused_us) != INT64_MAX)
+            return true;
+        if (window_merger_stats(chain->mergers[feed->pipeline_index]).open_windows ||
+            has_windows_below(chain, feed->pipeline_index))
+            return true;
+    }
+    return false;
+}
+
+int64_t chain_next_us(const struct chain *chain, uint32_t pipeline_index, const struct pipeline_clock *time,
+                      int64_t now_us)
+{
+    bool goes_on = pipeline_clock_is_idle(time) && has_windows_below(chain, pipeline_index);
+    return goes_on ? now_us + IDLE_STEP_US : INT64_MAX;
+}
+
 void chain_reset(struct chain *chain, uint32_t pipeline_index)
 {
     struct chain_link *link = find_link(chain, pipeline_index);

@@ -33,6 +33,10 @@ void chain_pass(struct chain *chain, uint32_t pipeline_index, enum close_cause c
                 bool is_replay);
 /* How far a pipeline that reads others has come. */
 struct pipeline_clock chain_clock(const struct chain *chain, uint32_t pipeline_index);
+/* When the pipeline has to be looked at again because of those that read it, at whatever depth: while time goes by without events,
+ * it moves on as long as they have windows. INT64_MAX: never. */
+int64_t chain_next_us(const struct chain *chain, uint32_t pipeline_index, const struct pipeline_clock *time,
+                      int64_t now_us);
 /* Forgets everything between the pipeline and those that read it. */
 void chain_reset(struct chain *chain, uint32_t pipeline_index);
 

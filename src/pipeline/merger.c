@@ -205,7 +205,9 @@ static int64_t advance_pipeline(struct merger *merger, uint32_t pipeline_index)
     merger->arrival_us = 0;
     int64_t tick_us = window_merger_tick(windows, merger->engine->clock);
     chain_pass(merger->chain, pipeline_index, cause, time.has_partitions && time.all_us == TIME_MAX, false);
-    return tick_us < next_us ? tick_us : next_us;
+    int64_t below_us = chain_next_us(merger->chain, pipeline_index, &time, merger->now_us);
+    next_us = tick_us < next_us ? tick_us : next_us;
+    return below_us < next_us ? below_us : next_us;
 }
 
 static int64_t advance_all(struct merger *merger)

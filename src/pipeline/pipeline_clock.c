@@ -37,6 +37,12 @@ void pipeline_clock_add(struct pipeline_clock *clock, const struct pipeline_cloc
     }
 }
 
+bool pipeline_clock_is_idle(const struct pipeline_clock *time)
+{
+    return time->has_partitions && time->all_us != TIME_MAX && time->active_us == TIME_MAX &&
+           time->ahead_us != TIME_NONE;
+}
+
 int64_t pipeline_clock_target_us(const struct pipeline_clock *time, int64_t now_us)
 {
     if (!time->has_partitions)

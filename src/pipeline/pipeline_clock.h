@@ -22,6 +22,8 @@ struct pipeline_clock pipeline_clock_none(void);
 void pipeline_clock_add_partition(struct pipeline_clock *clock, const struct partition_state *state);
 void pipeline_clock_add(struct pipeline_clock *clock, const struct pipeline_clock *part);
 
+/* Every partition is idle, so that event time goes on with the wall clock. */
+bool pipeline_clock_is_idle(const struct pipeline_clock *time);
 /* The watermark that pipeline_clock_advance() would move to; TIME_MAX: everything would close. */
 int64_t pipeline_clock_target_us(const struct pipeline_clock *time, int64_t now_us);
 

@@ -224,6 +224,7 @@ static int64_t settle(struct rehearsal *rehearsal)
                                                           now_us, &unused_us, &cause));
         next_us = earlier(next_us, window_merger_tick(rehearsal->mergers[i], &rehearsal->clock));
         chain_pass(rehearsal->chain, i, cause, time.has_partitions && time.all_us == TIME_MAX, false);
+        next_us = earlier(next_us, chain_next_us(rehearsal->chain, i, &time, now_us));
     }
     return next_us;
 }

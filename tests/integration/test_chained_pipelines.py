@@ -47,7 +47,11 @@ def write_events(directory, rng, partitions, count, disorder_s):
             for i in range(count):
                 late = rng.random() < 0.05
                 at = 1_700_000_000 + i * 0.05 - rng.random() * (20 if late else disorder_s)
-                event = {"ts": round(at, 3), "k": rng.choice("abcd"), "all lines in the last pipeline": rng.choice([1, 2.5, 0.1])}
+                event = {
+                    "ts": round(at, 3),
+                    "k": rng.choice("abcd"),
+                    "x": rng.choice([1, 2.5, 0.1]),
+                }
                 file.write(json.dumps(event) + "\n")
     return files
 
@@ -234,6 +238,20 @@ def test_what_idle_partitions_held_is_in_a_chain_after_a_kill(make_server):
     server.accept("s", [{"ts": base + 4000, "k": k} for k in keys])
     [row] = weir.eventually(lambda: server.results("large"), 20, "the large window")
     assert row["values"]["n"] == len(keys) + 1
+
+
+def test_windows_below_close_without_a_new_event(make_server):
+    source = {"http": {}, "time": "ts", "max_out_of_orderness": "0s", "idle_timeout": "200ms"}
+    pipelines = {
+        "small": {"from": "s", "window": {"tumbling": "1s"}, "aggregates": {"n": "count()"}},
+        "large": {"from": "small", "window": {"tumbling": "4s"}, "aggregates": {"n": "sum(values.n)"}},
+    }
+    pipelines["small"]["allowed_lateness"] = "0s"
+    server = make_server({"sources": {"s": source}, "pipelines": pipelines})
+    server.accept("s", [{"ts": 1_700_000_000}, {"ts": 1_700_000_000}])
+    [row] = weir.eventually(lambda: server.results("large"), 20, "the window of four seconds")
+    assert row["values"] == {"n": 2}
+    assert row["receipt"]["closed_by"] == "idle"
 
 
 @pytest.mark.parametrize("point", ["store_before_commit", "store_after_rows", "store_after_commit"])
