@@ -19,6 +19,7 @@ enum {
     CONFIG_MAX_KEYS = 16,         /* per pipeline; = RESULT_MAX_KEYS */
     CONFIG_MAX_AGGREGATES = 64,   /* per pipeline; = RESULT_MAX_AGGREGATES */
     CONFIG_MAX_SELECTS = 64,      /* fields of `select`; = RESULT_MAX_AGGREGATES */
+    CONFIG_MAX_SCHEMAS = 256,     /* versions of schemas, the built-in ones and those in files too */
     CONFIG_MAX_NAME_SIZE = 64,
     CONFIG_MAX_ERRORS = 20,
     CONFIG_MAX_PROPERTIES = 64,         /* of one Kafka connection */
@@ -29,6 +30,7 @@ enum {
 struct config_place {
     uint32_t line, column; /* from 1 */
     const char *variable;
+    const char *file; /* a file beside the config; NULL = the config itself */
 };
 
 /* Text to be parsed later (an expression, a path), with the place of its first character in the file. NULL text: absent. */
@@ -138,6 +140,8 @@ struct config_source {
     enum config_time_unit time_unit;
     int64_t max_out_of_orderness_us, idle_timeout_us, max_future_skew_us;
     enum on_bad on_bad;
+    struct config_text schema_name;    /* NAME or NAME@VERSION; absent = events of any shape */
+    const struct event_schema *schema; /* of that name, from event_schema.h; NULL when absent or unknown */
 };
 
 enum config_window_kind { CONFIG_WINDOW_TUMBLING };
@@ -205,6 +209,7 @@ struct config_store {
 };
 
 struct node; /* yaml_tree.h */
+struct event_schema;
 
 struct config {
     struct arena arena;
@@ -222,6 +227,9 @@ struct config {
     uint32_t pipeline_count;
     struct config_sink *sinks;
     uint32_t sink_count;
+    struct event_schema
+        *schemas; /* by name, then version; none where no source asks for one and none is given */
+    uint32_t schema_count;
 };
 
 /* Errors and warnings are collected, up to CONFIG_MAX_ERRORS of each, as lines "file:line:col: error: message" in `text`, in

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "decode/decoder.h"
+#include "decode/event_check.h"
 #include "pipeline/plan_chain.h"
 
 struct planner {
@@ -257,7 +258,37 @@ static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint
     pipeline->definition_hash = definition_hash(plan, config);
 }
 
-static void plan_source(struct planner *planner, uint32_t source_index, const uint32_t *partition_counts)
+static void report_check(void *context, struct config_place place, const char *message)
+{
+    if (context)
+        config_error_add(context, place, "%s", message);
+}
+
+struct event_check *plan_event_check(const struct config_source *source, struct schema *columns,
+                                     struct config_errors *errors)
+{
+    struct event_check_report to_errors = {report_check, errors};
+    return source->schema && source->schema->root ? event_check_create(source->schema, columns, &to_errors)
+                                                  : NULL;
+}
+
+/* Whether all that schemas say can be checked; those that no source uses too. */
+static bool check_schemas(const struct planner *planner)
+{
+    uint32_t errors_before = planner->errors->count;
+    struct event_check_report to_errors = {report_check, planner->errors};
+    for (uint32_t i = 0; i < planner->plan->config->schema_count; i++) {
+        struct schema columns;
+        schema_init(&columns);
+        if (planner->plan->config->schemas[i].root)
+            event_check_destroy(event_check_create(&planner->plan->config->schemas[i], &columns, &to_errors));
+        schema_deinit(&columns);
+    }
+    return planner->errors->count == errors_before;
+}
+
+static void plan_source(struct planner *planner, uint32_t source_index, const uint32_t *partition_counts,
+                        bool schemas_are_good)
 {
     struct plan *plan = planner->plan;
     struct plan_source *source = &plan->sources[source_index];
@@ -269,6 +300,9 @@ static void plan_source(struct planner *planner, uint32_t source_index, const ui
     source->schema.has_record_fields = source->config->kind == SOURCE_KAFKA;
     source->time_column = time_column(planner, source);
     source->partition_column = path_column(planner, &source->schema, &source->config->partition_by);
+    /* What is wrong with a schema in itself has been told. */
+    if (schemas_are_good)
+        source->check = plan_event_check(source->config, &source->schema, planner->errors);
     source->feeds =
         arena_allocate_zeroed(&plan->arena, sizeof *source->feeds * (plan->config->pipeline_count + 1));
 }
@@ -286,8 +320,9 @@ struct plan *plan_create(const struct config *config, const uint32_t *partition_
     struct planner planner = {plan, errors};
     uint32_t errors_before = errors->count;
     uint64_t hash_seed = random_seed_from_system();
+    bool schemas_are_good = check_schemas(&planner);
     for (uint32_t i = 0; i < config->source_count; i++)
-        plan_source(&planner, i, partition_counts);
+        plan_source(&planner, i, partition_counts, schemas_are_good);
     plan->order = memory_allocate_array(config->pipeline_count + 1, sizeof *plan->order);
     config_order_pipelines(config, plan->order);
     plan->derived = plan_chain_create(plan);
@@ -309,6 +344,7 @@ void plan_source_deinit(struct plan_source *source)
         for (uint32_t k = 0; k < feed->input_count; k++)
             expr_destroy(feed->inputs[k]);
     }
+    event_check_destroy(source->check);
     schema_deinit(&source->schema);
 }
 
@@ -338,6 +374,7 @@ void plan_decoder_options(const struct plan_source *source, struct decoder_optio
         .time_column = source->time_column == PLAN_NO_COLUMN ? UINT32_MAX : source->time_column,
         .time_unit = units[source->config->time_unit],
         .max_future_skew_us = source->config->max_future_skew_us,
+        .check = source->check,
         .use_shapes = true,
     };
 }

@@ -68,7 +68,7 @@ static const struct mistake mistakes[] = {
     {SOURCE "auth: {mode: jwt}\n", 2, 14, "`jwt` is not available in this version yet"},
     {SOURCE "auth: {mode: nnoe}\n", 2, 14, "did you mean `none`?"},
     {SOURCE "auth: {mode: none, issuer: x}\n", 2, 20, "not available in this version yet"},
-    {"sources: {s: {http: {}, schema: user_action}}\n", 1, 25, "not available in this version yet"},
+    {"sources: {s: {http: {}, schema: user_acton}}\n", 1, 33, "did you mean `user_action`?"},
     {PIPELINE ", predict: {model: m}}\n", 4, 66, "not available in this version yet"},
     {PIPELINE_LINES "    window: {sliding: {size: 60s, slide: 1s}}\n", 6, 14,
      "not available in this version yet"},
