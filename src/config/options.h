@@ -120,6 +120,10 @@ void config_check_entry(struct loader *loader, enum option_scope scope, const st
 bool config_is_mapping(struct loader *loader, const struct option *option, const struct node *node);
 /* Reads the whole tree into loader->config. */
 void config_check(struct loader *loader, const struct node *root);
+/* What pipelines that read pipelines must keep to: no circles, and only results of windows. */
+void config_check_chains(struct loader *loader);
+/* The sources behind a pipeline, its own or those of the pipelines that it reads. `sources` has room for all; returns how many. */
+uint32_t config_root_sources(const struct config *config, uint32_t pipeline_index, uint32_t *sources);
 /* What has to fit together in sources and sinks of Kafka; the last part of config_check(). */
 void config_check_kafka(struct loader *loader, const struct node *root);
 /* Warnings about what is right in itself, and hardly meant. */
@@ -131,6 +135,9 @@ void config_check_schemas(struct loader *loader, const struct node *root);
 /* YAML of the file or text, substituted and overridden. NULL when it cannot be read at all. */
 struct node *config_read_tree(struct loader *loader, const char *file, const char *text,
                               const struct config_override *overrides, uint32_t override_count);
+/* The same for a tree that has been parsed: substitutes and overrides. */
+void config_complete_tree(struct loader *loader, struct node *root, const struct config_override *overrides,
+                          uint32_t override_count);
 /* Puts WEIR_A__B variables of the process and flag overrides, in this order, into the tree. */
 void config_apply_overrides(struct loader *loader, struct node *root, const struct config_override *overrides,
                             uint32_t override_count);

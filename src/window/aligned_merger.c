@@ -536,6 +536,7 @@ static struct window_merger_stats aligned_stats(const struct window_merger *base
     const struct aligned_merger *merger = (const struct aligned_merger *)base;
     struct window_merger_stats stats = merger->stats;
     stats.results = merger->emission.result_count;
+    stats.next_change_us = merger->next_change_us;
     stats.memory_size = sizeof *merger + pane_memory_size(merger->marks);
     for (uint32_t i = 0; i < merger->window_count; i++) {
         const struct merged_window *window = merger->windows[i];
