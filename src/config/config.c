@@ -41,6 +41,27 @@ struct config *config_load(const char *file, const char *text, const struct conf
     return NULL;
 }
 
+struct config *config_load_tree(const char *file, struct node *root, struct config_errors *errors)
+{
+    uint32_t errors_before = errors->count;
+    struct config *config = memory_allocate(sizeof *config);
+    arena_init(&config->arena, ARENA_DEFAULT_BLOCK_SIZE);
+    config->file = arena_copy_text(&config->arena, file);
+    config->tree = root;
+    struct loader loader = {.arena = &config->arena,
+                            .problems = {.arena = &config->arena},
+                            .config = config,
+                            .has_folder = true};
+    root->parent = NULL; /* what is in it is named from here */
+    config_complete_tree(&loader, root, NULL, 0);
+    config_check(&loader, root);
+    problems_report(&loader.problems, errors);
+    if (errors->count == errors_before)
+        return config;
+    config_destroy(config);
+    return NULL;
+}
+
 void config_destroy(struct config *config)
 {
     if (!config)

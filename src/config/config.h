@@ -164,8 +164,13 @@ struct config_window {
 struct config_pipeline {
     const char *name;
     struct config_place place;
-    uint32_t *sources; /* indices into config->sources */
+    uint32_t *sources; /* indices into config->sources; none when it reads pipelines */
     uint32_t source_count;
+    uint32_t *upstreams; /* indices into config->pipelines: those whose final results are its events */
+    uint32_t upstream_count;
+    struct config_place from_place;
+    bool is_read;   /* it is some other pipeline's upstream */
+    bool is_hidden; /* runs only because another needs it: its results are not shown (replay, tests) */
     struct config_text where;
     struct config_named_text *keys; /* expression per key; name given or last path component */
     uint32_t key_count;
@@ -213,7 +218,7 @@ struct config_store {
     uint64_t max_log_size; /* bytes of undelivered and retained http events on disk before 429 */
 };
 
-struct node;
+struct node; /* yaml_tree.h */
 struct event_schema;
 
 struct config {
@@ -262,7 +267,14 @@ struct config *config_load(const char *file, const char *text, const struct conf
  * errors told at once. Never to be run when `errors` has grown. NULL only when there is no YAML to read. */
 struct config *config_load_partly(const char *file, const char *text, const struct config_override *overrides,
                                   uint32_t override_count, struct config_errors *errors);
+/* The same for a mapping within another file (its places are of that file). The tree is changed, and must outlive what is returned. */
+struct config *config_load_tree(const char *file, struct node *root, struct config_errors *errors);
 void config_destroy(struct config *config);
+
+/* Leaves only that pipeline in the configuration, and those it reads from, which are hidden. Arrays are made in `arena`. */
+void config_keep_pipeline(struct config *config, uint32_t pipeline_index, struct arena *arena);
+/* The pipelines in an order in which each is behind those it reads from. `order` has room for all. */
+void config_order_pipelines(const struct config *config, uint32_t *order);
 
 void config_errors_init(struct config_errors *errors, const char *file);
 void config_errors_deinit(struct config_errors *errors);

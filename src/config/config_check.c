@@ -416,6 +416,7 @@ void config_check(struct loader *loader, const struct node *root)
     config->pipelines = structs;
     config_check_schemas(loader, root);
     check_sink_names(loader);
+    config_check_chains(loader);
     config_check_kafka(loader, root);
     if (loader->problems.count > 0)
         return;

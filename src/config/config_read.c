@@ -116,8 +116,14 @@ struct node *config_read_tree(struct loader *loader, const char *file, const cha
             root = node_create(loader->arena, NODE_MAP, (struct config_place){.line = 1, .column = 1});
     }
     buffer_deinit(&content);
-    if (!root)
-        return NULL;
+    if (root)
+        config_complete_tree(loader, root, overrides, override_count);
+    return root;
+}
+
+void config_complete_tree(struct loader *loader, struct node *root, const struct config_override *overrides,
+                          uint32_t override_count)
+{
     if (node_is_null(root)) {
         root->kind = NODE_MAP;
         root->text = NULL;
@@ -125,5 +131,4 @@ struct node *config_read_tree(struct loader *loader, const char *file, const cha
     substitute(loader, root);
     if (root->kind == NODE_MAP)
         config_apply_overrides(loader, root, overrides, override_count);
-    return root;
 }

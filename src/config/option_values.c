@@ -412,7 +412,7 @@ static const struct {
                            parse_aggregates},
     [OPTION_SELECT] = {"a mapping such as {user: user_id, total: price * count}",
                        "mapping of names to expressions", parse_select},
-    [OPTION_SOURCES] = {"the name of a source, or a list of them", "name, or list of names", parse_sources},
+    [OPTION_SOURCES] = {"the name of a source or pipeline, or a list of them", "name, or list of names", parse_sources},
     [OPTION_DESTINATIONS] = {"a list of store, live and names of sinks", "list of names", parse_destinations},
     [OPTION_LISTEN] = {"an address host:port", "host:port", parse_listen},
     [OPTION_SHARDS] = {"auto or a whole number", "`auto` or whole number", parse_shards},

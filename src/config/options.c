@@ -168,7 +168,7 @@ const struct option options[] = {
     {SCOPE_SOURCE, "schema", OPTION_SCHEMA, SOURCE(schema_name), 0, 0, NULL, ANY,
      "schema that events must keep, else they are bad; NAME is its newest version, NAME@VERSION that one; absent = any JSON object"},
 
-    {SCOPE_PIPELINE, "from", OPTION_SOURCES, PIPELINE(sources), PIPELINE(source_count), OPTION_REQUIRED, NULL, ANY, "a source, or a list of them"},
+    {SCOPE_PIPELINE, "from", OPTION_SOURCES, PIPELINE(sources), PIPELINE(source_count), OPTION_REQUIRED, NULL, ANY, "a source or a list of them; or pipelines with a window, whose final results are then the events"},
     {SCOPE_PIPELINE, "where", OPTION_EXPRESSION, PIPELINE(where), 0, 0, NULL, ANY, "condition; null is false; absent = every event"},
     {SCOPE_PIPELINE, "key", OPTION_KEYS, PIPELINE(keys), PIPELINE(key_count), 0, NULL, ANY,
      "path, list of paths, or mapping of names to expressions; absent = one group; without a window: key of the message in Kafka, absent = the key the event came with"},

@@ -127,6 +127,10 @@ bool config_is_misspelled(enum option_scope scope, const char *group, const stru
 void config_check_window(struct loader *loader, const struct node *map, struct config_pipeline *pipeline);
 /* What is allowed of a window, and hardly meant. */
 void config_warn_window(struct loader *loader, const struct config_pipeline *pipeline);
+/* What pipelines that read pipelines must keep to: no circles, and only results of windows. */
+void config_check_chains(struct loader *loader);
+/* The sources behind a pipeline, its own or those of the pipelines that it reads. `sources` has room for all; returns how many. */
+uint32_t config_root_sources(const struct config *config, uint32_t pipeline_index, uint32_t *sources);
 /* What has to fit together in sources and sinks of Kafka; the last part of config_check(). */
 void config_check_kafka(struct loader *loader, const struct node *root);
 /* Warnings about what is right in itself, and hardly meant. */
@@ -138,6 +142,9 @@ void config_check_schemas(struct loader *loader, const struct node *root);
 /* YAML of the file or text, substituted and overridden. NULL when it cannot be read at all. */
 struct node *config_read_tree(struct loader *loader, const char *file, const char *text,
                               const struct config_override *overrides, uint32_t override_count);
+/* The same for a tree that has been parsed: substitutes and overrides. */
+void config_complete_tree(struct loader *loader, struct node *root, const struct config_override *overrides,
+                          uint32_t override_count);
 /* Puts WEIR_A__B variables of the process and flag overrides, in this order, into the tree. */
 void config_apply_overrides(struct loader *loader, struct node *root, const struct config_override *overrides,
                             uint32_t override_count);

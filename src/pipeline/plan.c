@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "decode/decoder.h"
 #include "decode/event_check.h"
+#include "pipeline/plan_chain.h"
 
 struct planner {
     struct plan *plan;
@@ -125,7 +126,7 @@ static void plan_aggregate(struct planner *planner, const struct config_named_te
     pipeline->shape.value_names[pipeline->window.aggregate_count++] = config->name;
 }
 
-static uint64_t definition_hash(const struct config_pipeline *config)
+static uint64_t definition_hash(const struct plan *plan, const struct config_pipeline *config)
 {
     struct buffer text = {0};
     if (!config->has_window)
@@ -150,6 +151,11 @@ static uint64_t definition_hash(const struct config_pipeline *config)
         buffer_format(&text, "|k %s", config->keys[i].value.text);
     for (uint32_t i = 0; i < config->aggregate_count; i++)
         buffer_format(&text, "|a %s", config->aggregates[i].value.text);
+    for (uint32_t i = 0; i < config->upstream_count; i++) {
+        const struct plan_pipeline *upstream = &plan->pipelines[config->upstreams[i]];
+        buffer_format(&text, "|f %s %llu", upstream->shape.pipeline,
+                      (unsigned long long)upstream->definition_hash);
+    }
     uint64_t hash = hash_bytes(text.data, text.size, 0);
     buffer_deinit(&text);
     return hash;
@@ -176,7 +182,8 @@ static void plan_window(struct planner *planner, const struct config_pipeline *c
     window->slide_us = config->window.slide_us;
     window->gap_us = config->window.gap_us;
     window->max_duration_us = config->window.max_duration_us;
-    window->allowed_lateness_us = config->allowed_lateness_us;
+    /* Final results of a window come in the order of their ends, so none of them is ever late. */
+    window->allowed_lateness_us = config->upstream_count ? 0 : config->allowed_lateness_us;
     window->late = late[config->late];
     window->emit_count = config->emit_count;
     window->emit_every_us = config->emit_every_us;
@@ -238,6 +245,21 @@ static void compile_feed(struct planner *planner, struct plan_source *source,
     }
 }
 
+/* The same mistake would be told once per source; the first is enough. */
+static bool feed_pipeline(struct planner *planner, struct plan_source *source, struct plan_pipeline *pipeline,
+                          const struct aggregate_inputs *inputs)
+{
+    uint32_t errors_before = planner->errors->count, columns_before = source->schema.column_count;
+    struct plan_feed *feed = &source->feeds[source->feed_count++];
+    feed->pipeline_index = pipeline->shape.pipeline_index;
+    feed->first_partition = pipeline->window.partition_count;
+    pipeline->window.partition_count += source->partition_count;
+    compile_feed(planner, source, pipeline, inputs, feed);
+    if (pipeline->config->upstream_count)
+        plan_chain_check(planner->plan, pipeline, source, columns_before, planner->errors);
+    return planner->errors->count == errors_before;
+}
+
 static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint64_t hash_seed)
 {
     struct plan *plan = planner->plan;
@@ -257,18 +279,14 @@ static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint
     else
         plan_fields(planner, config, pipeline, &inputs);
     for (uint32_t i = 0; i < config->source_count; i++) {
-        struct plan_source *source = &plan->sources[config->sources[i]];
-        struct plan_feed *feed = &source->feeds[source->feed_count++];
-        feed->pipeline_index = pipeline_index;
-        feed->first_partition = pipeline->window.partition_count;
-        pipeline->window.partition_count += source->partition_count;
-        /* The same mistake would be told once per source; the first is enough. */
-        uint32_t errors_before = planner->errors->count;
-        compile_feed(planner, source, pipeline, &inputs, feed);
-        if (planner->errors->count != errors_before)
+        if (!feed_pipeline(planner, &plan->sources[config->sources[i]], pipeline, &inputs))
             break;
     }
-    pipeline->definition_hash = definition_hash(config);
+    for (uint32_t i = 0; i < config->upstream_count; i++) {
+        if (!feed_pipeline(planner, plan_chain_source(plan, config->upstreams[i]), pipeline, &inputs))
+            break;
+    }
+    pipeline->definition_hash = definition_hash(plan, config);
 }
 
 static void report_check(void *context, struct config_place place, const char *message)
@@ -336,33 +354,41 @@ struct plan *plan_create(const struct config *config, const uint32_t *partition_
     bool schemas_are_good = check_schemas(&planner);
     for (uint32_t i = 0; i < config->source_count; i++)
         plan_source(&planner, i, partition_counts, schemas_are_good);
+    plan->order = memory_allocate_array(config->pipeline_count + 1, sizeof *plan->order);
+    config_order_pipelines(config, plan->order);
+    plan->derived = plan_chain_create(plan);
     for (uint32_t i = 0; i < config->pipeline_count; i++)
-        plan_pipeline(&planner, i, hash_seed);
+        plan_pipeline(&planner, plan->order[i], hash_seed);
     if (errors->count == errors_before)
         return plan;
     plan_destroy(plan);
     return NULL;
 }
 
+void plan_source_deinit(struct plan_source *source)
+{
+    for (uint32_t f = 0; f < source->feed_count; f++) {
+        struct plan_feed *feed = &source->feeds[f];
+        expr_destroy(feed->where);
+        for (uint32_t k = 0; k < feed->key_count; k++)
+            expr_destroy(feed->keys[k]);
+        for (uint32_t k = 0; k < feed->input_count; k++)
+            expr_destroy(feed->inputs[k]);
+    }
+    event_check_destroy(source->check);
+    schema_deinit(&source->schema);
+}
+
 void plan_destroy(struct plan *plan)
 {
     if (!plan)
         return;
-    for (uint32_t i = 0; i < plan->source_count; i++) {
-        struct plan_source *source = &plan->sources[i];
-        for (uint32_t f = 0; f < source->feed_count; f++) {
-            struct plan_feed *feed = &source->feeds[f];
-            expr_destroy(feed->where);
-            for (uint32_t k = 0; k < feed->key_count; k++)
-                expr_destroy(feed->keys[k]);
-            for (uint32_t k = 0; k < feed->input_count; k++)
-                expr_destroy(feed->inputs[k]);
-        }
-        event_check_destroy(source->check);
-        schema_deinit(&source->schema);
-    }
+    plan_chain_destroy(plan->derived);
+    for (uint32_t i = 0; i < plan->source_count; i++)
+        plan_source_deinit(&plan->sources[i]);
     free(plan->sources);
     free(plan->pipelines);
+    free(plan->order);
     arena_deinit(&plan->arena);
     free(plan);
 }

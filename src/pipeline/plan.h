@@ -50,6 +50,12 @@ struct plan {
     uint32_t source_count;
     struct plan_pipeline *pipelines;
     uint32_t pipeline_count;
+    uint32_t *order; /* [pipeline_count] each behind those whose results it reads */
+    /* Pipelines that read pipelines see their results as events of sources that nothing else knows of: a plan with a source per pipeline that
+     * is read, and the same pipelines. NULL: there are none. */
+    struct plan *derived;
+    struct config_source *derived_configs; /* of such a plan: [source_count] */
+    uint32_t *derived_pipelines;           /* of such a plan: [source_count] whose results they are */
 };
 
 /* `partition_counts` [source_count] overrides the configured numbers (replay: one per file); NULL = as configured.

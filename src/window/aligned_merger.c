@@ -547,6 +547,7 @@ static struct window_merger_stats aligned_stats(const struct window_merger *base
     const struct aligned_merger *merger = (const struct aligned_merger *)base;
     struct window_merger_stats stats = merger->stats;
     stats.results = merger->emission.result_count;
+    stats.next_change_us = merger->next_change_us;
     stats.memory_size =
         sizeof *merger + pane_memory_size(merger->marks) + known_keys_memory_size(&merger->known);
     /* So that event time goes on with the clock until they have been shown. */

@@ -153,6 +153,7 @@ int64_t window_merger_oldest_offset(const struct window_merger *merger, uint32_t
 struct window_merger_stats {
     uint64_t open_windows, held_windows, keys, gone_events, results, memory_size, overflow_events;
     int64_t closed_through_us; /* the watermark up to which windows were closed; TIME_NONE before the first */
+    int64_t next_change_us;    /* no watermark before it closes a window; 0: not known */
 };
 struct window_merger_stats window_merger_stats(const struct window_merger *merger);
 

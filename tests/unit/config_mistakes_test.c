@@ -121,6 +121,10 @@ static const struct mistake mistakes[] = {
     {PIPELINE_LINES "    window: {global: {}}\n", 6, 14, "nothing would ever be shown"},
     {PIPELINE_LINES "    window: {global: }\n    emit: {every: 1s}\n    close_after: 1s\n", 8, 5,
      "never closes"},
+    {SOURCE "pipelines:\n"
+            "  p: {from: s, window: {global: {}}, emit: {every: 1s}, aggregates: {n: count()}}\n"
+            "  q: {from: p, window: {tumbling: 1s}, aggregates: {n: count()}}\n",
+     4, 13, "never closes"},
     {PIPELINE_LINES "    window: {global: {}}\n    emit: {every: 1s}\n    late: drop\n", 8, 5,
      "no event is late"},
     {SOURCE "pipelines:\n  p: {from: s, window: {tumbling: 1s}}\n", 3, 3, "`aggregates` is missing"},
@@ -267,6 +271,22 @@ static const struct mistake mistakes[] = {
     {"sources:\n  my source: {http: {}}\n", 2, 3, "names are 1 to 64 letters"},
     {SOURCE "pipelines:\n  p: {from: t, window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 13,
      "there is `s`"},
+    {PIPELINE "}\n  q: {from: pp, window: {tumbling: 1s}, aggregates: {n: count()}}\n", 5, 13,
+     "did you mean `p`?"},
+    {PIPELINE "}\n  q: {from: [p, s], window: {tumbling: 1s}, aggregates: {n: count()}}\n", 5, 13,
+     "reads sources or pipelines, not both"},
+    {PIPELINE "}\n  q: {from: [p, p], window: {tumbling: 1s}, aggregates: {n: count()}}\n", 5, 17,
+     "pipeline `p` is given twice"},
+    {PIPELINE "}\n  q: {from: q, window: {tumbling: 1s}, aggregates: {n: count()}}\n", 5, 13,
+     "would read its own results"},
+    {PIPELINE "}\n  q: {from: p, to: k}\nsinks: {k: {console: {}}}\n", 5, 13, "needs a `window`"},
+    {SOURCE
+     "pipelines:\n  p: {from: s, to: k}\n  q: {from: p, window: {tumbling: 1s}, aggregates: {n: count()}}\n"
+     "sinks: {k: {console: {}}}\n",
+     4, 13, "pipeline `p` has no window"},
+    {PIPELINE "}\n  q: {from: p, window: {tumbling: 1s}, aggregates: {n: count()}, to: k}\n"
+              "sinks: {k: {kafka: {brokers: b:1, topic: t, transactional: true}}}\n",
+     6, 60, "pipeline `q` writes to it, but source `s` is not kafka"},
     {SOURCE "pipelines:\n  p: {from: [s, s], window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 17,
      "twice"},
     {SOURCE "pipelines:\n  p: {from: [], window: {tumbling: 1s}, aggregates: {n: count()}}\n", 3, 13,
