@@ -34,6 +34,7 @@ if(WEIR_SANITIZE)
   list(APPEND weir_test_environment "WEIR_TEST_PATIENCE=5")
 endif()
 
+set(weir_kafka_turn 0)
 foreach(suite structure integration faults kafka browser)
   file(GLOB weir_pytest_files CONFIGURE_DEPENDS tests/${suite}/test_*.py)
   foreach(source ${weir_pytest_files})
@@ -45,13 +46,15 @@ foreach(suite structure integration faults kafka browser)
     set_tests_properties(${suite}/${name} PROPERTIES LABELS ${suite} TIMEOUT 900
                          ENVIRONMENT "${weir_test_environment}")
     if(suite STREQUAL "kafka")
-      # One broker at a time: each takes a core while it starts, and half a GiB. The long runs take most of an hour.
-      set_tests_properties(${suite}/${name} PROPERTIES RESOURCE_LOCK kafka TIMEOUT 3600)
+      # Two brokers at a time: each takes a core while it starts, and half a GiB; then they mostly wait. The long runs take most of an hour.
+      math(EXPR weir_kafka_turn "1 - ${weir_kafka_turn}")
+      set_tests_properties(${suite}/${name} PROPERTIES RESOURCE_LOCK kafka_${weir_kafka_turn} TIMEOUT 3600
+                           ENVIRONMENT_MODIFICATION "WEIR_TEST_PATIENCE=set:2")
     endif()
     if((suite STREQUAL "faults" OR suite STREQUAL "kafka") AND WEIR_SANITIZE)
       # ASan keeps freed memory for a while; these tests bound what the process holds.
       set_tests_properties(${suite}/${name} PROPERTIES
-                           ENVIRONMENT_MODIFICATION "ASAN_OPTIONS=string_append::quarantine_size_mb=4")
+                           ENVIRONMENT_MODIFICATION "ASAN_OPTIONS=string_append::quarantine_size_mb=4;WEIR_TEST_PATIENCE=set:5")
     endif()
   endforeach()
 endforeach()
