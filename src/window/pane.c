@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "window/window_internal.h"
+#include "window/session_table.h"
 
 enum { SLOT_COUNT_MIN = 32 };
 
@@ -36,6 +36,10 @@ static void layout_init(struct pane_layout *layout, const struct window_spec *sp
     layout->spec = spec;
     layout->grid = window_grid_of(spec);
     layout->row_size = sizeof(struct pane_row) + spec->shape->key_count * sizeof(struct key_cell);
+    if (spec->kind == WINDOW_SESSION) {
+        layout->span_offset = layout->row_size;
+        layout->row_size += sizeof(struct session_span);
+    }
     for (uint32_t i = 0; i < spec->aggregate_count; i++) {
         uint32_t owner = state_owner(spec, i);
         layout->sharers[owner]++;
@@ -142,7 +146,7 @@ static void slots_prepare(struct pane *pane, uint32_t expected_rows)
 struct pane *pane_create(struct pane_pool *pool, enum pane_kind kind, int64_t start_us,
                          uint32_t expected_rows)
 {
-    bool has_table = kind != PANE_EARLY && kind != PANE_MARKS;
+    bool has_table = kind != PANE_EARLY && kind != PANE_MARKS && kind != PANE_SESSIONS;
     struct pane *pane = pool_take(pool, expected_rows > PANE_SMALL_ROWS);
     if (!pane)
         pane = memory_allocate(sizeof *pane);
@@ -179,6 +183,27 @@ size_t pane_memory_size(const struct pane *pane)
     return sizeof *pane + pane->slot_capacity * sizeof *pane->slots +
            pane->row_capacity * pane->layout->row_size + pane->text.capacity +
            pane->origin_capacity * sizeof *pane->origins + pane->mark_capacity * sizeof *pane->marks;
+}
+
+void pane_clear_rows(struct pane *pane)
+{
+    pane->row_count = 0;
+    buffer_clear(&pane->text);
+}
+
+void pane_reset_states(struct pane *pane, struct pane_row *row)
+{
+    const struct window_spec *spec = pane->layout->spec;
+    for (uint32_t a = 0; a < spec->aggregate_count; a++) {
+        const struct aggregate_kind *kind = spec->aggregates[a].kind;
+        char *state = (char *)row + pane->layout->state_offsets[a];
+        if (!pane->layout->sharers[a])
+            continue;
+        if (kind->reset)
+            kind->reset(state);
+        else
+            memset(state, 0, kind->state_size);
+    }
 }
 
 bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset)

@@ -362,6 +362,14 @@ struct pane_row *pane_append_row(struct pane *pane, const struct pane *from, con
     return into;
 }
 
+struct pane_row *pane_append_twin(struct pane *pane, uint32_t index)
+{
+    struct pane_row *twin = append_empty_row(pane, pane_row_at(pane, index)->hash);
+    const struct pane_row *row = pane_row_at(pane, index);
+    memcpy(twin->keys, row->keys, pane->layout->spec->shape->key_count * sizeof *row->keys);
+    return twin;
+}
+
 static uint32_t find_or_copy(struct pane *pane, const struct pane *from, uint32_t index,
                              struct key_lookup *lookup)
 {
@@ -448,7 +456,7 @@ bool pane_enter_rows(struct pane *pane)
     for (uint32_t i = 0; i < pane->row_count; i++) {
         struct pane_row *row = pane_row_at(pane, i);
         row->hash = hash_row(pane, row);
-        if (pane->kind != PANE_EARLY && !enter_row(pane, i))
+        if (pane->kind != PANE_EARLY && pane->kind != PANE_SESSIONS && !enter_row(pane, i))
             return false;
     }
     return !pane->overflow_row || is_overflow_key(pane, pane_row_at(pane, pane->overflow_row - 1));

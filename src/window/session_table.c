@@ -1,0 +1,284 @@
+/* Rows, chains and timers of sessions. See session_table.h.
+ *
+ * When the pane's table grows, rows behind an anchor get into it as well. That does no harm: the anchor is older, so it is
+ * found before them. */
+#include "window/session_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { TEXT_SLACK_SIZE = 1024 * 1024 };
+
+void session_table_init(struct session_table *table, struct pane_pool *pool)
+{
+    *table = (struct session_table){.pool = pool};
+}
+
+void session_table_deinit(struct session_table *table)
+{
+    pane_destroy(table->pane);
+    pane_destroy(table->scratch);
+    free(table->timers);
+    *table = (struct session_table){0};
+}
+
+struct pane *session_table_pane(struct session_table *table)
+{
+    if (!table->pane)
+        table->pane = pane_create(table->pool, PANE_ON_TIME, 0, 0);
+    return table->pane;
+}
+
+/* --- rows --------------------------------------------------------------------------------------------------------------- */
+
+static void clear_row(struct pane *pane, uint32_t index)
+{
+    struct pane_row *row = pane_row_at(pane, index);
+    row->event_count = 0;
+    row->type_errors = 0;
+    pane_reset_states(pane, row);
+}
+
+uint32_t session_table_add(struct session_table *table, uint32_t anchor)
+{
+    struct pane *pane = table->pane;
+    uint32_t index = anchor;
+    struct session_span *first = session_span_at(pane, anchor);
+    if (first->is_used) {
+        index = pane->row_count;
+        pane_append_twin(pane, anchor);
+        first = session_span_at(pane, anchor);
+        session_span_at(pane, index)->next = first->next;
+        first->next = index + 1;
+    } else {
+        clear_row(pane, anchor);
+    }
+    struct session_span *span = session_span_at(pane, index);
+    *span = (struct session_span){.anchor = index == anchor ? 0 : anchor + 1,
+                                  .next = span->next,
+                                  .newest = span->newest,
+                                  .chain_count = span->chain_count,
+                                  .hold_us = TIME_NONE,
+                                  .due_us = TIME_NONE,
+                                  .first_watermark_us = TIME_NONE,
+                                  .is_used = 1};
+    session_span_at(pane, anchor)->chain_count++;
+    table->used_count++;
+    return index;
+}
+
+/* The on-time session that begins last. */
+static void find_newest(struct pane *pane, uint32_t anchor)
+{
+    uint32_t newest = 0;
+    int64_t start_us = TIME_NONE;
+    FOR_EACH_SESSION(pane, anchor, i)
+    {
+        const struct session_span *span = session_span_at(pane, i);
+        if (!span->is_used || span->layer != SESSION_ON_TIME || span->start_us <= start_us)
+            continue;
+        start_us = span->start_us;
+        newest = i + 1;
+    }
+    session_span_at(pane, anchor)->newest = newest;
+}
+
+void session_table_find_newest(struct session_table *table, uint32_t anchor)
+{
+    find_newest(table->pane, anchor);
+}
+
+void session_table_free(struct session_table *table, uint32_t index)
+{
+    struct pane *pane = table->pane;
+    struct session_span *span = session_span_at(pane, index);
+    uint32_t anchor = session_anchor(pane, index);
+    span->is_used = 0;
+    span->due_us = TIME_NONE;
+    table->used_count--;
+    session_span_at(pane, anchor)->chain_count--;
+    if (index != anchor) {
+        uint32_t before = anchor;
+        while (session_span_at(pane, before)->next != index + 1)
+            before = session_next(pane, before);
+        session_span_at(pane, before)->next = span->next;
+    }
+    if (session_span_at(pane, anchor)->newest == index + 1)
+        find_newest(pane, anchor);
+}
+
+/* Through another pane, since text that is copied within one would move under its reader. */
+void session_table_join(struct session_table *table, uint32_t into, uint32_t from)
+{
+    struct pane *pane = table->pane;
+    if (!table->scratch)
+        table->scratch = pane_create(table->pool, PANE_EARLY, 0, 0);
+    struct pane *scratch = table->scratch;
+    char *between = (char *)pane_append_row(scratch, pane, pane_row_at(pane, from));
+    const char *source = (const char *)pane_row_at(pane, from);
+    pane_merge_rows(scratch, &between, pane, &source, 1);
+    char *to = (char *)pane_row_at(pane, into);
+    source = between;
+    pane_merge_rows(pane, &to, scratch, &source, 1);
+    pane_clear_rows(scratch);
+}
+
+/* --- sessions of a key -------------------------------------------------------------------------------------------------- */
+
+void session_hull_widen(struct session_hull *hull, const struct pane *pane, uint32_t anchor, bool with_late)
+{
+    for (bool has_grown = true; has_grown;) {
+        has_grown = false;
+        FOR_EACH_SESSION(pane, anchor, i)
+        {
+            const struct session_span *span = session_span_at(pane, i);
+            bool is_meant = span->is_used &&
+                            (span->layer == SESSION_ON_TIME || (with_late && span->layer == SESSION_LATE));
+            if (!is_meant || span->link_us > hull->end_us || span->end_us < hull->link_us)
+                continue;
+            struct session_hull before = *hull;
+            session_hull_add(hull, span);
+            has_grown = has_grown || before.start_us != hull->start_us || before.link_us != hull->link_us ||
+                        before.end_us != hull->end_us || before.is_cut != hull->is_cut;
+        }
+    }
+}
+
+/* --- timers ------------------------------------------------------------------------------------------------------------- */
+
+static void sift_up(struct session_timer *timers, uint32_t place)
+{
+    struct session_timer timer = timers[place];
+    while (place > 0 && timers[(place - 1) / 2].due_us > timer.due_us) {
+        timers[place] = timers[(place - 1) / 2];
+        place = (place - 1) / 2;
+    }
+    timers[place] = timer;
+}
+
+static void sift_down(struct session_timer *timers, uint32_t count, uint32_t place)
+{
+    struct session_timer timer = timers[place];
+    for (uint32_t child; (child = place * 2 + 1) < count; place = child) {
+        if (child + 1 < count && timers[child + 1].due_us < timers[child].due_us)
+            child++;
+        if (timers[child].due_us >= timer.due_us)
+            break;
+        timers[place] = timers[child];
+    }
+    timers[place] = timer;
+}
+
+static void push_timer(struct session_table *table, int64_t due_us, uint32_t row)
+{
+    if (table->timer_count == table->timer_capacity) {
+        table->timer_capacity = table->timer_capacity ? table->timer_capacity * 2 : 64;
+        table->timers = memory_resize_array(table->timers, table->timer_capacity, sizeof *table->timers);
+    }
+    table->timers[table->timer_count] = (struct session_timer){due_us, row};
+    sift_up(table->timers, table->timer_count++);
+}
+
+/* The old entry stays in the heap; that it is not the row's any more shows when it is due. */
+void session_table_set_timer(struct session_table *table, uint32_t index, int64_t due_us)
+{
+    struct session_span *span = session_span_at(table->pane, index);
+    if (span->due_us == due_us)
+        return;
+    span->due_us = due_us;
+    push_timer(table, due_us, index);
+}
+
+bool session_table_pop(struct session_table *table, int64_t watermark_us, uint32_t *index)
+{
+    while (table->timer_count > 0 && table->timers[0].due_us <= watermark_us) {
+        struct session_timer timer = table->timers[0];
+        table->timers[0] = table->timers[--table->timer_count];
+        sift_down(table->timers, table->timer_count, 0);
+        struct session_span *span = session_span_at(table->pane, timer.row);
+        if (!span->is_used || span->due_us != timer.due_us)
+            continue;
+        span->due_us = TIME_NONE;
+        *index = timer.row;
+        return true;
+    }
+    return false;
+}
+
+/* --- compaction --------------------------------------------------------------------------------------------------------- */
+
+/* The row of the key of `row` in the new pane: its anchor, or a row behind it. */
+static uint32_t copy_row(struct session_table *table, struct pane *pane, uint32_t row, uint32_t *anchor)
+{
+    struct pane *old = table->pane;
+    uint32_t index;
+    if (*anchor == UINT32_MAX) {
+        uint64_t hash;
+        char *entry;
+        struct key_lookup lookup = {.hashes = &hash, .new_row_limit = UINT64_MAX};
+        pane_find_rows_of(pane, old, &row, 1, &lookup, &entry);
+        index = *anchor = session_row_index(pane, entry);
+    } else {
+        index = pane->row_count;
+        pane_append_twin(pane, *anchor);
+    }
+    char *into = (char *)pane_row_at(pane, index);
+    const char *from = (const char *)pane_row_at(old, row);
+    pane_merge_rows(pane, &into, old, &from, 1);
+    struct session_span *span = session_span_at(pane, index);
+    *span = *session_span_at(old, row);
+    span->anchor = index == *anchor ? 0 : *anchor + 1;
+    span->next = span->newest = span->chain_count = 0;
+    session_span_at(pane, *anchor)->chain_count++;
+    if (index != *anchor) {
+        struct session_span *first = session_span_at(pane, *anchor);
+        span->next = first->next;
+        first->next = index + 1;
+    }
+    pane_row_at(pane, index)->is_changed = 0;
+    return index;
+}
+
+void session_table_compact(struct session_table *table)
+{
+    struct pane *old = table->pane;
+    if (!old)
+        return;
+    uint32_t free_count = old->row_count - table->used_count;
+    bool has_free_rows = free_count > SESSION_TABLE_SLACK_ROWS && free_count > table->used_count;
+    bool has_old_text =
+        free_count > table->used_count / 4 && old->text.size > TEXT_SLACK_SIZE + 2 * table->text_floor;
+    bool has_old_timers = table->timer_count > SESSION_TABLE_SLACK_ROWS + 4 * table->used_count;
+    if (!has_free_rows && !has_old_text && !has_old_timers)
+        return;
+    struct pane *pane = pane_create(table->pool, PANE_ON_TIME, 0, table->used_count);
+    struct pane *before = old;
+    table->timer_count = 0;
+    for (uint32_t i = 0; i < old->row_count; i++) {
+        uint32_t anchor = UINT32_MAX;
+        /* Free rows of a chain are not in it any more, so what is no anchor is met from its anchor. */
+        if (session_span_at(old, i)->anchor)
+            continue;
+        FOR_EACH_SESSION(old, i, row)
+        {
+            if (!session_span_at(old, row)->is_used)
+                continue;
+            uint32_t index = copy_row(table, pane, row, &anchor);
+            int64_t due_us = session_span_at(pane, index)->due_us;
+            if (due_us != TIME_NONE)
+                push_timer(table, due_us, index);
+        }
+        if (anchor != UINT32_MAX)
+            find_newest(pane, anchor);
+    }
+    table->pane = pane;
+    table->text_floor = pane->text.size;
+    pane_destroy(before);
+}
+
+size_t session_table_memory_size(const struct session_table *table)
+{
+    return (table->pane ? pane_memory_size(table->pane) : 0) + table->timer_capacity * sizeof *table->timers;
+}
