@@ -15,7 +15,7 @@
  *
  * A row of a session has its span behind the counts:
  *
- *   layer, 1 = replay │ start │ end - start │ link │ hold │ partition │ first offset │ watermark before it
+ *   layer, 1 = replay │ start │ end - start │ link │ link end │ hold │ partition │ first offset │ watermark before it
  *
  * Rows of dropped events have no states. The hash of a row is not sent: every process has a seed of its own, and a hash that
  * somebody else has made would have to be trusted. PANE_MARKS has no window: start and end are TIME_NONE.
@@ -40,7 +40,7 @@ enum {
     ROW_HEADER_ROOM = 2 * VARINT_ROOM,
     ORIGIN_ROOM = 3 * VARINT_ROOM,
     TAG_SIZE = 2 * sizeof(int64_t),
-    SPAN_ROOM = 2 + 7 * VARINT_ROOM,
+    SPAN_ROOM = 2 + 8 * VARINT_ROOM,
     /* Origins take at most this part of a message that repeats them; more go ahead in messages of their own. */
     ORIGINS_SHARE = 64,
 };
@@ -167,7 +167,8 @@ static void put_span(const struct aggregate_save *save, const struct session_spa
     at = wire_put_byte(wire_put_byte(at, span->layer), span->is_replay);
     at = wire_put_signed(at, span->start_us);
     at = wire_put_varint(at, (uint64_t)(span->end_us - span->start_us));
-    at = wire_put_signed(wire_put_signed(at, span->link_us), span->hold_us);
+    at = wire_put_signed(wire_put_signed(at, span->link_us), span->link_end_us);
+    at = wire_put_signed(at, span->hold_us);
     at = wire_put_varint(at, partition);
     wire_end(save->out, wire_put_signed(wire_put_signed(at, span->first_offset), span->first_watermark_us));
 }
@@ -427,12 +428,13 @@ static bool read_span(struct pane_reader *reader, struct aggregate_load *load, s
     if (!wire_get_byte(&load->in, &span->layer) || span->layer > SESSION_HOLD ||
         !wire_get_byte(&load->in, &is_replay) || is_replay > 1 ||
         !wire_get_signed(&load->in, &span->start_us) || !wire_get_varint(&load->in, &size_us) ||
-        !wire_get_signed(&load->in, &span->link_us) || !wire_get_signed(&load->in, &span->hold_us) ||
-        !wire_get_varint32(&load->in, &span->partition) || !wire_get_signed(&load->in, &span->first_offset) ||
+        !wire_get_signed(&load->in, &span->link_us) || !wire_get_signed(&load->in, &span->link_end_us) ||
+        !wire_get_signed(&load->in, &span->hold_us) || !wire_get_varint32(&load->in, &span->partition) ||
+        !wire_get_signed(&load->in, &span->first_offset) ||
         !wire_get_signed(&load->in, &span->first_watermark_us))
         return false;
     if (!wire_time_is_sane(span->start_us) || size_us > INT64_MAX / 4 || !is_bound(span->link_us) ||
-        !is_bound(span->hold_us) ||
+        !is_bound(span->link_end_us) || !is_bound(span->hold_us) ||
         !wire_map_partition(&reader->codec->partitions, load->pane, &span->partition))
         return false;
     span->is_replay = is_replay;

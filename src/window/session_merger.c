@@ -10,6 +10,7 @@
  *   late               [ x ─────────]                   then they are one: an update with A's id, and B's id is merged away
  *
  * A hold stands for a session that its operator still has open: what it touches does not close. See session_operator.c. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ struct session_part {
     struct session_hull hull; /* of the session */
     int64_t start_us, end_us; /* of the record */
     int64_t closes_us;        /* TIME_MAX while it is held */
+    int64_t session_closes_us, cell_end_us;
     bool is_cut;
     uint32_t first, count; /* in merger->rows */
 };
@@ -197,8 +199,7 @@ static void set_hold(struct session_merger *merger, uint32_t anchor, uint32_t pa
 {
     const struct pane *pane = merger->table.pane;
     uint32_t found = UINT32_MAX;
-    FOR_EACH_SESSION(pane, anchor, i)
-    {
+    FOR_EACH_SESSION (pane, anchor, i) {
         const struct session_span *span = session_span_at(pane, i);
         if (span->is_used && span->layer == SESSION_HOLD && span->partition == partition)
             found = i;
@@ -215,15 +216,14 @@ static void set_hold(struct session_merger *merger, uint32_t anchor, uint32_t pa
     struct session_span *span = session_span_at(merger->table.pane, found);
     span->layer = SESSION_HOLD;
     span->partition = partition;
-    span->start_us = span->end_us = span->link_us = hold_us;
+    span->start_us = span->end_us = span->link_us = span->link_end_us = hold_us;
 }
 
 /* Where the first open session of the key begins that an operator has; TIME_MAX for none. */
 static int64_t first_hold(const struct pane *pane, uint32_t anchor)
 {
     int64_t hold_us = TIME_MAX;
-    FOR_EACH_SESSION(pane, anchor, i)
-    {
+    FOR_EACH_SESSION (pane, anchor, i) {
         const struct session_span *span = session_span_at(pane, i);
         if (span->is_used && span->layer == SESSION_HOLD && span->link_us < hold_us)
             hold_us = span->link_us;
@@ -245,14 +245,18 @@ static void merge_away(struct session_merger *merger, uint32_t index, int64_t in
     struct session_span *span = session_span_at(merger->table.pane, index);
     int64_t shown_us = span->shown_us;
     span->shown_us = TIME_NONE;
-    if (shown_us == TIME_NONE || is_same_id(shown_us, into_start_us) || merger->is_silent)
+    if (shown_us == TIME_NONE || is_same_id(shown_us, into_start_us))
+        return;
+    span->shown_revision++;
+    span->shown_events = 0;
+    if (merger->is_silent)
         return;
     struct session_record record = {
         .start_us = shown_us,
         .end_us = span->end_us,
         .watermark_us = span->is_closed ? span->closing_watermark_us : merger->finite_us,
         .merged_into_us = into_start_us,
-        .revision = span->shown_revision + 1,
+        .revision = span->shown_revision,
         .row = session_output_sum(&merger->output, merger->table.pane, NULL, 0, index),
         .is_scratch = true,
         .emit = EMIT_UPDATE,
@@ -272,9 +276,12 @@ static void join_rows(struct session_merger *merger, uint32_t into, uint32_t fro
         uint32_t later = other->shown_us > span->shown_us ? from : into;
         merge_away(merger, later, start_us);
     }
-    if (span->shown_us == TIME_NONE) {
+    bool is_other_shown = span->shown_us == TIME_NONE && other->shown_us != TIME_NONE;
+    if (is_other_shown) {
         span->shown_us = other->shown_us;
         span->shown_revision = other->shown_revision;
+        span->shown_events = other->shown_events;
+        span->shown_end_us = other->shown_end_us;
     }
     session_table_join(table, into, from);
     merge_origins(merger, &span->origins, other->origins);
@@ -282,32 +289,51 @@ static void join_rows(struct session_merger *merger, uint32_t into, uint32_t fro
     span->start_us = start_us;
     span->end_us = other->end_us > span->end_us ? other->end_us : span->end_us;
     span->link_us = other->link_us < span->link_us ? other->link_us : span->link_us;
+    span->link_end_us = other->link_end_us > span->link_end_us ? other->link_end_us : span->link_end_us;
     span->dropped += other->dropped;
     span->carried += other->carried;
     span->is_cut = span->is_cut || other->is_cut;
+    span->is_late_cut = span->is_late_cut || other->is_late_cut;
     span->is_changed = span->is_changed || other->is_changed;
     merger->closed_count -= span->is_closed && !other->is_closed;
     span->is_closed = span->is_closed && other->is_closed;
     free_row(merger, from);
 }
 
+static void set_closed(struct session_merger *merger, struct session_span *span, bool is_closed)
+{
+    merger->closed_count += is_closed && !span->is_closed;
+    merger->closed_count -= !is_closed && span->is_closed;
+    span->is_closed = is_closed;
+}
+
 /* --- merging ------------------------------------------------------------------------------------------------------------ */
+
+/* When nothing can come any more for what lies in a cell of a session that ends at end_us (TIME_MAX: nobody knows when). What is cut for
+ * all partitions together can be whole for one, and reach into the next cell that far. */
+static int64_t part_gone_at(const struct session_merger *merger, bool is_cut, int64_t end_us,
+                            int64_t cell_end_us)
+{
+    int64_t reach_us = cell_end_us + merger->spec->max_duration_us;
+    return gone_at(merger, is_cut && reach_us < end_us ? reach_us : end_us);
+}
 
 /* True when the session that it would end up in is not held any more. */
 static bool is_gone(const struct session_merger *merger, uint32_t anchor, const struct session_span *span)
 {
     if (merger->watermark_us == TIME_NONE)
         return false;
-    struct session_hull hull = {span->start_us, span->end_us, span->link_us, span->is_cut};
+    struct session_hull hull = session_hull_of(span, true);
     session_hull_widen(&hull, merger->table.pane, anchor, true);
-    if (first_hold(merger->table.pane, anchor) <= hull.end_us && merger->watermark_us != TIME_MAX)
-        return false;
-    return gone_at(merger, session_part_end(merger->spec, &hull, span->cell_end_us)) <= merger->watermark_us;
+    bool is_held = merger->watermark_us != TIME_MAX && first_hold(merger->table.pane, anchor) <= hull.end_us;
+    bool is_cut = session_is_cut(merger->spec, &hull);
+    return part_gone_at(merger, is_cut, is_held ? TIME_MAX : hull.end_us, span->cell_end_us) <=
+           merger->watermark_us;
 }
 
 static bool touches(const struct session_span *a, const struct session_span *b)
 {
-    return a->link_us <= b->end_us && b->link_us <= a->end_us;
+    return a->link_us <= b->link_end_us && b->link_us <= a->link_end_us;
 }
 
 /* The row of its layer and cell that takes it: those that it touches, joined. UINT32_MAX when there is none. */
@@ -337,8 +363,8 @@ static uint32_t add_row(struct session_merger *merger, uint32_t anchor, const st
     row->start_us = span->start_us;
     row->end_us = span->end_us;
     row->link_us = span->link_us;
+    row->link_end_us = span->link_end_us;
     row->cell_end_us = span->cell_end_us;
-    row->is_cut = span->is_cut;
     row->shown_us = TIME_NONE;
     row->closing_watermark_us = TIME_NONE;
     return index;
@@ -347,6 +373,10 @@ static uint32_t add_row(struct session_merger *merger, uint32_t anchor, const st
 static void count_gone(struct session_merger *merger, const struct session_span *span,
                        const struct pane_row *row)
 {
+    if (getenv("DBG"))
+        fprintf(stderr, "gone: layer %d start %ld end %ld link %ld cell_end %ld part %u W %ld n %d\n",
+                span->layer, span->start_us, span->end_us, span->link_us, span->cell_end_us, span->partition,
+                merger->watermark_us, (int)row->event_count);
     if (!span->is_replay)
         merger->stats.gone_events += row->event_count;
 }
@@ -356,8 +386,7 @@ static void note_dropped(struct session_merger *merger, uint32_t anchor, const s
                          const struct pane_row *row)
 {
     const struct pane *pane = merger->table.pane;
-    FOR_EACH_SESSION(pane, anchor, i)
-    {
+    FOR_EACH_SESSION (pane, anchor, i) {
         struct session_span *other = session_span_at(pane, i);
         if (!other->is_used || other->layer == SESSION_HOLD || other->cell_end_us != span->cell_end_us ||
             !touches(other, span))
@@ -385,8 +414,11 @@ static void merge_session(struct session_merger *merger, const struct pane *from
     into->start_us = span->start_us < into->start_us ? span->start_us : into->start_us;
     into->end_us = span->end_us > into->end_us ? span->end_us : into->end_us;
     into->link_us = span->link_us < into->link_us ? span->link_us : into->link_us;
-    into->is_cut = into->is_cut || span->is_cut;
+    into->link_end_us = span->link_end_us > into->link_end_us ? span->link_end_us : into->link_end_us;
     into->is_changed = into->is_changed || !(span->is_replay && merger->is_silent);
+    /* On-time events have opened it again, even if it closes at once. */
+    if (span->layer == SESSION_ON_TIME && into->end_us > merger->watermark_us)
+        set_closed(merger, into, false);
     char *to = (char *)pane_row_at(pane, index);
     const char *source = (const char *)row;
     pane_merge_rows(pane, &to, from, &source, 1);
@@ -452,15 +484,12 @@ static struct session_part find_session(struct session_merger *merger, uint32_t 
 {
     const struct pane *pane = merger->table.pane;
     const struct session_span *span = session_span_at(pane, first);
-    struct session_part session = {.hull = {span->start_us, span->end_us, span->link_us, span->is_cut}};
+    struct session_part session = {.hull = session_hull_of(span, with_late)};
     session_hull_widen(&session.hull, pane, anchor, with_late);
     merger->row_count = 0;
-    FOR_EACH_SESSION(pane, anchor, i)
-    {
+    FOR_EACH_SESSION (pane, anchor, i) {
         const struct session_span *other = session_span_at(pane, i);
-        bool is_meant = other->is_used &&
-                        (other->layer == SESSION_ON_TIME || (with_late && other->layer == SESSION_LATE));
-        if (is_meant && other->link_us <= session.hull.end_us && other->end_us >= session.hull.link_us)
+        if (session_is_in(other, &session.hull, with_late))
             merger->rows = push_index(merger->rows, &merger->row_count, &merger->row_capacity, i);
     }
     session.count = merger->row_count;
@@ -471,7 +500,7 @@ static struct session_part find_session(struct session_merger *merger, uint32_t 
     session.is_cut = hull->is_cut || reaches_us - hull->start_us > merger->spec->max_duration_us;
     session.start_us = hull->start_us;
     session.end_us = hull->end_us;
-    session.closes_us = is_held ? TIME_MAX : hull->end_us;
+    session.closes_us = session.session_closes_us = is_held ? TIME_MAX : hull->end_us;
     if (is_held && !session.is_cut)
         note_due(merger, hull->start_us + merger->spec->max_duration_us);
     return session;
@@ -496,6 +525,7 @@ static struct session_part find_part(struct session_merger *merger, const struct
     if (!session->is_cut)
         return part;
     int64_t cell_end_us = session_span_at(pane, merger->rows[first])->cell_end_us;
+    part.cell_end_us = cell_end_us;
     part.first = first;
     part.count = 0;
     part.start_us = TIME_MAX;
@@ -514,13 +544,6 @@ static struct session_part find_part(struct session_merger *merger, const struct
 }
 
 /* --- settling: finals --------------------------------------------------------------------------------------------------- */
-
-static void set_closed(struct session_merger *merger, struct session_span *span, bool is_closed)
-{
-    merger->closed_count += is_closed && !span->is_closed;
-    merger->closed_count -= !is_closed && span->is_closed;
-    span->is_closed = is_closed;
-}
 
 static struct session_record part_record(struct session_merger *merger, const struct session_part *part)
 {
@@ -556,10 +579,38 @@ static void write_record(struct session_merger *merger, const struct session_par
     session_output_add(&merger->output, pane, record);
 }
 
-/* What is shown of the part is called by its start; other names are merged away. */
-static void set_shown(struct session_merger *merger, const struct session_part *part, uint32_t revision)
+/* The record of this id that replaces all others that went out. */
+struct shown {
+    uint32_t revision;
+    uint64_t events;
+    int64_t end_us; /* TIME_NONE: it was merged away, or none went out */
+};
+
+static struct shown find_shown(const struct session_merger *merger, const struct session_part *part)
 {
     const struct pane *pane = merger->table.pane;
+    struct shown shown = {.end_us = TIME_NONE};
+    for (uint32_t i = 0; i < part->count; i++) {
+        const struct session_span *span = session_span_at(pane, merger->rows[part->first + i]);
+        bool is_alive = span->shown_us != TIME_NONE;
+        if (!is_same_id(is_alive ? span->shown_us : span->start_us, part->start_us) ||
+            span->shown_revision < shown.revision ||
+            (span->shown_revision == shown.revision && span->shown_events < shown.events))
+            continue;
+        shown = (struct shown){span->shown_revision, span->shown_events,
+                               is_alive ? span->shown_end_us : TIME_NONE};
+    }
+    return shown;
+}
+
+/* What is shown of the part is called by its start; other names are merged away. */
+static void set_shown(struct session_merger *merger, const struct session_part *part, uint32_t revision,
+                      uint64_t events)
+{
+    const struct pane *pane = merger->table.pane;
+    struct shown shown = find_shown(merger, part);
+    if (revision > shown.revision || (revision == shown.revision && events >= shown.events))
+        shown = (struct shown){revision, events, part->end_us};
     for (uint32_t i = 0; i < part->count; i++)
         merge_away(merger, merger->rows[part->first + i], part->start_us);
     for (uint32_t i = 0; i < part->count; i++) {
@@ -567,7 +618,9 @@ static void set_shown(struct session_merger *merger, const struct session_part *
         if (span->start_us != part->start_us)
             continue;
         span->shown_us = part->start_us;
-        span->shown_revision = revision > span->shown_revision ? revision : span->shown_revision;
+        span->shown_revision = shown.revision;
+        span->shown_events = shown.events;
+        span->shown_end_us = shown.end_us;
         return;
     }
 }
@@ -576,61 +629,62 @@ static void set_shown(struct session_merger *merger, const struct session_part *
 static void settle_final(struct session_merger *merger, const struct session_part *part)
 {
     const struct pane *pane = merger->table.pane;
-    bool is_closed = merger->watermark_us != TIME_NONE && part->closes_us <= merger->watermark_us,
-         was_closed = true;
+    bool is_closed = merger->watermark_us != TIME_NONE && part->closes_us <= merger->watermark_us;
+    bool was_closed = true, is_changed = false;
     for (uint32_t i = 0; i < part->count; i++) {
-        struct session_span *span = session_span_at(pane, merger->rows[part->first + i]);
+        const struct session_span *span = session_span_at(pane, merger->rows[part->first + i]);
         was_closed = was_closed && span->is_closed;
+        is_changed = is_changed || span->is_changed || span->is_part_shown != part->is_cut;
     }
     if (!is_closed && part->closes_us != TIME_MAX)
         note_due(merger, part->closes_us);
-    if (is_closed == was_closed)
+    /* What is cut for all partitions together can be whole for one: on-time events of it may come when the part has been closed. And
+     * what was shown as a whole can be joined to more and be cut then. */
+    bool is_again = is_closed && part->is_cut && is_changed;
+    if (is_closed == was_closed && !is_again)
         return;
     for (uint32_t i = 0; i < part->count; i++) {
         struct session_span *span = session_span_at(pane, merger->rows[part->first + i]);
         set_closed(merger, span, is_closed);
         span->cause = (uint8_t)merger->cause;
         span->closing_watermark_us = merger->finite_us;
-        span->is_changed = is_closed && !merger->is_silent ? 0 : span->is_changed;
-        span->is_fresh = is_closed;
+        span->is_changed = span->is_changed && (!is_closed || merger->is_silent);
+        span->is_part_shown = part->is_cut;
     }
     if (!is_closed)
         return;
-    if (!merger->is_silent) {
-        struct session_record record = part_record(merger, part);
-        record.emit = EMIT_FINAL;
+    struct session_record record = part_record(merger, part);
+    record.emit = EMIT_FINAL;
+    if (!merger->is_silent)
         write_record(merger, part, &record);
-    }
     if (part->end_us > merger->stats.closed_through_us && merger->watermark_us == TIME_MAX)
         merger->stats.closed_through_us = part->end_us;
-    set_shown(merger, part, 0);
+    set_shown(merger, part, 0, record.on_time);
 }
 
 /* --- settling: both layers ---------------------------------------------------------------------------------------------- */
 
-/* What matters of a whole session. */
-struct session_change {
-    bool is_changed; /* since it was shown, otherwise than by the finals that go out now */
-    bool has_late;
-    uint64_t late_count;
-};
-
-static struct session_change find_change(const struct session_merger *merger)
+/* Late events of the whole session, also of parts that are not held any more. */
+static uint32_t late_revision(const struct session_merger *merger)
 {
     const struct pane *pane = merger->table.pane;
-    struct session_change change = {0};
-    bool is_fresh = false;
+    uint64_t count = 0;
     for (uint32_t i = 0; i < merger->row_count; i++) {
         const struct session_span *span = session_span_at(pane, merger->rows[i]);
-        bool is_late = span->layer == SESSION_LATE;
-        change.is_changed = change.is_changed || span->is_changed;
-        is_fresh = is_fresh || span->is_fresh;
-        change.late_count += span->carried;
-        change.late_count += is_late ? pane_row_at(pane, merger->rows[i])->event_count : 0;
-        change.has_late = change.has_late || is_late || span->carried > 0;
+        count += span->carried;
+        count += span->layer == SESSION_LATE ? pane_row_at(pane, merger->rows[i])->event_count : 0;
     }
-    change.is_changed = change.is_changed || (change.has_late && is_fresh);
-    return change;
+    return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
+}
+
+/* While recovering: what is new since then is told later. */
+static bool has_changes(const struct session_merger *merger)
+{
+    for (uint32_t i = 0; i < merger->row_count; i++) {
+        if (session_span_at(merger->table.pane, merger->rows[i])->is_changed)
+            return true;
+    }
+    return false;
 }
 
 static bool has_open_rows(const struct session_merger *merger, const struct session_part *part)
@@ -643,27 +697,33 @@ static bool has_open_rows(const struct session_merger *merger, const struct sess
     return false;
 }
 
-static void update_part(struct session_merger *merger, const struct session_part *part,
-                        const struct session_change *change)
+/* Shows what the part is now, unless that is what was shown. The revision is the number of late events; only when a session is cut
+ * differently than before can that be too small to replace what was shown. */
+static void update_part(struct session_merger *merger, const struct session_part *part, uint32_t revision)
 {
     const struct pane *pane = merger->table.pane;
     for (uint32_t i = 0; i < part->count; i++) {
         struct session_span *span = session_span_at(pane, merger->rows[part->first + i]);
-        span->is_changed = 0;
+        span->is_changed = false;
         if (span->layer == SESSION_ON_TIME || span->is_closed)
             continue;
         set_closed(merger, span, true);
         span->cause = (uint8_t)merger->cause;
         span->closing_watermark_us = merger->finite_us;
     }
-    uint32_t revision = change->late_count > UINT32_MAX ? UINT32_MAX : (uint32_t)change->late_count;
-    if (!merger->is_silent) {
-        struct session_record record = part_record(merger, part);
-        record.emit = EMIT_UPDATE;
-        record.revision = revision;
+    struct shown shown = find_shown(merger, part);
+    struct session_record record = part_record(merger, part);
+    uint64_t events = record.on_time + record.late_accepted;
+    if (shown.end_us == part->end_us && shown.events == events)
+        revision = shown.revision;
+    else if (revision < shown.revision ||
+             (revision == shown.revision && events <= shown.events && shown.events))
+        revision = shown.revision + 1;
+    record.emit = EMIT_UPDATE;
+    record.revision = revision;
+    if (!merger->is_silent && (shown.end_us != part->end_us || shown.events != events))
         write_record(merger, part, &record);
-    }
-    set_shown(merger, part, revision);
+    set_shown(merger, part, revision, events);
 }
 
 /* The part is not held any more. What is left of a session that is cut remembers it. */
@@ -676,33 +736,31 @@ static void forget_part(struct session_merger *merger, const struct session_part
         const struct session_span *span = session_span_at(pane, index);
         late_count += span->carried;
         late_count += span->layer == SESSION_LATE ? pane_row_at(pane, index)->event_count : 0;
-        free_row(merger, index);
+        session_remember_cut(pane, index);
     }
-    for (uint32_t i = part->first + part->count; i < merger->row_count; i++) {
-        struct session_span *span = session_span_at(pane, merger->rows[i]);
-        span->is_cut = 1;
-        if (i == part->first + part->count)
-            span->carried += (uint32_t)late_count;
-    }
+    for (uint32_t i = 0; i < part->count; i++)
+        free_row(merger, merger->rows[part->first + i]);
+    uint32_t next = part->first + part->count;
+    if (next < merger->row_count)
+        session_span_at(pane, merger->rows[next])->carried += (uint32_t)late_count;
 }
 
-static void settle_both(struct session_merger *merger, const struct session_part *part,
-                        const struct session_change *change)
+static void settle_both(struct session_merger *merger, const struct session_part *part, uint32_t revision)
 {
     if (part->closes_us > merger->watermark_us || has_open_rows(merger, part)) {
         if (part->closes_us != TIME_MAX)
             note_due(merger, part->closes_us);
         return;
     }
-    bool is_known = merger->is_silent && change->is_changed;
-    if (change->is_changed ? !is_known : merger->is_silent && change->has_late)
-        update_part(merger, part, change);
+    if (!merger->is_silent || !has_changes(merger))
+        update_part(merger, part, revision);
     if (merger->is_silent)
         return;
-    if (gone_at(merger, part->closes_us) <= merger->watermark_us)
+    int64_t gone_us = part_gone_at(merger, part->is_cut, part->session_closes_us, part->cell_end_us);
+    if (gone_us <= merger->watermark_us)
         forget_part(merger, part);
     else
-        note_due(merger, gone_at(merger, part->closes_us));
+        note_due(merger, gone_us);
 }
 
 /* --- settling a key ----------------------------------------------------------------------------------------------------- */
@@ -711,8 +769,8 @@ static void settle_both(struct session_merger *merger, const struct session_part
 static void settle_layers(struct session_merger *merger, uint32_t anchor, bool with_late)
 {
     const struct pane *pane = merger->table.pane;
-    FOR_EACH_SESSION(pane, anchor, i)
-    session_span_at(pane, i)->is_settled = 0;
+    FOR_EACH_SESSION (pane, anchor, i)
+        session_span_at(pane, i)->is_settled = 0;
     for (uint32_t i = anchor, next; i != UINT32_MAX; i = next) {
         next = session_next(pane, i);
         const struct session_span *span = session_span_at(pane, i);
@@ -725,12 +783,12 @@ static void settle_layers(struct session_merger *merger, uint32_t anchor, bool w
             qsort_r(merger->rows, merger->row_count, sizeof *merger->rows, compare_cells, merger->table.pane);
         for (uint32_t r = 0; r < merger->row_count; r++)
             session_span_at(pane, merger->rows[r])->is_settled = 1;
-        struct session_change change = with_late ? find_change(merger) : (struct session_change){0};
+        uint32_t revision = late_revision(merger);
         for (uint32_t first = 0; first < merger->row_count;) {
             struct session_part part = find_part(merger, &session, first);
             first += part.count;
             if (with_late)
-                settle_both(merger, &part, &change);
+                settle_both(merger, &part, revision);
             else
                 settle_final(merger, &part);
         }
@@ -748,10 +806,7 @@ static void settle_key(struct session_merger *merger, uint32_t anchor)
     merger->next_due_us = TIME_MAX;
     settle_layers(merger, anchor, false);
     settle_layers(merger, anchor, true);
-    FOR_EACH_SESSION(pane, anchor, i)
-    session_span_at(pane, i)->is_fresh = 0;
-    FOR_EACH_SESSION(pane, anchor, i)
-    {
+    FOR_EACH_SESSION (pane, anchor, i) {
         if (!session_span_at(pane, i)->is_used)
             continue;
         if (merger->next_due_us != TIME_MAX)
@@ -814,10 +869,9 @@ static void session_advance(struct window_merger *base, int64_t watermark_us, en
 static void show_early(struct session_merger *merger, uint32_t anchor)
 {
     const struct pane *pane = merger->table.pane;
-    FOR_EACH_SESSION(pane, anchor, i)
-    session_span_at(pane, i)->is_settled = 0;
-    FOR_EACH_SESSION(pane, anchor, i)
-    {
+    FOR_EACH_SESSION (pane, anchor, i)
+        session_span_at(pane, i)->is_settled = 0;
+    FOR_EACH_SESSION (pane, anchor, i) {
         const struct session_span *span = session_span_at(pane, i);
         if (!span->is_used || span->is_settled || span->layer != SESSION_ON_TIME)
             continue;
@@ -841,7 +895,7 @@ static void show_early(struct session_merger *merger, uint32_t anchor)
             record.watermark_us = merger->finite_us;
             record.cause = CLOSED_BY_WALL_CLOCK;
             write_record(merger, &part, &record);
-            set_shown(merger, &part, 0);
+            set_shown(merger, &part, 0, 0);
         }
     }
 }

@@ -152,10 +152,18 @@ static inline int64_t closes_at(const struct session_span *span)
     return span->end_us < span->cell_end_us ? span->end_us : span->cell_end_us;
 }
 
-static bool is_touched(const struct arrival *arrival, const struct session_span *span)
+/* The session of the row, when the event touches the row and the session is still held. */
+static bool find_touched(const struct arrival *arrival, uint32_t index, bool with_late,
+                         struct session_hull *hull)
 {
-    int64_t link_us = arrival->gone_us < arrival->time_us ? arrival->time_us : arrival->gone_us + 1;
-    return span->is_used && span->end_us >= link_us && span->start_us <= arrival->end_us;
+    const struct pane *pane = arrival->sessions->table.pane;
+    const struct session_span *span = session_span_at(pane, index);
+    bool is_meant = span->layer == SESSION_ON_TIME || with_late;
+    if (!span->is_used || !is_meant || span->end_us < arrival->time_us || span->start_us > arrival->end_us)
+        return false;
+    *hull = session_hull_of(span, with_late);
+    session_hull_widen(hull, pane, arrival->anchor, with_late);
+    return hull->end_us > arrival->gone_us;
 }
 
 /* Two rows of a layer and a cell have become one session. */
@@ -182,11 +190,13 @@ static void join_rows(struct session_operator *op, const struct arrival *arrival
     span->start_us = other->start_us < span->start_us ? other->start_us : span->start_us;
     span->end_us = other->end_us > span->end_us ? other->end_us : span->end_us;
     span->link_us = other->link_us < span->link_us ? other->link_us : span->link_us;
+    span->link_end_us = other->link_end_us > span->link_end_us ? other->link_end_us : span->link_end_us;
     /* The smaller hold covers both. */
     if (other->hold_us != TIME_NONE && (span->hold_us == TIME_NONE || other->hold_us < span->hold_us))
         span->hold_us = other->hold_us;
     span->is_delivered = span->is_delivered || other->is_delivered;
     span->is_cut = span->is_cut || other->is_cut;
+    span->is_late_cut = span->is_late_cut || other->is_late_cut;
     session_table_join(table, into, from);
     session_table_free(table, from);
 }
@@ -198,8 +208,7 @@ static bool make_room(struct session_table *table, uint32_t anchor)
     if (session_span_at(pane, anchor)->chain_count < SESSION_CHAIN_MAX)
         return true;
     uint32_t oldest = UINT32_MAX;
-    FOR_EACH_SESSION(pane, anchor, i)
-    {
+    FOR_EACH_SESSION (pane, anchor, i) {
         const struct session_span *span = session_span_at(pane, i);
         bool is_idle = span->is_used && pane_row_at(pane, i)->event_count == 0 && span->hold_us == TIME_NONE;
         if (is_idle && (oldest == UINT32_MAX || span->end_us < session_span_at(pane, oldest)->end_us))
@@ -222,7 +231,9 @@ static uint32_t find_row(struct session_operator *op, const struct arrival *arri
     for (uint32_t i = arrival->anchor, next; i != UINT32_MAX; i = next) {
         next = session_next(table->pane, i);
         const struct session_span *span = session_span_at(table->pane, i);
-        if (span->layer != layer || !is_touched(arrival, span) || span->cell_end_us != cell_end_us)
+        struct session_hull hull;
+        if (span->layer != layer || span->cell_end_us != cell_end_us ||
+            !find_touched(arrival, i, layer == SESSION_LATE, &hull))
             continue;
         if (found == UINT32_MAX)
             found = i;
@@ -237,16 +248,21 @@ static uint32_t find_row(struct session_operator *op, const struct arrival *arri
     span->start_us = arrival->time_us;
     span->end_us = arrival->end_us;
     span->link_us = TIME_MAX;
+    span->link_end_us = TIME_NONE;
     span->cell_end_us = cell_end_us;
     return found;
 }
 
-static void widen(const struct arrival *arrival, struct session_span *span)
+static void widen(const struct arrival *arrival, const struct session_hull *hull, struct session_span *span)
 {
+    /* An event that is too far back to touch anything by itself goes wherever its session goes. */
+    bool is_alone = arrival->link_us <= arrival->end_us;
+    int64_t link_us = is_alone ? arrival->link_us : hull->link_us;
+    int64_t link_end_us = is_alone ? arrival->end_us : hull->link_end_us;
     span->start_us = arrival->time_us < span->start_us ? arrival->time_us : span->start_us;
     span->end_us = arrival->end_us > span->end_us ? arrival->end_us : span->end_us;
-    if (arrival->link_us <= arrival->end_us && arrival->link_us < span->link_us)
-        span->link_us = arrival->link_us;
+    span->link_us = link_us < span->link_us ? link_us : span->link_us;
+    span->link_end_us = link_end_us > span->link_end_us ? link_end_us : span->link_end_us;
 }
 
 /* The merger must know of an open session when another one may touch it that it has. */
@@ -259,14 +275,14 @@ static bool needs_hold(const struct session_operator *op, const struct pane *pan
 }
 
 static uint32_t place_on_time(struct session_operator *op, const struct arrival *arrival,
-                              struct window_counts *counts)
+                              const struct session_hull *hull, struct window_counts *counts)
 {
     struct session_table *table = &arrival->sessions->table;
     uint32_t index = find_row(op, arrival, SESSION_ON_TIME, counts);
     if (index == UINT32_MAX)
         return index;
     struct session_span *span = session_span_at(table->pane, index);
-    widen(arrival, span);
+    widen(arrival, hull, span);
     bool is_announced = span->hold_us != TIME_NONE && span->hold_us <= span->link_us;
     if (needs_hold(op, table->pane, index) && !is_announced)
         session_table_set_timer(table, index, span->link_us > DUE_AT_ONCE ? span->link_us : DUE_AT_ONCE);
@@ -280,27 +296,15 @@ static uint32_t place_on_time(struct session_operator *op, const struct arrival 
 static struct session_hull hull_of(const struct arrival *arrival, bool with_late)
 {
     const struct pane *pane = arrival->sessions->table.pane;
-    struct session_hull hull = {arrival->time_us, arrival->end_us, TIME_MAX, false};
-    if (arrival->link_us <= arrival->end_us)
+    struct session_hull hull = {arrival->time_us, arrival->end_us, TIME_MAX, TIME_NONE, false};
+    if (arrival->link_us <= arrival->end_us) {
         hull.link_us = arrival->link_us;
-    FOR_EACH_SESSION(pane, arrival->anchor, i)
-    {
-        const struct session_span *span = session_span_at(pane, i);
-        bool is_meant = span->layer == SESSION_ON_TIME || with_late;
-        if (!span->is_used || !is_meant || span->end_us < arrival->time_us ||
-            span->start_us > arrival->end_us)
-            continue;
-        struct session_hull touched = {span->start_us, span->end_us, span->link_us, span->is_cut};
-        /* Of on-time sessions each is there or gone by itself; with late ones, what they have joined. */
-        if (with_late)
-            session_hull_widen(&touched, pane, arrival->anchor, true);
-        if (touched.end_us <= arrival->gone_us)
-            continue;
-        const struct session_span sum = {.start_us = touched.start_us,
-                                         .end_us = touched.end_us,
-                                         .link_us = touched.link_us,
-                                         .is_cut = touched.is_cut};
-        session_hull_add(&hull, &sum);
+        hull.link_end_us = arrival->end_us;
+    }
+    FOR_EACH_SESSION (pane, arrival->anchor, i) {
+        struct session_hull touched;
+        if (find_touched(arrival, i, with_late, &touched))
+            session_hull_add(&hull, &touched);
     }
     session_hull_widen(&hull, pane, arrival->anchor, with_late);
     return hull;
@@ -309,8 +313,7 @@ static struct session_hull hull_of(const struct arrival *arrival, bool with_late
 /* What is open of the key must be known to the merger before the late event is. */
 static void hold_open_sessions(struct session_table *table, uint32_t anchor)
 {
-    FOR_EACH_SESSION(table->pane, anchor, i)
-    {
+    FOR_EACH_SESSION (table->pane, anchor, i) {
         const struct session_span *span = session_span_at(table->pane, i);
         if (span->is_used && span->layer == SESSION_ON_TIME && span->hold_us == TIME_NONE &&
             pane_row_at(table->pane, i)->event_count > 0)
@@ -327,12 +330,7 @@ static uint32_t place_late(struct session_operator *op, const struct arrival *ar
     if (index == UINT32_MAX)
         return index;
     struct session_span *span = session_span_at(table->pane, index);
-    widen(arrival, span);
-    if (arrival->link_us > arrival->end_us) {
-        /* Nothing but its own session holds it: it goes wherever that goes. */
-        span->link_us = hull->link_us < span->link_us ? hull->link_us : span->link_us;
-        span->end_us = hull->end_us > span->end_us ? hull->end_us : span->end_us;
-    }
+    widen(arrival, hull, span);
     session_table_set_timer(table, index, DUE_AT_ONCE);
     counts->late_accepted++;
     return index;
@@ -375,7 +373,7 @@ static uint32_t place(struct session_operator *op, const struct arrival *arrival
     int64_t cell_end_us = session_cell_end(spec, arrival->time_us);
     struct session_hull hull = hull_of(arrival, false);
     if (arrival->watermark_us < session_part_end(spec, &hull, cell_end_us))
-        return place_on_time(op, arrival, counts);
+        return place_on_time(op, arrival, &hull, counts);
     hull = hull_of(arrival, true);
     if (session_part_end(spec, &hull, cell_end_us) <= arrival->gone_us)
         return UINT32_MAX;
@@ -402,7 +400,8 @@ static inline bool extend_newest(const struct arrival *arrival, struct pane *pan
                      row->event_count > 0;
     if (!is_inside)
         return false;
-    span->end_us = arrival->end_us > span->end_us ? arrival->end_us : span->end_us;
+    if (arrival->end_us > span->end_us)
+        span->end_us = span->link_end_us = arrival->end_us;
     *place = newest;
     take_event(arrival, row, span);
     return true;
@@ -475,8 +474,7 @@ static void session_add(struct window_operator *base, const struct window_rows *
 static int64_t next_hold(const struct pane *pane, uint32_t index)
 {
     int64_t hold_us = TIME_MAX;
-    FOR_EACH_SESSION(pane, session_anchor(pane, index), i)
-    {
+    FOR_EACH_SESSION (pane, session_anchor(pane, index), i) {
         const struct session_span *span = session_span_at(pane, i);
         if (i != index && span->is_used && span->hold_us != TIME_NONE && span->hold_us < hold_us)
             hold_us = span->hold_us;
@@ -534,7 +532,7 @@ static void keep_or_free(struct session_operator *op, struct session_table *tabl
 {
     const struct session_span *span = session_span_at(table->pane, index);
     uint32_t anchor = session_anchor(table->pane, index);
-    struct session_hull hull = {span->start_us, span->end_us, span->link_us, span->is_cut};
+    struct session_hull hull = session_hull_of(span, true);
     session_hull_widen(&hull, table->pane, anchor, true);
     int64_t gone_at_us = session_part_end(op->spec, &hull, span->cell_end_us);
     gone_at_us = gone_at_us > TIME_MAX - op->spec->allowed_lateness_us
@@ -544,11 +542,7 @@ static void keep_or_free(struct session_operator *op, struct session_table *tabl
         session_table_set_timer(table, index, gone_at_us);
         return;
     }
-    bool is_cut = hull.is_cut || hull.end_us - hull.start_us > op->spec->max_duration_us;
-    for (uint32_t i = anchor; is_cut && i != UINT32_MAX; i = session_next(table->pane, i)) {
-        struct session_span *other = session_span_at(table->pane, i);
-        other->is_cut = other->is_cut || (other->link_us <= hull.end_us && other->end_us >= hull.link_us);
-    }
+    session_remember_cut(table->pane, index);
     session_table_free(table, index);
 }
 

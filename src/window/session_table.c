@@ -74,8 +74,7 @@ static void find_newest(struct pane *pane, uint32_t anchor)
 {
     uint32_t newest = 0;
     int64_t start_us = TIME_NONE;
-    FOR_EACH_SESSION(pane, anchor, i)
-    {
+    FOR_EACH_SESSION (pane, anchor, i) {
         const struct session_span *span = session_span_at(pane, i);
         if (!span->is_used || span->layer != SESSION_ON_TIME || span->start_us <= start_us)
             continue;
@@ -131,19 +130,40 @@ void session_hull_widen(struct session_hull *hull, const struct pane *pane, uint
 {
     for (bool has_grown = true; has_grown;) {
         has_grown = false;
-        FOR_EACH_SESSION(pane, anchor, i)
-        {
+        FOR_EACH_SESSION (pane, anchor, i) {
             const struct session_span *span = session_span_at(pane, i);
-            bool is_meant = span->is_used &&
-                            (span->layer == SESSION_ON_TIME || (with_late && span->layer == SESSION_LATE));
-            if (!is_meant || span->link_us > hull->end_us || span->end_us < hull->link_us)
+            if (!session_is_in(span, hull, with_late))
                 continue;
-            struct session_hull before = *hull;
-            session_hull_add(hull, span);
-            has_grown = has_grown || before.start_us != hull->start_us || before.link_us != hull->link_us ||
-                        before.end_us != hull->end_us || before.is_cut != hull->is_cut;
+            struct session_hull before = *hull, other = session_hull_of(span, with_late);
+            session_hull_add(hull, &other);
+            has_grown = has_grown || before.start_us != hull->start_us || before.end_us != hull->end_us ||
+                        before.link_us != hull->link_us || before.link_end_us != hull->link_end_us ||
+                        before.is_cut != hull->is_cut;
         }
     }
+}
+
+static void remember_cut(const struct pane *pane, uint32_t index, bool with_late)
+{
+    uint32_t anchor = session_anchor(pane, index);
+    struct session_hull hull = session_hull_of(session_span_at(pane, index), with_late);
+    session_hull_widen(&hull, pane, anchor, with_late);
+    if (!session_is_cut(pane->layout->spec, &hull))
+        return;
+    FOR_EACH_SESSION (pane, anchor, i) {
+        struct session_span *span = session_span_at(pane, i);
+        if (!session_is_in(span, &hull, with_late))
+            continue;
+        span->is_late_cut = true;
+        span->is_cut = span->is_cut || !with_late;
+    }
+}
+
+void session_remember_cut(const struct pane *pane, uint32_t index)
+{
+    if (session_span_at(pane, index)->layer == SESSION_ON_TIME)
+        remember_cut(pane, index, false);
+    remember_cut(pane, index, true);
 }
 
 /* --- timers ------------------------------------------------------------------------------------------------------------- */
@@ -261,8 +281,7 @@ void session_table_compact(struct session_table *table)
         /* Free rows of a chain are not in it any more, so what is no anchor is met from its anchor. */
         if (session_span_at(old, i)->anchor)
             continue;
-        FOR_EACH_SESSION(old, i, row)
-        {
+        FOR_EACH_SESSION (old, i, row) {
             if (!session_span_at(old, row)->is_used)
                 continue;
             uint32_t index = copy_row(table, pane, row, &anchor);

@@ -39,9 +39,9 @@ enum session_layer {
 
 /* In each row, at layout->span_offset. */
 struct session_span {
-    int64_t start_us, end_us; /* earliest event; latest event + gap */
-    int64_t link_us;          /* where it begins for other sessions */
-    int64_t cell_end_us;      /* of the cell that it lies in; see below */
+    int64_t start_us, end_us;     /* earliest event; latest event + gap */
+    int64_t link_us, link_end_us; /* what it covers for other sessions; nothing while the first is larger */
+    int64_t cell_end_us;          /* of the cell that it lies in; see below */
     int64_t
         hold_us; /* operator: the hold that was sent for this row; in transit: see session_operator.c; TIME_NONE = none */
     int64_t due_us; /* of its timer; TIME_NONE = none */
@@ -54,7 +54,9 @@ struct session_span {
         int64_t
             shown_us; /* merger: the start with which the last record of it went out; TIME_NONE = none did */
     };
-    uint64_t dropped;        /* merger: events not taken */
+    uint64_t dropped;      /* merger: events not taken */
+    uint64_t shown_events; /* merger: in the last record */
+    int64_t shown_end_us;
     uint32_t carried;        /* merger: late events of parts of the session that are not held any more */
     uint32_t shown_revision; /* merger: of the last record */
     uint32_t partition;      /* operator and transit, holds */
@@ -67,13 +69,16 @@ struct session_span {
     bool is_used : 1;        /* else the row is free, or a vacant anchor */
     bool is_replay : 1;      /* operator and transit: of events from before the restart only */
     bool is_delivered : 1;   /* operator: a part of it has gone to the merger */
-    bool is_cut : 1;     /* its session is longer than max_duration, though what is left of it may not be */
-    bool is_closed : 1;  /* merger: its final record has gone out */
-    bool is_changed : 1; /* merger: since its last record */
-    bool is_fresh : 1;   /* merger: its final record goes out just now */
-    bool is_settled : 1; /* merger: scratch */
-    bool is_early : 1;   /* merger: since its last early record */
-    uint8_t cause;       /* merger: enum close_cause */
+    /* Its session is longer than max_duration, though what is left of it may not be: the session of on-time events; that with late
+     * ones. */
+    bool is_cut : 1;
+    bool is_late_cut : 1;
+    bool is_closed : 1;     /* merger: its final record has gone out */
+    bool is_changed : 1;    /* merger: since its last record */
+    bool is_part_shown : 1; /* merger: its final record was that of a part */
+    bool is_settled : 1;    /* merger: scratch */
+    bool is_early : 1;      /* merger: since its last early record */
+    uint8_t cause;          /* merger: enum close_cause */
 };
 
 struct session_timer {
@@ -122,7 +127,7 @@ static inline uint32_t session_next(const struct pane *pane, uint32_t index)
 
 /* How far the sessions that touch something reach; begin with what touches. */
 struct session_hull {
-    int64_t start_us, end_us, link_us;
+    int64_t start_us, end_us, link_us, link_end_us;
     bool is_cut;
 };
 /* Where the cell of an event ends. */
@@ -132,21 +137,39 @@ static inline int64_t session_cell_end(const struct window_spec *spec, int64_t t
     int64_t remainder = time_us % duration_us;
     return time_us - remainder + (remainder < 0 ? 0 : duration_us);
 }
-static inline void session_hull_add(struct session_hull *hull, const struct session_span *span)
+static inline struct session_hull session_hull_of(const struct session_span *span, bool with_late)
 {
-    hull->start_us = span->start_us < hull->start_us ? span->start_us : hull->start_us;
-    hull->link_us = span->link_us < hull->link_us ? span->link_us : hull->link_us;
-    hull->end_us = span->end_us > hull->end_us ? span->end_us : hull->end_us;
-    hull->is_cut = hull->is_cut || span->is_cut;
+    bool is_cut = span->is_cut || (with_late && span->is_late_cut);
+    return (struct session_hull){span->start_us, span->end_us, span->link_us, span->link_end_us, is_cut};
+}
+static inline void session_hull_add(struct session_hull *hull, const struct session_hull *other)
+{
+    hull->start_us = other->start_us < hull->start_us ? other->start_us : hull->start_us;
+    hull->end_us = other->end_us > hull->end_us ? other->end_us : hull->end_us;
+    hull->link_us = other->link_us < hull->link_us ? other->link_us : hull->link_us;
+    hull->link_end_us = other->link_end_us > hull->link_end_us ? other->link_end_us : hull->link_end_us;
+    hull->is_cut = hull->is_cut || other->is_cut;
+}
+/* Of the rows of a key, those in use of one layer or of both that the hull touches. */
+static inline bool session_is_in(const struct session_span *span, const struct session_hull *hull,
+                                 bool with_late)
+{
+    return span->is_used && (span->layer == SESSION_ON_TIME || (with_late && span->layer == SESSION_LATE)) &&
+           span->link_us <= hull->link_end_us && span->link_end_us >= hull->link_us;
+}
+static inline bool session_is_cut(const struct window_spec *spec, const struct session_hull *hull)
+{
+    return hull->is_cut || hull->end_us - hull->start_us > spec->max_duration_us;
 }
 /* Widens the hull to all rows of the key that are in one session with what it is: on-time rows, or late ones too. */
 void session_hull_widen(struct session_hull *hull, const struct pane *pane, uint32_t anchor, bool with_late);
+/* A part of its session goes: what is left remembers when that is cut. */
+void session_remember_cut(const struct pane *pane, uint32_t index);
 /* When the part of a session that lies in the cell ends. */
 static inline int64_t session_part_end(const struct window_spec *spec, const struct session_hull *hull,
                                        int64_t cell_end_us)
 {
-    bool is_cut = hull->is_cut || hull->end_us - hull->start_us > spec->max_duration_us;
-    return is_cut && cell_end_us < hull->end_us ? cell_end_us : hull->end_us;
+    return session_is_cut(spec, hull) && cell_end_us < hull->end_us ? cell_end_us : hull->end_us;
 }
 
 void session_table_init(struct session_table *table, struct pane_pool *pool);
