@@ -314,7 +314,7 @@ static void set_closed(struct session_merger *merger, struct session_span *span,
 static int64_t part_gone_at(const struct session_merger *merger, bool is_cut, int64_t end_us,
                             int64_t cell_end_us)
 {
-    int64_t reach_us = cell_end_us + merger->spec->max_duration_us;
+    int64_t reach_us = cell_end_us + merger->spec->max_duration_us + 2 * merger->spec->gap_us;
     return gone_at(merger, is_cut && reach_us < end_us ? reach_us : end_us);
 }
 
@@ -432,6 +432,7 @@ static void merge_row(struct session_merger *merger, const struct pane *from, co
                       uint32_t anchor)
 {
     const struct session_span *span = session_span(from, row);
+    if (getenv("DBG")) fprintf(stderr,"merge: key %ld layer %d start %ld end %ld link %ld hold %ld part %u W %ld n %d\n", (long)row->keys[0].i, span->layer, span->start_us, span->end_us, span->link_us, span->hold_us, span->partition, merger->watermark_us,(int)row->event_count);
     if (span->layer == SESSION_ON_TIME || span->layer == SESSION_LATE)
         merge_session(merger, from, row, anchor);
     else if (span->layer == SESSION_DROPPED)

@@ -146,6 +146,12 @@ static void take_event(const struct arrival *arrival, struct pane_row *row, stru
 
 /* --- placing rows ------------------------------------------------------------------------------------------------------- */
 
+/* The merger has a hold for it. */
+static inline bool is_announced(const struct session_span *span)
+{
+    return span->hold_us != TIME_NONE && span->hold_us <= span->link_us;
+}
+
 /* When it is complete, as far as its partition knows. */
 static inline int64_t closes_at(const struct session_span *span)
 {
@@ -270,8 +276,19 @@ static bool needs_hold(const struct session_operator *op, const struct pane *pan
 {
     const struct session_span *span = session_span_at(pane, index);
     uint32_t anchor = session_anchor(pane, index);
-    return op->spec->partition_count > 1 || span->is_delivered || anchor != index ||
+    return op->spec->partition_count > 1 || span->is_delivered || span->is_late_cut || anchor != index ||
            session_span_at(pane, anchor)->next;
+}
+
+/* When a key has more than one row, the merger must know of those that are open before it closes what they may touch. */
+static void hold_open_sessions(struct session_table *table, uint32_t anchor)
+{
+    FOR_EACH_SESSION (table->pane, anchor, i) {
+        const struct session_span *span = session_span_at(table->pane, i);
+        if (span->is_used && span->layer == SESSION_ON_TIME && span->hold_us == TIME_NONE &&
+            pane_row_at(table->pane, i)->event_count > 0)
+            session_table_set_timer(table, i, span->link_us > DUE_AT_ONCE ? span->link_us : DUE_AT_ONCE);
+    }
 }
 
 static uint32_t place_on_time(struct session_operator *op, const struct arrival *arrival,
@@ -283,11 +300,12 @@ static uint32_t place_on_time(struct session_operator *op, const struct arrival 
         return index;
     struct session_span *span = session_span_at(table->pane, index);
     widen(arrival, hull, span);
-    bool is_announced = span->hold_us != TIME_NONE && span->hold_us <= span->link_us;
-    if (needs_hold(op, table->pane, index) && !is_announced)
+    if (needs_hold(op, table->pane, index) && !is_announced(span))
         session_table_set_timer(table, index, span->link_us > DUE_AT_ONCE ? span->link_us : DUE_AT_ONCE);
     else if (span->due_us == TIME_NONE)
         session_table_set_timer(table, index, closes_at(span));
+    if (session_span_at(table->pane, arrival->anchor)->chain_count > 1)
+        hold_open_sessions(table, arrival->anchor);
     session_table_find_newest(table, arrival->anchor);
     return index;
 }
@@ -308,17 +326,6 @@ static struct session_hull hull_of(const struct arrival *arrival, bool with_late
     }
     session_hull_widen(&hull, pane, arrival->anchor, with_late);
     return hull;
-}
-
-/* What is open of the key must be known to the merger before the late event is. */
-static void hold_open_sessions(struct session_table *table, uint32_t anchor)
-{
-    FOR_EACH_SESSION (table->pane, anchor, i) {
-        const struct session_span *span = session_span_at(table->pane, i);
-        if (span->is_used && span->layer == SESSION_ON_TIME && span->hold_us == TIME_NONE &&
-            pane_row_at(table->pane, i)->event_count > 0)
-            session_table_set_timer(table, i, span->link_us > DUE_AT_ONCE ? span->link_us : DUE_AT_ONCE);
-    }
 }
 
 static uint32_t place_late(struct session_operator *op, const struct arrival *arrival,
@@ -534,7 +541,10 @@ static void keep_or_free(struct session_operator *op, struct session_table *tabl
     uint32_t anchor = session_anchor(table->pane, index);
     struct session_hull hull = session_hull_of(span, true);
     session_hull_widen(&hull, table->pane, anchor, true);
-    int64_t gone_at_us = session_part_end(op->spec, &hull, span->cell_end_us);
+    int64_t gone_at_us = hull.end_us;
+    /* Of a session that is cut what can still be touched by an event that is not gone by itself. */
+    if (session_is_cut(op->spec, &hull) && span->end_us + op->spec->gap_us < hull.end_us)
+        gone_at_us = span->end_us + op->spec->gap_us;
     gone_at_us = gone_at_us > TIME_MAX - op->spec->allowed_lateness_us
                      ? TIME_MAX
                      : gone_at_us + op->spec->allowed_lateness_us;
@@ -546,17 +556,29 @@ static void keep_or_free(struct session_operator *op, struct session_table *tabl
     session_table_free(table, index);
 }
 
+/* Holds go before what they hold: the merger might close it, or find that its session has gone. */
+static void hold_others(struct session_operator *op, uint32_t partition, uint32_t index, int64_t watermark_us)
+{
+    const struct pane *pane = op->partitions[partition].table.pane;
+    FOR_EACH_SESSION (pane, session_anchor(pane, index), i) {
+        const struct session_span *span = session_span_at(pane, i);
+        bool is_open = span->is_used && span->layer == SESSION_ON_TIME && closes_at(span) > watermark_us;
+        if (i != index && is_open && !is_announced(span))
+            send_hold(op, partition, i, span->link_us);
+    }
+}
+
 static void handle_due(struct session_operator *op, uint32_t partition, uint32_t index, int64_t watermark_us)
 {
     struct session_table *table = &op->partitions[partition].table;
     const struct session_span *span = session_span_at(table->pane, index);
     if (span->layer == SESSION_ON_TIME && closes_at(span) > watermark_us) {
-        bool is_announced = span->hold_us != TIME_NONE && span->hold_us <= span->link_us;
-        if (needs_hold(op, table->pane, index) && !is_announced)
+        if (needs_hold(op, table->pane, index) && !is_announced(span))
             send_hold(op, partition, index, span->link_us);
         session_table_set_timer(table, index, closes_at(span));
         return;
     }
+    hold_others(op, partition, index, watermark_us);
     if (pane_row_at(table->pane, index)->event_count > 0)
         deliver(op, partition, index, true);
     else if (span->hold_us != TIME_NONE)
