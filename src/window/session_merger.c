@@ -10,7 +10,6 @@
  *   late               [ x ─────────]                   then they are one: an update with A's id, and B's id is merged away
  *
  * A hold stands for a session that its operator still has open: what it touches does not close. See session_operator.c. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,16 +218,19 @@ static void set_hold(struct session_merger *merger, uint32_t anchor, uint32_t pa
     span->start_us = span->end_us = span->link_us = span->link_end_us = hold_us;
 }
 
-/* Where the first open session of the key begins that an operator has; TIME_MAX for none. */
-static int64_t first_hold(const struct pane *pane, uint32_t anchor)
+/* True when an operator has an open session that touches it. */
+static bool is_held_by(const struct session_merger *merger, uint32_t anchor, const struct session_hull *hull)
 {
-    int64_t hold_us = TIME_MAX;
+    const struct pane *pane = merger->table.pane;
+    int64_t end_us = hull->link_end_us > hull->end_us ? hull->link_end_us : hull->end_us;
+    if (merger->watermark_us == TIME_MAX)
+        return false;
     FOR_EACH_SESSION (pane, anchor, i) {
         const struct session_span *span = session_span_at(pane, i);
-        if (span->is_used && span->layer == SESSION_HOLD && span->link_us < hold_us)
-            hold_us = span->link_us;
+        if (span->is_used && span->layer == SESSION_HOLD && span->link_us <= end_us)
+            return true;
     }
-    return hold_us;
+    return false;
 }
 
 /* --- records ------------------------------------------------------------------------------------------------------------ */
@@ -325,7 +327,7 @@ static bool is_gone(const struct session_merger *merger, uint32_t anchor, const 
         return false;
     struct session_hull hull = session_hull_of(span, true);
     session_hull_widen(&hull, merger->table.pane, anchor, true);
-    bool is_held = merger->watermark_us != TIME_MAX && first_hold(merger->table.pane, anchor) <= hull.end_us;
+    bool is_held = is_held_by(merger, anchor, &hull);
     bool is_cut = session_is_cut(merger->spec, &hull);
     return part_gone_at(merger, is_cut, is_held ? TIME_MAX : hull.end_us, span->cell_end_us) <=
            merger->watermark_us;
@@ -373,10 +375,6 @@ static uint32_t add_row(struct session_merger *merger, uint32_t anchor, const st
 static void count_gone(struct session_merger *merger, const struct session_span *span,
                        const struct pane_row *row)
 {
-    if (getenv("DBG"))
-        fprintf(stderr, "gone: layer %d start %ld end %ld link %ld cell_end %ld part %u W %ld n %d\n",
-                span->layer, span->start_us, span->end_us, span->link_us, span->cell_end_us, span->partition,
-                merger->watermark_us, (int)row->event_count);
     if (!span->is_replay)
         merger->stats.gone_events += row->event_count;
 }
@@ -432,7 +430,6 @@ static void merge_row(struct session_merger *merger, const struct pane *from, co
                       uint32_t anchor)
 {
     const struct session_span *span = session_span(from, row);
-    if (getenv("DBG")) fprintf(stderr,"merge: key %ld layer %d start %ld end %ld link %ld hold %ld part %u W %ld n %d\n", (long)row->keys[0].i, span->layer, span->start_us, span->end_us, span->link_us, span->hold_us, span->partition, merger->watermark_us,(int)row->event_count);
     if (span->layer == SESSION_ON_TIME || span->layer == SESSION_LATE)
         merge_session(merger, from, row, anchor);
     else if (span->layer == SESSION_DROPPED)
@@ -495,7 +492,7 @@ static struct session_part find_session(struct session_merger *merger, uint32_t 
     }
     session.count = merger->row_count;
     const struct session_hull *hull = &session.hull;
-    bool is_held = merger->watermark_us != TIME_MAX && first_hold(pane, anchor) <= hull->end_us;
+    bool is_held = is_held_by(merger, anchor, hull);
     int64_t reaches_us =
         is_held && merger->watermark_us >= hull->end_us ? merger->watermark_us + 1 : hull->end_us;
     session.is_cut = hull->is_cut || reaches_us - hull->start_us > merger->spec->max_duration_us;

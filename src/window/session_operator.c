@@ -562,7 +562,8 @@ static void hold_others(struct session_operator *op, uint32_t partition, uint32_
     const struct pane *pane = op->partitions[partition].table.pane;
     FOR_EACH_SESSION (pane, session_anchor(pane, index), i) {
         const struct session_span *span = session_span_at(pane, i);
-        bool is_open = span->is_used && span->layer == SESSION_ON_TIME && closes_at(span) > watermark_us;
+        bool is_open = span->is_used && span->layer == SESSION_ON_TIME &&
+                       (closes_at(span) > watermark_us || pane_row_at(pane, i)->event_count > 0);
         if (i != index && is_open && !is_announced(span))
             send_hold(op, partition, i, span->link_us);
     }
