@@ -191,6 +191,20 @@ def window():
         )
 
 
+def sliding():
+    """Sliding windows beside tumbling ones that give a result as often, in one run."""
+    for panes, aggregates, goal in ((60, "sums", 0.85), (60, "all", 0.75), (3600, "sums", 0.85)):
+        options = ("--keys", 100, "--events", 40_000_000, "--windows", 4000, "--aggregates", aggregates)
+        weir = weir_bench("window", *options, "--sliding", panes)
+        yield Row(
+            f"sliding windows of {panes} slides, 100 keys, {aggregates}",
+            1e6 / weir["sliding"]["ns_per_event"],
+            "tumbling windows of a slide",
+            1e6 / weir["ns_per_event"],
+            goal=goal,
+        )
+
+
 def fanout():
     """A busy stream, 64 messages a turn, to 500 clients."""
     naive = broadcast([PROGRAMS / "naive_fanout", CLIENTS, 400, MESSAGE_SIZE], CLIENTS, 400)
@@ -250,4 +264,4 @@ def memory():
     yield Row("CPU at 100k events/s", cpu / (EVENTS / 100_000) * 100, unit="% of one core")
 
 
-CASES = [decode, window, job, replay, shards, fanout, ingest, memory, kafka, kafka_duckdb, kafka_latency]
+CASES = [decode, window, sliding, job, replay, shards, fanout, ingest, memory, kafka, kafka_duckdb, kafka_latency]

@@ -33,6 +33,13 @@ find_package(Threads REQUIRED)
 target_link_libraries(weir_libraries INTERFACE Threads::Threads m)
 include(cmake/librdkafka.cmake)
 
+# malloc of the program: see docs/decisions/0009. Nothing names it, so the linker is told to keep it; sanitizers bring their own.
+add_library(weir_allocator INTERFACE)
+if(NOT WEIR_SANITIZE)
+  target_link_options(weir_allocator INTERFACE -Wl,--no-as-needed)
+  weir_need_library(mimalloc.h mimalloc      libmimalloc-dev    weir_allocator)
+endif()
+
 if(WEIR_TESTS)
   add_library(weir_test_libraries INTERFACE)
   weir_need_library(cmocka.h     cmocka      libcmocka-dev      weir_test_libraries)

@@ -1,5 +1,6 @@
 /* `weir bench window`: what windows cost alone, CPU time per event from columns in memory to result blocks: count, sum, min, max and
- * mean of one field by one key, in windows that follow one another. bench/duckdb_groupby.py is the same job by DuckDB. */
+ * mean of one field by one key, in windows that follow one another. bench/duckdb_groupby.py is the same job by DuckDB. With
+ * --sliding the same events go through sliding windows, too, which give a result as often, each of N times as many events. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +13,12 @@
 #include "base/random.h"
 #include "window/window.h"
 
-enum { GROUP_EVENTS = 64 * 1024, KEY_TEXT_SIZE = 16 };
+enum { GROUP_EVENTS = 64 * 1024, KEY_TEXT_SIZE = 16, SLIDING_PANES_MAX = 65536 };
 
 struct window_job {
     uint64_t key_count, event_count, window_count, batch_size, seed;
-    const char *format;
+    uint64_t panes; /* of a sliding window; 0 = tumbling ones */
+    const char *format, *aggregates;
     bool has_text_keys, writes_json;
     struct window_spec spec;
     struct result_shape shape;
@@ -39,23 +41,26 @@ static void take_block(void *context, struct result_block *block)
 
 static void describe(struct window_job *job)
 {
-    static const char *const names[] = {"n", "total", "low", "high", "mean"};
-    static const char *const kinds[] = {"count", "sum", "min", "max", "mean"};
-    job->shape =
-        (struct result_shape){.pipeline = "bench", .key_count = 1, .key_names = {"k"}, .value_count = 5};
+    static const char *const kinds[] = {"count", "sum", "mean", "min", "max"};
+    uint32_t kind_count = strcmp(job->aggregates, "sums") == 0 ? 3 : 5;
+    int64_t size_us = (int64_t)(job->event_count / job->window_count + 1);
+    job->shape = (struct result_shape){
+        .pipeline = "bench", .key_count = 1, .key_names = {"k"}, .value_count = kind_count};
     job->spec = (struct window_spec){
         .shape = &job->shape,
-        .size_us = (int64_t)(job->event_count / job->window_count + 1),
+        .kind = job->panes ? WINDOW_SLIDING : WINDOW_TUMBLING,
+        .size_us = size_us * (int64_t)(job->panes ? job->panes : 1),
+        .slide_us = size_us,
         .allowed_lateness_us = 0,
         .key_limit = UINT64_MAX,
-        .aggregate_count = 5,
+        .aggregate_count = kind_count,
         .input_count = 1,
         .partition_count = 1,
         .hash_seed = job->seed,
     };
-    for (uint32_t i = 0; i < 5; i++) {
+    for (uint32_t i = 0; i < kind_count; i++) {
         struct error error;
-        job->shape.value_names[i] = names[i];
+        job->shape.value_names[i] = kinds[i];
         job->spec.aggregates[i].kind = aggregate_kind_find(slice_of(kinds[i]), i > 0, &error);
         job->spec.aggregates[i].input = i > 0 ? 0 : -1;
     }
@@ -65,7 +70,7 @@ static struct batch *make_batch(uint32_t row_count)
 {
     struct batch *batch = batch_create();
     for (uint32_t i = 0; i < row_count; i++)
-        batch_add_record(batch, (struct record){.offset = i});
+        *batch_add_record(batch) = (struct record){.offset = i};
     batch_prepare_columns(batch, 2);
     return batch;
 }
@@ -177,18 +182,44 @@ static void run_job(struct window_job *job)
     free(stage.watermarks_us);
 }
 
-static void print_job(const struct window_job *job)
+static double nanoseconds(const struct window_job *job)
 {
-    double ns = (double)job->cpu_us * 1000.0 / (double)job->event_count;
-    if (strcmp(job->format, "json") == 0) {
+    return (double)job->cpu_us * 1000.0 / (double)job->event_count;
+}
+
+static void print_job(const struct window_job *job, const struct window_job *sliding)
+{
+    double ns = nanoseconds(job);
+    bool is_json = strcmp(job->format, "json") == 0;
+    if (is_json)
         printf("{\"ns_per_event\":%.3f,\"events\":%" PRIu64 ",\"keys\":%" PRIu64 ",\"results\":%" PRIu64
-               ",\"cpu_seconds\":%.6f}\n",
+               ",\"cpu_seconds\":%.6f",
                ns, job->event_count, job->key_count, job->result_count, (double)job->cpu_us / 1e6);
-        return;
-    }
-    printf("%" PRIu64 " events, %" PRIu64 " keys, %" PRIu64
-           " results: %.1f ns of CPU per event, %.1f million events/s\n",
-           job->event_count, job->key_count, job->result_count, ns, 1000.0 / ns);
+    else
+        printf("%" PRIu64 " events, %" PRIu64 " keys, %" PRIu64
+               " results: %.1f ns of CPU per event, %.1f million events/s\n",
+               job->event_count, job->key_count, job->result_count, ns, 1000.0 / ns);
+    double sliding_ns = sliding ? nanoseconds(sliding) : 0;
+    if (sliding && is_json)
+        printf(",\"sliding\":{\"panes\":%" PRIu64 ",\"ns_per_event\":%.3f,\"results\":%" PRIu64
+               ",\"ratio\":%.3f}",
+               sliding->panes, sliding_ns, sliding->result_count, ns / sliding_ns);
+    else if (sliding)
+        printf("sliding windows of %" PRIu64 " times the size: %" PRIu64
+               " results, %.1f ns of CPU per event, %.2f times the events/s\n",
+               sliding->panes, sliding->result_count, sliding_ns, ns / sliding_ns);
+    if (is_json)
+        puts("}");
+}
+
+/* Every event is in as many windows as a window has panes. */
+static bool check_job(const struct window_job *job)
+{
+    uint64_t wanted = job->event_count * (job->panes ? job->panes : 1);
+    if (job->counted_events == wanted)
+        return true;
+    (void)command_error("%" PRIu64 " of %" PRIu64 " events are in the results", job->counted_events, wanted);
+    return false;
 }
 
 int bench_window(int argc, char **argv)
@@ -198,7 +229,9 @@ int bench_window(int argc, char **argv)
                              .window_count = 12,
                              .batch_size = 1024,
                              .seed = 1,
-                             .format = "text"};
+                             .format = "text",
+                             .aggregates = "all"};
+    uint64_t panes = 0;
     const struct argument arguments[] = {
         {"--keys", "N", "different keys, evenly spread; default 100000", ARGUMENT_NUMBER, &job.key_count,
          NULL},
@@ -207,6 +240,10 @@ int bench_window(int argc, char **argv)
          &job.window_count, NULL},
         {"--batch-size", "N", "events per batch, 1 to 8192; default 1024", ARGUMENT_NUMBER, &job.batch_size,
          NULL},
+        {"--sliding", "N", "measure sliding windows of N times the size, too; default 0 = do not",
+         ARGUMENT_NUMBER, &panes, NULL},
+        {"--aggregates", "all|sums", "sums: count, sum and mean alone; default all", ARGUMENT_CHOICE,
+         &job.aggregates, "all|sums"},
         {"--text-keys", NULL, "keys are text (user_123), not integers", ARGUMENT_FLAG, &job.has_text_keys,
          NULL},
         {"--json-records", NULL, "write the JSON of every result, too", ARGUMENT_FLAG, &job.writes_json,
@@ -223,13 +260,17 @@ int bench_window(int argc, char **argv)
     if (!arguments_parse(&usage, argc, argv, &exit_code))
         return exit_code;
     if (!job.key_count || !job.event_count || !job.window_count || !job.batch_size ||
-        job.batch_size > BATCH_MAX_ROWS)
-        return usage_error(usage.command, "numbers must be at least 1, and --batch-size at most %d",
-                           BATCH_MAX_ROWS);
+        job.batch_size > BATCH_MAX_ROWS || panes > SLIDING_PANES_MAX)
+        return usage_error(usage.command,
+                           "numbers must be at least 1, --batch-size at most %d, --sliding at most %d",
+                           BATCH_MAX_ROWS, SLIDING_PANES_MAX);
+    struct window_job sliding = job;
+    sliding.panes = panes;
     run_job(&job);
-    if (job.counted_events != job.event_count)
-        return command_error("%" PRIu64 " of %" PRIu64 " events are in the results", job.counted_events,
-                             job.event_count);
-    print_job(&job);
+    if (panes)
+        run_job(&sliding);
+    if (!check_job(&job) || (panes && !check_job(&sliding)))
+        return EXIT_FAILED;
+    print_job(&job, panes ? &sliding : NULL);
     return EXIT_OK;
 }

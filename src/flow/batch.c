@@ -103,14 +103,10 @@ char *batch_reserve_text(struct batch *batch, size_t size)
     return batch->bytes + batch->text_size;
 }
 
-void batch_add_record(struct batch *batch, struct record record)
+void batch_grow_records(struct batch *batch)
 {
-    assert((size_t)record.text_offset + record.text_size <= batch->text_size);
-    if (batch->record_count == batch->record_capacity) {
-        batch->record_capacity = batch->record_capacity ? 2 * batch->record_capacity : BATCH_DEFAULT_ROWS;
-        batch->records = memory_resize_array(batch->records, batch->record_capacity, sizeof *batch->records);
-    }
-    batch->records[batch->record_count++] = record;
+    batch->record_capacity = batch->record_capacity ? 2 * batch->record_capacity : BATCH_DEFAULT_ROWS;
+    batch->records = memory_resize_array(batch->records, batch->record_capacity, sizeof *batch->records);
 }
 
 static uint32_t add_cut(uint32_t cut_size, size_t size)
@@ -157,12 +153,12 @@ void batch_append(struct batch *batch, struct slice text, int64_t offset, int64_
     size_t text_offset = batch->text_size;
     uint32_t cut_size = add_cut(batch->open_cut_size, text.size - kept_size);
     batch->text_size += kept_size;
-    batch_add_record(batch, (struct record){.text_offset = (uint32_t)text_offset,
-                                            .text_size = (uint32_t)kept_size,
-                                            .cut_size = cut_size,
-                                            .metadata_size = batch->open_metadata_size,
-                                            .offset = offset,
-                                            .time_us = time_us});
+    *batch_add_record(batch) = (struct record){.text_offset = (uint32_t)text_offset,
+                                               .text_size = (uint32_t)kept_size,
+                                               .cut_size = cut_size,
+                                               .metadata_size = batch->open_metadata_size,
+                                               .offset = offset,
+                                               .time_us = time_us};
     batch->open_metadata_size = 0;
     batch->open_cut_size = 0;
 }

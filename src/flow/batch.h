@@ -116,8 +116,15 @@ void batch_reset(struct batch *batch);
 /* Room for `size` more bytes of text plus padding, for a source that reads straight into the batch. Only before
  * decoding. Returns where they go; the source then moves text_size. Moving the buffer is fine: references are offsets. */
 char *batch_reserve_text(struct batch *batch, size_t size) __attribute__((returns_nonnull));
-/* Adds a record whose text was already put at [text_offset, +text_size). */
-void batch_add_record(struct batch *batch, struct record record);
+void batch_grow_records(struct batch *batch);
+/* Adds a record, whose text was already put at [text_offset, +text_size), and returns it for the caller to fill, whole: a copy
+ * of a record that was just written would wait for its parts. */
+static inline struct record *batch_add_record(struct batch *batch)
+{
+    if (__builtin_expect(batch->record_count == batch->record_capacity, 0))
+        batch_grow_records(batch);
+    return &batch->records[batch->record_count++];
+}
 /* What the next batch_append() adds comes with this key and these headers: at most one key, then headers in their order. Bytes are
  * copied and may be any; `data` NULL is no key, or a null value. What goes beyond METADATA_MAX_SIZE in all is left out and counts as cut. */
 void batch_put_key(struct batch *batch, struct slice key);

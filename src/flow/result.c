@@ -234,7 +234,10 @@ static void set_window(struct record_parts *parts, int64_t start_us, int64_t end
     buffer_append(&parts->window, parts->after_id.data, parts->after_id.size);
     buffer_json_int(&parts->window, milliseconds(start_us));
     buffer_append_text(&parts->window, ",\"window_end\":");
-    buffer_json_int(&parts->window, milliseconds(end_us));
+    if (end_us == TIME_MAX)
+        buffer_append_text(&parts->window, "null");
+    else
+        buffer_json_int(&parts->window, milliseconds(end_us));
     buffer_append_text(&parts->window, ",\"key\":{");
 }
 

@@ -45,9 +45,9 @@ struct result_block {
     int64_t arrival_us; /* monotonic arrival of the newest event that caused it; 0 = caused by the clock */
 
     /* [row_count] each, room for `capacity` */
-    int64_t *window_starts_us, *window_ends_us;
-    uint8_t *emits;  /* enum emit_kind */
-    uint8_t *causes; /* enum close_cause; meaningless while early */
+    int64_t *window_starts_us, *window_ends_us; /* TIME_MAX → null: a window without an end */
+    uint8_t *emits;                             /* enum emit_kind */
+    uint8_t *causes;                            /* enum close_cause; meaningless while early */
     uint32_t *revisions;
     uint64_t *on_time, *late_accepted, *late_dropped, *type_errors;
     int64_t *watermarks_us; /* TIME_NONE → null */

@@ -455,6 +455,20 @@ static void start_if_due(struct membership *membership)
         engine_fail(membership->engine, &error);
 }
 
+/* With the protocol `consumer` a member that gets no partition is told nothing. */
+static void notice_empty_share(struct membership *membership)
+{
+    if (membership->has_assignment || kafka_consumer_generation(membership->consumer) <= 0)
+        return;
+    int64_t now = now_us(membership);
+    if (!membership->joined_us)
+        membership->joined_us = now;
+    if (now - membership->joined_us < EMPTY_PATIENCE_US)
+        return;
+    membership->has_assignment = membership->should_start = true;
+    membership->changed_us = membership->joined_us;
+}
+
 /* A topic that is not there yet keeps the library silent: nothing is assigned, and no error is told. */
 static void watch(struct membership *membership)
 {
@@ -487,6 +501,7 @@ void *membership_main(void *argument)
         if (should_stop(membership))
             continue; /* what is sent becomes durable; then this thread is told to leave */
         go_back_if_told(membership);
+        notice_empty_share(membership);
         start_if_due(membership);
         if (membership->is_clustered && !membership->should_start)
             cluster_turn(membership);

@@ -29,6 +29,7 @@ struct membership {
     uint64_t run;                  /* of the engine's count, when it was taken up */
     uint64_t committed_epoch;      /* of the mark that was committed last */
     struct progress_mark *started; /* positions with which the run began */
+    int64_t joined_us; /* when it was first seen that the group has taken this process; 0 = not yet */
     int64_t next_try_us, next_commit_us, next_watch_us, changed_us;
     enum health_state reported_state;
     struct error reported_reason;

@@ -180,12 +180,12 @@ static void add_line(struct batch *batch, size_t text_offset, size_t size, size_
         size--;
     if (size == 0)
         return;
-    batch_add_record(batch,
-                     (struct record){.text_offset = (uint32_t)text_offset,
-                                     .text_size = (uint32_t)size,
-                                     .cut_size = cut_size < UINT32_MAX ? (uint32_t)cut_size : UINT32_MAX,
-                                     .offset = line,
-                                     .time_us = TIME_NONE});
+    *batch_add_record(batch) =
+        (struct record){.text_offset = (uint32_t)text_offset,
+                        .text_size = (uint32_t)size,
+                        .cut_size = cut_size < UINT32_MAX ? (uint32_t)cut_size : UINT32_MAX,
+                        .offset = line,
+                        .time_us = TIME_NONE};
 }
 
 /* Delivers the complete lines of the chunk. */

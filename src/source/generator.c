@@ -234,10 +234,10 @@ static void make_record(struct generator *generator, struct batch *batch, int64_
     size_t text_offset = batch->text_size;
     batch->text_size += (size_t)(end - text);
     assert(end - text <= GENERATOR_EVENT_MAX_SIZE);
-    batch_add_record(batch, (struct record){.text_offset = (uint32_t)text_offset,
-                                            .text_size = (uint32_t)(end - text),
-                                            .offset = generator->first_offset + index,
-                                            .time_us = time_us});
+    *batch_add_record(batch) = (struct record){.text_offset = (uint32_t)text_offset,
+                                               .text_size = (uint32_t)(end - text),
+                                               .offset = generator->first_offset + index,
+                                               .time_us = time_us};
 }
 
 /* --- the source --------------------------------------------------------------------------------------------------- */

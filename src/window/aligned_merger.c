@@ -83,21 +83,6 @@ static int64_t gone_at(const struct aligned_merger *merger, int64_t end_us)
                                                                  : end_us + merger->spec->allowed_lateness_us;
 }
 
-/* Smallest watermark with which a partition first reached the end. */
-static int64_t closing_watermark(const struct aligned_merger *merger, int64_t end_us)
-{
-    const struct pane *marks = merger->marks;
-    uint32_t low = 0, high = marks->mark_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (marks->marks[middle] < end_us)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < marks->mark_count ? marks->marks[low] : merger->finite_us;
-}
-
 static uint32_t search_window(const struct aligned_merger *merger, int64_t start_us)
 {
     uint32_t low = 0, high = merger->window_count;
@@ -129,7 +114,7 @@ static struct merged_window *make_window(struct aligned_merger *merger, const st
     window->is_closed = pane->end_us <= merger->watermark_us;
     if (window->is_closed) {
         window->cause = merger->cause;
-        window->watermark_us = closing_watermark(merger, pane->end_us);
+        window->watermark_us = marks_closing_watermark(merger->marks, pane->end_us, merger->finite_us);
     }
     int64_t change_us = window->is_closed ? gone_at(merger, window->end_us) : window->end_us;
     if (change_us < merger->next_change_us)
@@ -150,28 +135,6 @@ static struct merged_window *make_window(struct aligned_merger *merger, const st
 static uint64_t key_count(const struct pane *pane)
 {
     return pane ? pane->row_count - (pane->overflow_row != 0) : 0;
-}
-
-/* --- changes ------------------------------------------------------------------------------------------------------------ */
-
-static void note_change(struct change_list *list, struct pane *pane, struct pane_row *row)
-{
-    if (list->has_all || row->is_changed)
-        return;
-    row->is_changed = 1;
-    if (list->count == list->capacity) {
-        list->capacity = list->capacity ? list->capacity * 2 : 16;
-        list->rows = memory_resize_array(list->rows, list->capacity, sizeof *list->rows);
-    }
-    list->rows[list->count++] = (uint32_t)((size_t)((const char *)row - pane->rows) / pane->layout->row_size);
-}
-
-static void clear_changes(struct change_list *list, struct pane *pane)
-{
-    for (uint32_t i = 0; i < list->count; i++)
-        pane_row_at(pane, list->rows[i])->is_changed = 0;
-    list->count = 0;
-    list->has_all = false;
 }
 
 /* --- merging ------------------------------------------------------------------------------------------------------------ */
@@ -228,7 +191,7 @@ static void merge_pane(struct aligned_merger *merger, struct merged_window *wind
         merge_rows(merger, window, *side, pane, first, count);
         for (uint32_t i = 0; changes && i < count; i++) {
             if (pane_row_at(pane, first + i)->event_count > 0)
-                note_change(changes, *side, (struct pane_row *)(void *)merger->into[i]);
+                change_list_add(changes, *side, (struct pane_row *)(void *)merger->into[i]);
         }
     }
     merge_origins(*side, pane);
@@ -249,9 +212,10 @@ static void merge_early(struct aligned_merger *merger, struct merged_window *win
         uint32_t index =
             (uint32_t)((size_t)(merger->into[0] - window->on_time->rows) / pane->layout->row_size);
         if (is_shown)
-            emission_write_early(&merger->emission, window, &index, 1, merger->finite_us);
+            emission_write_early(&merger->emission, window, &index, 1, merger->finite_us,
+                                 CLOSED_BY_WALL_CLOCK);
         if (is_noted)
-            note_change(&window->on_time_changes, window->on_time, row);
+            change_list_add(&window->on_time_changes, window->on_time, row);
     }
     merger->has_updates = merger->has_updates || is_noted;
     emission_flush(&merger->emission);
@@ -301,7 +265,9 @@ static void aligned_add(struct window_merger *base, struct pane *pane, int64_t a
     }
     bool is_late = pane->kind == PANE_LATE;
     /* Of an open window: what late rows there are is shown after its final records; on-time rows, by emit.every. */
-    bool is_noted = window->is_closed ? !pane->is_replay : is_late || merger->spec->emit_every_us > 0;
+    bool is_noted = window->is_closed
+                        ? !pane->is_replay
+                        : is_late || merger->spec->emit_every_us > 0 || merger->spec->kind == WINDOW_GLOBAL;
     merger->has_updates = merger->has_updates || (window->is_closed && is_noted);
     struct change_list *changes = is_late ? &window->late_changes : &window->on_time_changes;
     merge_pane(merger, window, is_late ? &window->late : &window->on_time, is_noted ? changes : NULL, pane);
@@ -321,30 +287,39 @@ static void write_updates(struct aligned_merger *merger, struct merged_window *w
     if (change_list_is_empty(&window->on_time_changes) && change_list_is_empty(&window->late_changes))
         return;
     emission_write_updates(&merger->emission, window);
-    clear_changes(&window->on_time_changes, window->on_time);
-    clear_changes(&window->late_changes, window->late);
+    change_list_clear(&window->on_time_changes, window->on_time);
+    change_list_clear(&window->late_changes, window->late);
+}
+
+static void write_early(struct aligned_merger *merger, struct merged_window *window, enum close_cause cause)
+{
+    struct change_list *changes = &window->on_time_changes;
+    uint32_t count = changes->has_all ? window->on_time->row_count : changes->count;
+    emission_expect(&merger->emission, count);
+    for (uint32_t first = 0, part; first < count; first += part) {
+        part = count - first < MERGE_ROWS ? count - first : MERGE_ROWS;
+        for (uint32_t i = 0; i < part; i++)
+            merger->indices[i] = changes->has_all ? first + i : changes->rows[first + i];
+        emission_write_early(&merger->emission, window, merger->indices, part, merger->finite_us, cause);
+    }
+    change_list_clear(changes, window->on_time);
 }
 
 static void close_window(struct aligned_merger *merger, struct merged_window *window, enum close_cause cause)
 {
     window->is_closed = true;
+    /* A global window does not close, but at the end nothing must be left unshown. */
+    if (merger->spec->kind == WINDOW_GLOBAL) {
+        if (window->on_time)
+            write_early(merger, window, cause);
+        return;
+    }
     window->cause = cause;
-    window->watermark_us = closing_watermark(merger, window->end_us);
+    window->watermark_us = marks_closing_watermark(merger->marks, window->end_us, merger->finite_us);
     merger->open_key_count -= key_count(window->on_time);
-    clear_changes(&window->on_time_changes, window->on_time);
+    change_list_clear(&window->on_time_changes, window->on_time);
     emission_write_finals(&merger->emission, window);
     write_updates(merger, window);
-}
-
-/* Marks that no window can ask for any more: one that is still to come ends behind watermark - lateness. */
-static void forget_marks(struct aligned_merger *merger)
-{
-    struct pane *marks = merger->marks;
-    uint32_t count = 0;
-    while (count < marks->mark_count && gone_at(merger, marks->marks[count]) <= merger->watermark_us)
-        count++;
-    marks->mark_count -= count;
-    memmove(marks->marks, marks->marks + count, marks->mark_count * sizeof *marks->marks);
 }
 
 static void move_watermark(struct aligned_merger *merger, int64_t watermark_us, enum close_cause cause,
@@ -370,7 +345,7 @@ static void settle_windows(struct aligned_merger *merger, enum close_cause cause
         struct merged_window *window = merger->windows[i];
         if (!window->is_closed && window->end_us <= merger->watermark_us) {
             close_window(merger, window, cause);
-            if (window->end_us > merger->stats.closed_through_us)
+            if (window->end_us > merger->stats.closed_through_us && window->end_us != TIME_MAX)
                 merger->stats.closed_through_us = window->end_us;
         } else if (window->is_closed) {
             write_updates(merger, window);
@@ -387,7 +362,7 @@ static void settle_windows(struct aligned_merger *merger, enum close_cause cause
     merger->window_count = kept;
     merger->has_updates = false;
     if (merger->watermark_us != TIME_MAX)
-        forget_marks(merger);
+        marks_forget(merger->marks, merger->watermark_us - merger->spec->allowed_lateness_us);
     emission_flush(&merger->emission);
 }
 
@@ -407,20 +382,6 @@ static void aligned_advance(struct window_merger *base, int64_t watermark_us, en
 
 /* --- by the clock ------------------------------------------------------------------------------------------------------- */
 
-static void write_early(struct aligned_merger *merger, struct merged_window *window)
-{
-    struct change_list *changes = &window->on_time_changes;
-    uint32_t count = changes->has_all ? window->on_time->row_count : changes->count;
-    emission_expect(&merger->emission, count);
-    for (uint32_t first = 0, part; first < count; first += part) {
-        part = count - first < MERGE_ROWS ? count - first : MERGE_ROWS;
-        for (uint32_t i = 0; i < part; i++)
-            merger->indices[i] = changes->has_all ? first + i : changes->rows[first + i];
-        emission_write_early(&merger->emission, window, merger->indices, part, merger->finite_us);
-    }
-    clear_changes(changes, window->on_time);
-}
-
 /* Returns when open windows with changes want to be shown. */
 static int64_t tick_early(struct aligned_merger *merger, int64_t now_us)
 {
@@ -431,7 +392,7 @@ static int64_t tick_early(struct aligned_merger *merger, int64_t now_us)
             continue;
         has_changes = true;
         if (is_due)
-            write_early(merger, window);
+            write_early(merger, window, CLOSED_BY_WALL_CLOCK);
     }
     if (has_changes && is_due)
         merger->next_early_us = now_us + merger->spec->emit_every_us;

@@ -379,16 +379,45 @@ static void show_early(struct aligned_operator *op, struct pane *pane, struct pa
         pane_note_origin(early, &pane->origins[i]);
 }
 
+/* What row `index` has gathered goes to the row of its key in another pane. */
+static void move_row(struct aligned_operator *op, struct pane *into, struct pane *pane, uint32_t index)
+{
+    struct key_lookup lookup = {.hashes = op->hashes, .new_row_limit = UINT64_MAX};
+    struct pane_row *row = pane_row_at(pane, index);
+    const char *from = (const char *)row;
+    char *to;
+    pane_find_rows_of(into, pane, &index, 1, &lookup, &to);
+    pane_merge_rows(into, &to, pane, &from, 1);
+    reset_states(pane, (char *)row);
+    row->event_count = 0;
+    row->type_errors = 0;
+}
+
+static void reserve_unshown(struct pane *pane)
+{
+    if (pane->unshown_capacity < pane->row_count) {
+        pane->unshown_capacity = pane->row_capacity;
+        pane->unshown = memory_resize_array(pane->unshown, pane->unshown_capacity, sizeof *pane->unshown);
+    }
+    memset(pane->unshown + pane->unshown_count, 0,
+           (pane->row_count - pane->unshown_count) * sizeof *pane->unshown);
+    pane->unshown_count = pane->row_count;
+}
+
 /* As apply, but stops behind every event that completes an early result. */
 static void apply_counting(struct aligned_operator *op, struct pane *pane,
                            const struct window_rows *batch_rows, const uint32_t *rows, uint32_t count,
                            struct window_counts *counts)
 {
     uint32_t start = 0;
+    reserve_unshown(pane);
     for (uint32_t i = 0; i < count; i++) {
         struct pane_row *row = (struct pane_row *)(void *)op->entries[i];
-        if (++row->event_count < op->spec->emit_count)
+        uint64_t *unshown = &pane->unshown[(size_t)(op->entries[i] - pane->rows) / pane->layout->row_size];
+        row->event_count++;
+        if (++*unshown < op->spec->emit_count)
             continue;
+        *unshown = 0;
         run_kernels(op, pane, batch_rows, rows + start, op->entries + start, i + 1 - start, counts);
         start = i + 1;
         show_early(op, pane, row);
@@ -400,12 +429,15 @@ static void apply_counting(struct aligned_operator *op, struct pane *pane,
 static void apply(struct aligned_operator *op, struct pane *pane, const struct window_rows *batch_rows,
                   const uint32_t *rows, uint32_t count, struct window_counts *counts)
 {
-    uint64_t limit = op->spec->key_limit;
+    /* Panes of sliding windows have the same keys again and again; the merger sees to it that there are not too many. */
+    uint64_t limit = op->spec->key_limit,
+             used = op->spec->kind == WINDOW_SLIDING ? pane->row_count - (pane->overflow_row != 0)
+                                                     : op->key_count;
     struct key_lookup lookup = {
         .batch = batch_rows->batch,
         .keys = batch_rows->keys,
         .hashes = op->hashes,
-        .new_row_limit = limit > op->key_count ? limit - op->key_count : 0,
+        .new_row_limit = limit > used ? limit - used : 0,
     };
     uint32_t rows_before = pane->row_count, overflow_before = pane->overflow_row;
     pane_find_rows(pane, &lookup, rows, count, op->entries);
@@ -472,11 +504,39 @@ static struct pane *take_first(struct aligned_operator *op, struct pane_list *li
     return pane;
 }
 
+/* What an open pane has gathered; it stays, and goes on counting events until its keys are shown. NULL when there is nothing. */
+static struct pane *take_part(struct aligned_operator *op)
+{
+    for (uint32_t i = 0; i < op->open.count; i++) {
+        struct pane *pane = op->open.panes[i];
+        if (!pane->origin_count)
+            continue;
+        struct pane *part = pane_create(op->pool, PANE_ON_TIME, pane->start_us, pane->row_count);
+        for (uint32_t r = 0; r < pane->row_count; r++) {
+            struct pane_row *row = pane_row_at(pane, r);
+            if (row->event_count)
+                move_row(op, part, pane, r);
+        }
+        part->is_replay = pane->is_replay;
+        for (uint32_t o = 0; o < pane->origin_count; o++)
+            pane_note_origin(part, &pane->origins[o]);
+        pane->origin_count = 0;
+        pane->is_replay = true;
+        return part;
+    }
+    return NULL;
+}
+
 static struct pane *take_next(struct aligned_operator *op, int64_t watermark_us, bool flush_open)
 {
     if (op->early.count)
         return take_first(op, &op->early);
-    if (op->open.count && (flush_open || on_time_until(op, op->open.panes[0]) <= watermark_us)) {
+    bool is_complete = op->open.count && on_time_until(op, op->open.panes[0]) <= watermark_us;
+    if (flush_open && op->spec->emit_count && !is_complete) {
+        struct pane *part = take_part(op);
+        if (part)
+            return part;
+    } else if (op->open.count && (flush_open || is_complete)) {
         struct pane *pane = take_first(op, &op->open);
         if (on_time_until(op, pane) <= watermark_us)
             op->expected_rows = pane->row_count;

@@ -4,6 +4,8 @@
 
 #include "window/window_internal.h"
 
+enum { EMISSION_ROWS = 256 /* rows that are gathered at once */ };
+
 /* Rows that changed since they were last shown. */
 struct change_list {
     uint32_t *rows;
@@ -40,9 +42,21 @@ void emission_deinit(struct emission *emission);
 void emission_expect(struct emission *emission, uint64_t row_count);
 /* One record of revision 0 for every row of the on-time pane. */
 void emission_write_finals(struct emission *emission, const struct merged_window *window);
+/* Records of rows that are put together already: `rows` of emission_scratch(), with what is on time and late in them. */
+struct emission_sums {
+    uint64_t on_time[EMISSION_ROWS], late_accepted[EMISSION_ROWS];
+    uint32_t count;
+    enum emit_kind emit;
+    int64_t watermark_us;
+    enum close_cause cause;
+};
+void emission_write_sums(struct emission *emission, const struct merged_window *window,
+                         const struct emission_sums *sums);
+/* A pane for rows of such records, without a table; emission_write_sums makes it empty again. */
+struct pane *emission_scratch(struct emission *emission);
 /* Early records of the on-time rows with these indices. */
 void emission_write_early(struct emission *emission, const struct merged_window *window, const uint32_t *rows,
-                          uint32_t count, int64_t watermark_us);
+                          uint32_t count, int64_t watermark_us, enum close_cause cause);
 /* Updates of all keys in the change lists. */
 void emission_write_updates(struct emission *emission, const struct merged_window *window);
 void emission_flush(struct emission *emission);
@@ -59,3 +73,11 @@ static inline bool change_list_is_empty(const struct change_list *list)
 {
     return !list->has_all && list->count == 0;
 }
+/* A row of the pane, once. */
+void change_list_add(struct change_list *list, struct pane *pane, struct pane_row *row);
+void change_list_clear(struct change_list *list, struct pane *pane);
+
+/* Smallest watermark with which a partition first reached the end; `otherwise_us` where no mark tells. */
+int64_t marks_closing_watermark(const struct pane *marks, int64_t end_us, int64_t otherwise_us);
+/* Those up to the time, which no window can ask for any more: one that is still to come ends later. */
+void marks_forget(struct pane *marks, int64_t through_us);

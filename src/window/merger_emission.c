@@ -7,8 +7,9 @@
 #include "window/merged_window.h"
 
 enum {
-    EMISSION_ROWS = 256,                   /* rows that are gathered at once */
     EMISSION_TEXT_SIZE = 16 * 1024 * 1024, /* a block with more text than this is full */
+    FETCH_ROWS = 8,
+    CACHE_LINE_SIZE = 64,
 };
 
 /* Rows that become records, and what their receipts say. */
@@ -149,6 +150,14 @@ static void write_rows(struct emission *emission, const struct merged_window *wi
 
 /* --- what is written ---------------------------------------------------------------------------------------------------- */
 
+/* The shard has written the row, on another processor: the one that will be read FETCH_ROWS later is asked for now. */
+static inline void fetch_row(const struct pane *pane, const char *row)
+{
+    size_t size = pane->layout->row_size;
+    for (size_t at = 0; at < size; at += CACHE_LINE_SIZE)
+        __builtin_prefetch(row + FETCH_ROWS * size + at);
+}
+
 static void write_on_time(struct emission *emission, const struct merged_window *window,
                           struct emission_rows *rows, const uint32_t *indices, uint32_t count)
 {
@@ -158,6 +167,7 @@ static void write_on_time(struct emission *emission, const struct merged_window 
         for (; rows->count < EMISSION_ROWS && from + rows->count < count; rows->count++) {
             uint32_t index = indices ? indices[from + rows->count] : from + rows->count;
             const struct pane_row *row = pane_row_at(window->on_time, index);
+            fetch_row(window->on_time, (const char *)row);
             rows->entries[rows->count] = (const char *)row;
             rows->on_time[rows->count] = row->event_count;
             rows->late_accepted[rows->count] = 0;
@@ -177,11 +187,35 @@ void emission_write_finals(struct emission *emission, const struct merged_window
 }
 
 void emission_write_early(struct emission *emission, const struct merged_window *window,
-                          const uint32_t *indices, uint32_t count, int64_t watermark_us)
+                          const uint32_t *indices, uint32_t count, int64_t watermark_us,
+                          enum close_cause cause)
 {
-    struct emission_rows rows = {
-        .emit = EMIT_EARLY, .watermark_us = watermark_us, .cause = CLOSED_BY_WALL_CLOCK};
+    struct emission_rows rows = {.emit = EMIT_EARLY, .watermark_us = watermark_us, .cause = cause};
     write_on_time(emission, window, &rows, indices, count);
+}
+
+struct pane *emission_scratch(struct emission *emission)
+{
+    if (!emission->scratch)
+        emission->scratch = pane_create(emission->pool, PANE_EARLY, TIME_NONE, 0);
+    return emission->scratch;
+}
+
+void emission_write_sums(struct emission *emission, const struct merged_window *window,
+                         const struct emission_sums *sums)
+{
+    struct emission_rows rows = {.pane = emission->scratch,
+                                 .count = sums->count,
+                                 .emit = sums->emit,
+                                 .watermark_us = sums->watermark_us,
+                                 .cause = sums->cause};
+    for (uint32_t i = 0; i < sums->count; i++) {
+        rows.entries[i] = (const char *)pane_row_at(emission->scratch, i);
+        rows.on_time[i] = sums->on_time[i];
+        rows.late_accepted[i] = sums->late_accepted[i];
+    }
+    write_rows(emission, window, &rows);
+    pane_clear_rows(emission->scratch);
 }
 
 /* Updates that are put together in the scratch pane. */
@@ -222,8 +256,7 @@ static void flush_updates(struct emission *emission, const struct merged_window 
         rows->late_accepted[i] = updates->late[i] ? updates->late[i]->event_count : 0;
     }
     write_rows(emission, window, rows);
-    scratch->row_count = 0;
-    buffer_clear(&scratch->text);
+    pane_clear_rows(scratch);
     rows->count = 0;
 }
 
@@ -249,8 +282,7 @@ void emission_write_updates(struct emission *emission, const struct merged_windo
     const struct change_list *late_changes = &window->late_changes, *changes = &window->on_time_changes;
     struct update_rows updates = {
         .rows = {.emit = EMIT_UPDATE, .watermark_us = window->watermark_us, .cause = window->cause}};
-    if (!emission->scratch)
-        emission->scratch = pane_create(emission->pool, PANE_EARLY, TIME_NONE, 0);
+    (void)emission_scratch(emission);
     uint32_t late_count = change_count(late_changes, window->late);
     uint32_t on_time_count = change_count(changes, window->on_time);
     emission_expect(emission, (uint64_t)late_count + on_time_count);

@@ -82,6 +82,7 @@ static void pane_free(struct pane *pane)
     buffer_deinit(&pane->text);
     free(pane->origins);
     free(pane->marks);
+    free(pane->unshown);
     free(pane);
 }
 
@@ -161,7 +162,7 @@ struct pane *pane_create(struct pane_pool *pool, enum pane_kind kind, int64_t st
                                                               : start_us + pool->layout.grid.pane_us;
     pane->reached_us = pane->gone_us = TIME_NONE;
     pane->row_count = pane->overflow_row = 0;
-    pane->origin_count = pane->mark_count = pane->touch = 0;
+    pane->origin_count = pane->mark_count = pane->touch = pane->unshown_count = 0;
     buffer_clear(&pane->text);
     if (has_table)
         slots_prepare(pane, expected_rows);
@@ -182,7 +183,8 @@ size_t pane_memory_size(const struct pane *pane)
 {
     return sizeof *pane + pane->slot_capacity * sizeof *pane->slots +
            pane->row_capacity * pane->layout->row_size + pane->text.capacity +
-           pane->origin_capacity * sizeof *pane->origins + pane->mark_capacity * sizeof *pane->marks;
+           pane->origin_capacity * sizeof *pane->origins + pane->mark_capacity * sizeof *pane->marks +
+           pane->unshown_capacity * sizeof *pane->unshown;
 }
 
 void pane_clear_rows(struct pane *pane)

@@ -15,6 +15,7 @@
 enum { BLOCK_ROWS = 256, ROW_CAPACITY_MIN = 16, CACHE_LINE_SIZE = 64, FETCH_SIZE_MAX = 256 };
 
 static const char overflow_name[] = "__overflow__";
+_Static_assert(sizeof overflow_name <= KEY_INLINE_SIZE, "it has no text of its own, so it always fits");
 
 /* --- keys of a batch -------------------------------------------------------------------------------------------------- */
 
@@ -65,10 +66,25 @@ static inline uint32_t short_hash(uint64_t hash)
     return (uint32_t)(hash >> 32);
 }
 
+static inline uint64_t load_8(const char *at)
+{
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    return bytes;
+}
+
+/* Most keys are short: two loads that may overlap, instead of a call. */
+static inline bool bytes_equal(const char *a, const char *b, uint32_t size)
+{
+    if (size < 8 || size > 16)
+        return memcmp(a, b, size) == 0;
+    return load_8(a) == load_8(b) && load_8(a + size - 8) == load_8(b + size - 8);
+}
+
 static inline bool text_equal(const struct pane *pane, const struct key_cell *cell, const char *text,
                               uint32_t size)
 {
-    return cell->size == size && memcmp(key_cell_text(pane, cell), text, size) == 0;
+    return cell->size == size && bytes_equal(key_cell_text(pane, cell), text, size);
 }
 
 static inline bool batch_key_equal(const struct pane *pane, const struct pane_row *entry,
@@ -93,7 +109,7 @@ static inline bool batch_key_equal(const struct pane *pane, const struct pane_ro
 static bool cell_set_text(struct pane *pane, struct key_cell *cell, const char *text, uint32_t size)
 {
     cell->size = size;
-    cell->bits = 0;
+    cell->bits[0] = cell->bits[1] = 0;
     if (size <= KEY_INLINE_SIZE) {
         memcpy(cell->text, text, size);
         return true;
@@ -116,6 +132,14 @@ static struct pane_row *append_empty_row(struct pane *pane, uint32_t hash)
     struct pane_row *row = memset(pane->rows + pane->row_count++ * row_size, 0, row_size);
     row->hash = hash;
     return row;
+}
+
+void pane_reserve_rows(struct pane *pane, uint32_t count)
+{
+    if (pane->row_capacity >= count)
+        return;
+    pane->rows = memory_resize_array(pane->rows, count, pane->layout->row_size);
+    pane->row_capacity = count;
 }
 
 static void put_slot(struct pane *pane, uint32_t hash, uint32_t index)
@@ -166,7 +190,7 @@ static bool is_overflow_key(const struct pane *pane, const struct pane_row *row)
     return true;
 }
 
-/* Index of the group for keys beyond the limit. Its text always fits: PANE_TEXT_MAX_SIZE leaves 3 GiB of offsets. */
+/* Index of the group for keys beyond the limit. */
 static uint32_t overflow_row(struct pane *pane, struct key_lookup *lookup)
 {
     if (pane->overflow_row)
@@ -185,8 +209,7 @@ static uint32_t overflow_row(struct pane *pane, struct key_lookup *lookup)
         struct key_cell *cell = &row->keys[k];
         cell->kind = VALUE_STRING;
         cell->size = sizeof overflow_name - 1;
-        cell->offset = (uint32_t)pane->text.size;
-        buffer_append(&pane->text, overflow_name, cell->size);
+        memcpy(cell->text, overflow_name, sizeof overflow_name);
     }
     pane->overflow_row = pane->row_count;
     enter_last_row(pane, hash);
@@ -321,8 +344,8 @@ static bool rows_equal(const struct pane *a, const struct pane_row *row_a, const
         const struct key_cell *x = &row_a->keys[k], *y = &row_b->keys[k];
         if (x->kind != y->kind || x->size != y->size)
             return false;
-        if (x->size > KEY_INLINE_SIZE ? memcmp(key_cell_text(a, x), key_cell_text(b, y), x->size) != 0
-                                      : x->bits != y->bits)
+        if (x->size > KEY_INLINE_SIZE ? !bytes_equal(key_cell_text(a, x), key_cell_text(b, y), x->size)
+                                      : x->bits[0] != y->bits[0] || x->bits[1] != y->bits[1])
             return false;
     }
     return true;
@@ -433,7 +456,7 @@ static uint32_t hash_row(const struct pane *pane, const struct pane_row *row)
         const struct key_cell *cell = &row->keys[k];
         hash += cell->kind;
         hash = is_text(cell->kind) ? hash_bytes(key_cell_text(pane, cell), cell->size, hash)
-                                   : hash_bytes(&cell->bits, sizeof cell->bits, hash);
+                                   : hash_bytes(cell->bits, sizeof cell->bits[0], hash);
     }
     return short_hash(hash);
 }

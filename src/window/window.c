@@ -8,6 +8,8 @@ static const struct {
 } kinds[] = {
     [WINDOW_TUMBLING] = {&aligned_operator_kind, &aligned_merger_kind},
     [WINDOW_SESSION] = {&session_operator_kind, &session_merger_kind},
+    [WINDOW_GLOBAL] = {&aligned_operator_kind, &aligned_merger_kind},
+    [WINDOW_SLIDING] = {&aligned_operator_kind, &sliding_merger_kind},
 };
 
 bool window_kind_is_known(enum window_kind kind)
@@ -113,12 +115,20 @@ struct window_merger_stats window_merger_stats(const struct window_merger *merge
 
 size_t window_key_memory_bound(const struct window_spec *spec)
 {
-    enum { SLOTS_PER_ROW_MAX = 4, KEY_TEXT_TYPICAL = 32 };
+    enum { SLOTS_PER_ROW_MAX = 4, KEY_TEXT_TYPICAL = 32, SLIDING_ROW_EXTRA = 20 };
     struct pane_pool *pool = pane_pool_create(spec);
     struct pane *pane = pane_create(pool, PANE_MARKS, TIME_NONE, 0);
     /* Arrays double when they grow, so up to half of each is room. */
     size_t size = pane->layout->row_size * 2 + SLOTS_PER_ROW_MAX * sizeof *pane->slots +
                   spec->shape->key_count * (size_t)KEY_TEXT_TYPICAL * 2;
+    /* A key may be in every pane that sliding windows hold, with the sum of it in the older half of an open window, and once more for all
+     * of them; see sliding_stack.h. */
+    if (spec->kind == WINDOW_SLIDING) {
+        const struct window_grid *grid = &pane->layout->grid;
+        size_t open = (size_t)(grid->size_us / grid->pane_us),
+               held = (size_t)((grid->size_us + spec->allowed_lateness_us) / grid->pane_us) + 1;
+        size = (held + 1) * (size + SLIDING_ROW_EXTRA) + open * pane->layout->row_size;
+    }
     pane_destroy(pane);
     pane_pool_release(pool);
     return size;

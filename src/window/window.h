@@ -150,7 +150,7 @@ struct window_merger_stats {
 };
 struct window_merger_stats window_merger_stats(const struct window_merger *merger);
 
-/* Upper bound in bytes for one key in one pane of this pipeline (weir check). */
+/* Upper bound in bytes for one key in one window of this pipeline, or in all sliding windows together (weir check). */
 size_t window_key_memory_bound(const struct window_spec *spec);
 
 /* Orders keys: by position; null < bool < number < string < JSON; numbers by value, strings by bytes. */

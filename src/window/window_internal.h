@@ -2,7 +2,7 @@
  *
  *   pane->slots:  [ hash | row + 1 ] [ 0 ] [ hash | row + 1 ] ...      open addressing, linear, by the hash
  *   pane->rows:   [ header | key cells | states of the aggregates ] [ ... ] ...    one row per key, in order of appearance
- *   pane->text:   key text of more than 8 bytes, values of first() and last()
+ *   pane->text:   key text of more than 16 bytes, values of first() and last()
  *
  * A row has all that an event of its key touches, so an event costs one or two cache lines of it whatever the number of
  * aggregates; the kernels still run over a whole batch, one aggregate at a time. A column of its own per aggregate
@@ -24,7 +24,7 @@ enum {
     WINDOW_MARKS_MAX = 65536, /* crossing marks kept; then the latest window ends lose theirs */
     WINDOW_DROPPED_PANES_MAX =
         64, /* windows whose dropped events are noted between two takes; further ones are not */
-    KEY_INLINE_SIZE = 8,
+    KEY_INLINE_SIZE = 16,
 };
 
 /* Bit patterns decide equality: numbers are canonical (see pane_key_canonical), short text is padded with zeros. */
@@ -37,7 +37,7 @@ struct key_cell {
         double d;
         char text[KEY_INLINE_SIZE]; /* size <= KEY_INLINE_SIZE */
         uint32_t offset;            /* longer: in pane->text; the upper half is zero */
-        uint64_t bits;
+        uint64_t bits[2];
     };
 };
 
@@ -88,7 +88,7 @@ struct window_merger {
 
 extern const struct window_operator_kind
     aligned_operator_kind; /* windows that are cut the same way for all keys */
-extern const struct window_merger_kind aligned_merger_kind;
+extern const struct window_merger_kind aligned_merger_kind, sliding_merger_kind;
 extern const struct window_operator_kind session_operator_kind; /* windows per key that end with a gap */
 extern const struct window_merger_kind session_merger_kind;
 
@@ -228,6 +228,8 @@ struct pane {
     int64_t *marks; /* ascending */
     uint32_t mark_count, mark_capacity;
 
+    uint64_t *unshown; /* operator, emit.count: events of each row since its key was shown */
+    uint32_t unshown_count, unshown_capacity;
     uint32_t touch; /* operator: index + 1 among the panes of the current batch */
 };
 
@@ -249,6 +251,8 @@ static inline const char *key_cell_text(const struct pane *pane, const struct ke
 void pane_clear_rows(struct pane *pane);
 /* Makes the states of a row empty. */
 void pane_reset_states(struct pane *pane, struct pane_row *row);
+/* Room for so many rows and no more. */
+void pane_reserve_rows(struct pane *pane, uint32_t count);
 /* Room for text; false when the pane is full of it. */
 NODISCARD
 bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset);

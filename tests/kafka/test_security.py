@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from oracle import health, kafka, kafka_broker, kafka_flights, kafka_ticks, weir
+from oracle import health, kafka, kafka_broker, kafka_flights, kafka_ticks, token_server, weir
 
 MECHANISMS = ["plain", "scram-sha-256", "scram-sha-512"]
 COUNT = 20_000
@@ -157,3 +157,37 @@ def test_unsecured_tokens_work_where_a_broker_takes_them(broker, make_server):
     server = make_server(kafka_ticks.config(source(broker, topic, brokers=[broker.oauth_address], properties=token)))
     kafka.produce(broker, topic, [*kafka_ticks.events(0, COUNT, 1), *kafka_ticks.pushes(1)])
     kafka_ticks.check_store(server, COUNT)
+
+
+def with_tokens(broker, topic, server, secret=token_server.CLIENT_SECRET):
+    sasl = {
+        "mechanism": "oauthbearer",
+        "token_url": server.url,
+        "client_id": token_server.CLIENT_ID,
+        "client_secret": secret,
+        "scope": "kafka",
+    }
+    return kafka_ticks.config(source(broker, topic, brokers=[broker.oauth_address], sasl=sasl))
+
+
+def test_tokens_are_fetched_and_renewed_while_events_flow(broker, make_server):
+    topic = kafka.create_topic(broker, kafka.unique("tokens"))
+    with token_server.TokenServer(kafka_broker.USER, lifetime_s=5) as tokens:
+        server = make_server(with_tokens(broker, topic, tokens))
+        kafka.produce(broker, topic, kafka_ticks.events(0, COUNT // 2, 1))
+        fetched = len(tokens.requests)
+        weir.eventually(lambda: len(tokens.requests) >= fetched + 2, 30, "the token is renewed, twice")
+        kafka.produce(broker, topic, [*kafka_ticks.events(COUNT // 2, COUNT, 1), *kafka_ticks.pushes(1)])
+        kafka_ticks.check_store(server, COUNT)
+        assert set(tokens.requests) == {(200, "kafka")}, tokens.requests
+        assert token_server.CLIENT_SECRET not in server.stderr()
+
+
+def test_a_token_server_that_refuses_is_told(broker, make_server):
+    topic = kafka.create_topic(broker, kafka.unique("tokens"))
+    with token_server.TokenServer(kafka_broker.USER, lifetime_s=60) as tokens:
+        server = make_server(with_tokens(broker, topic, tokens, secret="wrong"), start=False)
+        server.start(wait=False)
+        health.wait_troubled(server, "(?i)token", 40)
+        assert {status for status, _ in tokens.requests} == {401}
+        check_logs_stay_short(server)

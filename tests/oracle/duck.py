@@ -26,11 +26,18 @@ class FlightPipeline:
     where: tuple = (None, "true")
     lateness_s: int = 10
     late: str = "update"
+    slide: str = ""  # sliding windows; tumbling ones slide by their size
+    slide_s: int = 0
+    offset_s: int = 0
+
+    def window(self):
+        window = {"sliding": {"size": self.size, "slide": self.slide}} if self.slide else {"tumbling": self.size}
+        return {**window, "offset": f"{self.offset_s}s"} if self.offset_s else window
 
     def config(self):
         config = {
             "from": "flights",
-            "window": {"tumbling": self.size},
+            "window": self.window(),
             "aggregates": {name: weir for name, (weir, _) in self.aggregates.items()},
             "allowed_lateness": f"{self.lateness_s}s",
             "late": self.late,
@@ -54,17 +61,21 @@ def connect(files):
 
 
 def judged(pipeline, out_of_orderness_s):
-    """SQL of the rows a pipeline looks at, each with its window and its verdict."""
+    """SQL of the rows a pipeline looks at, once for each window that covers them, with the verdict of that window."""
     size_ms, accepts = pipeline.size_s * 1000, pipeline.lateness_s * 1000 if pipeline.late == "update" else 0
+    slide_ms, offset_ms = (pipeline.slide_s or pipeline.size_s) * 1000, pipeline.offset_s * 1000
     return f"""
-        with placed as (
-            select *, t // {size_ms} * {size_ms} as window_start,
-                   max(t) over (partition by part order by seq) - {out_of_orderness_s * 1000} as watermark
+        with watched as (
+            select *, max(t) over (partition by part order by seq) - {out_of_orderness_s * 1000} as watermark,
+                   (t - {offset_ms}) // {slide_ms} * {slide_ms} + {offset_ms} as last_start
             from flights),
+        placed as (
+            select *, unnest(generate_series(last_start, t - {size_ms} + 1, -{slide_ms})) as window_start
+            from watched where {pipeline.where[1]}),
         judged as (
             select *, watermark >= window_start + {size_ms} as late,
                    watermark >= window_start + {size_ms + accepts} as too_late
-            from placed where {pipeline.where[1]})"""
+            from placed)"""
 
 
 def want(connection, pipeline, out_of_orderness_s, closed_before_ms=None):
@@ -85,6 +96,6 @@ def verdicts(connection, pipeline, out_of_orderness_s):
     """{used, filtered, too_late}."""
     used, too_late, total = connection.execute(f"""
         {judged(pipeline, out_of_orderness_s)}
-        select count(*) filter (not too_late), count(*) filter (too_late), (select count(*) from flights)
-        from judged""").fetchone()
+        select count(*) filter (used), count(*) filter (not used), (select count(*) from flights)
+        from (select bool_or(not too_late) as used from judged group by part, seq)""").fetchone()
     return {"used": used, "too_late": too_late, "filtered": total - used - too_late}

@@ -95,6 +95,51 @@ PIPELINES = [
         lateness_s=3_600,
     ),
     FlightPipeline("no_grace", "5m", 300, {"n": COUNT}, ["route.origin"], lateness_s=0),
+    FlightPipeline(
+        "sliding_hour",
+        "1h",
+        3_600,
+        {
+            "n": COUNT,
+            "mean": ("mean(speed)", "avg(speed)"),
+            "least": ("min(dep_delay)", "min(dep_delay)"),
+            "most": ("max(dep_delay)", "max(dep_delay)"),
+            "sd": ("stddev(speed)", "stddev_samp(speed)"),
+        },
+        ["carrier"],
+        slide="10m",
+        slide_s=600,
+        lateness_s=1_800,
+    ),
+    FlightPipeline(
+        "sliding_by_what_does_not_divide",
+        "50m",
+        3_000,
+        {
+            "n": COUNT,
+            "last": ("last(flight)", "arg_max(flight, age)"),
+            "first": ("first(tailnum)", "arg_min(tailnum, age) filter (tailnum is not null)"),
+            "sum": ("sum(distance)", "sum(distance)"),
+        },
+        ["route.origin"],
+        slide="35m",
+        slide_s=2_100,
+        offset_s=420,
+        lateness_s=600,
+    ),
+    FlightPipeline(
+        "sliding_late_is_dropped",
+        "2h",
+        7_200,
+        {"n": COUNT, "sum": ("sum(dep_delay)", "sum(dep_delay)")},
+        ["route.origin", "carrier"],
+        slide="30m",
+        slide_s=1_800,
+        late="dlq",
+    ),
+    FlightPipeline(
+        "sliding_that_do_not_meet", "10m", 600, {"n": COUNT}, slide="25m", slide_s=1_500, offset_s=-60, lateness_s=7_200
+    ),
 ]
 YEAR = [
     "by_carrier_a_day",
@@ -105,6 +150,8 @@ YEAR = [
     "speed",
     "whole_year_in_weeks",
     "an_hour_of_grace",
+    "sliding_hour",
+    "sliding_by_what_does_not_divide",
 ]
 
 

@@ -66,13 +66,23 @@ def create_topic(broker, name, partitions=1, **config):
     client = administrator(broker)
     topic = kafka_admin.NewTopic(name, partitions, 1, config={k.replace("_", "."): str(v) for k, v in config.items()})
     client.create_topics([topic])[name].result(30)
+    wait_led(client, name, partitions)
+    return name
 
+
+def wait_led(client, name, partitions):
     def led():
         found = client.list_topics(name, timeout=10).topics[name].partitions
         return len(found) == partitions and all(p.leader == 1 for p in found.values())
 
     weir.eventually(led, 20, f"topic {name}")
-    return name
+
+
+def grow_topic(broker, name, partitions):
+    """Gives the topic more partitions, until there are as many."""
+    client = administrator(broker)
+    client.create_partitions([kafka_admin.NewPartitions(name, partitions)])[name].result(30)
+    wait_led(client, name, partitions)
 
 
 def delete_topic(broker, name):

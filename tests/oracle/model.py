@@ -1,4 +1,4 @@
-"""A model of tumbling windows, event by event, written to be obviously right rather than fast.
+"""A model of tumbling and sliding windows, event by event, written to be obviously right rather than fast.
 
 It follows the words of the specification: what an event does depends on the log of its own
 partition alone, so each partition is judged by itself and the windows are put together at the
@@ -16,7 +16,7 @@ MISSING = None
 
 @dataclasses.dataclass
 class Pipeline:
-    """One tumbling pipeline. `where` maps an event to True, False or None (null)."""
+    """One pipeline; tumbling windows slide by their size. `where` maps an event to True, False or None (null)."""
 
     name: str
     size_us: int
@@ -26,6 +26,15 @@ class Pipeline:
     lateness_us: int = 10_000_000
     late: str = "update"
     offset_us: int = 0
+    slide_us: int = 0  # 0 = the size
+
+    def starts(self, time_us):
+        """Starts of all windows that cover the time."""
+        slide_us = self.slide_us or self.size_us
+        start = time_us - (time_us - self.offset_us) % slide_us
+        while start + self.size_us > time_us:
+            yield start
+            start -= slide_us
 
 
 @dataclasses.dataclass
@@ -142,22 +151,29 @@ class Result:
         if pipeline.where is not None and pipeline.where(row.event) is not True:
             self.counters["filtered"] += 1
             return
-        start = row.time_us - (row.time_us - pipeline.offset_us) % pipeline.size_us
-        end = start + pipeline.size_us
         key = tuple(canonical_key_value(lookup(row.event, path)) for _, path in pipeline.key)
+        taken = [self._offer(row, watermark, start, key) for start in pipeline.starts(row.time_us)]
+        if not taken:
+            self.counters["filtered"] += 1  # between windows that do not meet
+            return
+        self.counters["used" if any(taken) else "too_late"] += 1
+        if not any(taken) and pipeline.late == "dlq":
+            self.dead.append(row)
+
+    def _offer(self, row, watermark, start, key):
+        """Whether the window takes the event: each judges by itself."""
+        pipeline = self.pipeline
+        end = start + pipeline.size_us
         # JSON text tells true from 1, which Python's equality does not.
         group_id = (start, json.dumps(key))
         late = watermark >= end
         if late and (pipeline.late != "update" or watermark >= end + pipeline.lateness_us):
-            self.counters["too_late"] += 1
-            if pipeline.late == "dlq":
-                self.dead.append(row)
             if group_id in self.groups:
                 self.groups[group_id].dropped += 1
-            return
-        self.counters["used"] += 1
+            return False
         group = self.groups.setdefault(group_id, Group(start, key))
         (group.late if late else group.on_time).append(row)
+        return True
 
     def reached(self, end_us):
         """Per partition the watermark with which it first reached `end_us`, or None."""

@@ -1,4 +1,4 @@
-"""Random streams and random tumbling pipelines, each in two forms: weir's config, and the model's."""
+"""Random streams and random pipelines with tumbling and sliding windows, each in two forms: weir's config, and the model's."""
 
 import json
 
@@ -6,6 +6,8 @@ from .model import Pipeline, Row, lookup
 
 BASE_MS = 1_700_000_000_000  # divisible by no window size but seconds, so alignment shows
 SIZES_S = (1, 7, 10, 60, 90, 3600)
+SLIDES_S = (1, 3, 4, 7, 10, 25, 45, 70, 600, 1000, 3600)
+WINDOWS_MAX = 40  # that an event may be in
 FUNCTIONS = ("count", "sum", "mean", "min", "max", "stddev", "stddev_pop", "variance", "first", "last")
 NUMBER_PATHS = ("n", "d", "deep.m", "big")
 ANY_PATHS = NUMBER_PATHS + ("tag", "flag", "user")
@@ -68,9 +70,22 @@ def random_where(rng):
     )
 
 
+def random_window(rng, size_s):
+    """(weir's config, slide, offset): tumbling or sliding, also by what does not divide the size, or is longer."""
+    slide_s = rng.choice([s for s in SLIDES_S if size_s / s <= WINDOWS_MAX]) if rng.random() < 0.6 else size_s
+    offset_s = rng.choice((0, 0, 0, 1, -2, 5))
+    window = {"sliding": {"size": f"{size_s}s", "slide": f"{slide_s}s"}}
+    if slide_s == size_s and rng.random() < 0.8:
+        window = {"tumbling": f"{size_s}s"}
+    if offset_s:
+        window["offset"] = f"{offset_s}s"
+    return window, slide_s, offset_s
+
+
 def random_pipeline(rng, name, source):
     """(weir's config of a pipeline, the model's)."""
     size_s = rng.choice(SIZES_S)
+    window, slide_s, offset_s = random_window(rng, size_s)
     lateness_s = rng.choice((None, 0, 1, 5, 30, 600))
     late = rng.choice(("update", "update", "drop", "dlq"))
     where, predicate = random_where(rng)
@@ -84,7 +99,7 @@ def random_pipeline(rng, name, source):
         aggregates[f"a{i}"] = (function, rng.choice(paths_of))
     config = {
         "from": source,
-        "window": {"tumbling": f"{size_s}s"},
+        "window": window,
         "aggregates": {n: f"{f}({p or ''})" for n, (f, p) in aggregates.items()},
     }
     if key:
@@ -103,6 +118,8 @@ def random_pipeline(rng, name, source):
         predicate,
         (10 if lateness_s is None else lateness_s) * 1_000_000,
         late,
+        offset_s * 1_000_000,
+        slide_s * 1_000_000,
     )
 
 

@@ -92,6 +92,7 @@ struct plan {
     enum window_late late;
     uint64_t emit_count, key_limit;
     int64_t emit_every_us;
+    int64_t size_us, slide_us; /* sliding windows; slide 0 = tumbling ones */
 };
 
 static char long_texts[4][200];
@@ -145,6 +146,13 @@ static void make_plan(struct plan *plan, uint64_t seed)
     plan->emit_every_us = random_below(&random, 3) ? 0 : SECOND;
     plan->key_limit = random_below(&random, 3) ? 1000 : 1 + random_below(&random, 30);
     plan->recovery_turns = random_below(&random, 3) ? 0 : 1 + (uint32_t)random_below(&random, 20);
+    plan->size_us = 10 * SECOND;
+    plan->slide_us = 0;
+    if (random_below(&random, 2)) {
+        plan->size_us = (int64_t)(1 + random_below(&random, 20)) * SECOND;
+        plan->slide_us = (int64_t)(1 + random_below(&random, 12)) * SECOND;
+        plan->emit_count = 0;
+    }
     bool only_numbers = random_below(&random, 2);
     for (uint32_t p = 0; p < PARTITIONS; p++) {
         int64_t now_us = -20 * SECOND;
@@ -189,6 +197,9 @@ static void run_plan(struct fixture *fixture, const struct plan *plan, bool is_c
     struct random random = random_seeded(plan->seed + 1);
     fixture_init(fixture, aggregates, AGGREGATE_COUNT);
     fixture->spec.late = plan->late;
+    fixture->spec.kind = plan->slide_us ? WINDOW_SLIDING : WINDOW_TUMBLING;
+    fixture->spec.size_us = plan->size_us;
+    fixture->spec.slide_us = plan->slide_us;
     fixture->spec.emit_count = plan->emit_count;
     fixture->spec.emit_every_us = plan->emit_every_us;
     fixture->spec.key_limit = plan->key_limit;

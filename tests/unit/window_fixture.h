@@ -178,7 +178,7 @@ static inline void fixture_add(struct fixture *fixture, uint32_t partition, cons
 {
     struct batch *batch = batch_create();
     for (uint32_t i = 0; i < count; i++)
-        batch_add_record(batch, (struct record){.offset = fixture->offsets[partition] + i});
+        *batch_add_record(batch) = (struct record){.offset = fixture->offsets[partition] + i};
     batch_prepare_columns(batch, 2);
     batch->row_count = count;
     batch->is_replay = fixture->is_replay;

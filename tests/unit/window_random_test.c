@@ -4,7 +4,7 @@
 
 #include "window_fixture.h"
 
-enum { EVENTS_MAX = 400, GROUPS_MAX = 400, AGGREGATE_COUNT = 10 };
+enum { EVENTS_MAX = 400, GROUPS_MAX = 1000, AGGREGATE_COUNT = 10 };
 static const char *const aggregates[AGGREGATE_COUNT] = {"count", "count_value", "sum",      "mean",  "min",
                                                         "max",   "stddev",      "variance", "first", "last"};
 
@@ -29,7 +29,7 @@ struct group {
 struct model {
     struct group *groups;
     uint32_t group_count;
-    uint64_t late, too_late;
+    uint64_t late, too_late, uncovered;
 };
 
 static void make_stream(struct stream *stream, struct random *random)
@@ -90,8 +90,26 @@ static void take(struct part *part, const struct event *event)
     part->numbers[part->values++] = number;
 }
 
+/* What the window that starts there makes of the event; false: it is too late for it. */
+static bool offer(struct model *model, const struct window_spec *spec, int64_t start_us, int64_t watermark_us,
+                  const struct event *event, bool *is_late)
+{
+    int64_t end_us = start_us + spec->size_us;
+    bool is_late_here = watermark_us >= end_us;
+    if (is_late_here &&
+        (spec->late != WINDOW_LATE_UPDATE || watermark_us >= end_us + spec->allowed_lateness_us))
+        return false;
+    struct group *group = find_group(model, start_us, event->key.i);
+    *is_late = *is_late || is_late_here;
+    take(&group->all, event);
+    if (!is_late_here)
+        take(&group->on_time, event);
+    return true;
+}
+
 static void run_model(struct model *model, const struct stream *stream, const struct window_spec *spec)
 {
+    int64_t slide_us = spec->kind == WINDOW_SLIDING ? spec->slide_us : spec->size_us;
     for (uint32_t p = 0; p < stream->partition_count; p++) {
         int64_t largest_us = TIME_NONE;
         for (uint32_t i = 0; i < stream->counts[p]; i++) {
@@ -99,20 +117,15 @@ static void run_model(struct model *model, const struct stream *stream, const st
             int64_t watermark = largest_us == TIME_NONE ? TIME_NONE : largest_us - stream->delay_us;
             if (event->time_us > largest_us)
                 largest_us = event->time_us;
-            int64_t start_us =
-                event->time_us - ((event->time_us % spec->size_us) + spec->size_us) % spec->size_us;
-            int64_t end_us = start_us + spec->size_us;
-            bool is_late = watermark >= end_us;
-            if (is_late &&
-                (spec->late != WINDOW_LATE_UPDATE || watermark >= end_us + spec->allowed_lateness_us)) {
-                model->too_late++;
-                continue;
-            }
-            struct group *group = find_group(model, start_us, event->key.i);
+            int64_t rest_us = (event->time_us - spec->offset_us) % slide_us;
+            int64_t start_us = event->time_us - (rest_us < 0 ? rest_us + slide_us : rest_us);
+            uint32_t offered = 0, taken = 0;
+            bool is_late = false;
+            for (; start_us + spec->size_us > event->time_us; start_us -= slide_us, offered++)
+                taken += offer(model, spec, start_us, watermark, event, &is_late);
+            model->too_late += offered && !taken;
+            model->uncovered += !offered;
             model->late += is_late;
-            take(&group->all, event);
-            if (!is_late)
-                take(&group->on_time, event);
         }
     }
 }
@@ -199,6 +212,7 @@ static const struct record_copy *last_record(const struct fixture *fixture, cons
 static void expect_model(const struct fixture *fixture, const struct model *model)
 {
     assert_int_equal(fixture->counts.too_late, model->too_late);
+    assert_int_equal(fixture->counts.uncovered, model->uncovered);
     assert_int_equal(fixture->counts.late_accepted, model->late);
     assert_int_equal(window_merger_stats(fixture->merger).gone_events, 0);
     for (uint32_t i = 0; i < model->group_count; i++) {
@@ -228,6 +242,22 @@ static uint64_t last_states(const struct fixture *fixture, const struct model *m
     return hash;
 }
 
+/* Half of them slide, by what divides their size and what does not, also by more than that. */
+static struct window_spec random_window(struct random *random)
+{
+    struct window_spec spec = {.late = (enum window_late)random_below(random, 3),
+                               .size_us = 10 * SECOND,
+                               .allowed_lateness_us = 10 * SECOND};
+    if (random_below(random, 2))
+        return spec;
+    spec.kind = WINDOW_SLIDING;
+    spec.size_us = (int64_t)(1 + random_below(random, 30)) * SECOND;
+    spec.slide_us = (int64_t)(3 + random_below(random, 12)) * SECOND;
+    spec.offset_us = (int64_t)random_below(random, 9) * SECOND / 2;
+    spec.allowed_lateness_us = (int64_t)random_below(random, 25) * SECOND;
+    return spec;
+}
+
 static void run_round(uint64_t seed)
 {
     static struct stream stream;
@@ -235,13 +265,18 @@ static void run_round(uint64_t seed)
     struct model model = {.groups = memory_allocate_array(GROUPS_MAX, sizeof(struct group))};
     make_stream(&stream, &random);
     uint64_t whole = 0;
-    enum window_late late = (enum window_late)random_below(&random, 3);
+    struct window_spec window = random_window(&random);
     for (uint32_t run = 0; run < 6; run++) {
         /* The first two runs have an operator per partition and take panes at the end only: equal to the bit. */
         bool is_ordered = run < 2;
         struct fixture fixture;
         fixture_init(&fixture, aggregates, AGGREGATE_COUNT);
-        fixture.spec.late = late;
+        fixture.spec.kind = window.kind;
+        fixture.spec.late = window.late;
+        fixture.spec.size_us = window.size_us;
+        fixture.spec.slide_us = window.slide_us;
+        fixture.spec.offset_us = window.offset_us;
+        fixture.spec.allowed_lateness_us = window.allowed_lateness_us;
         fixture_open(&fixture, stream.partition_count, is_ordered ? stream.partition_count : 1u << run % 3);
         if (run == 0)
             run_model(&model, &stream, &fixture.spec);
@@ -262,7 +297,7 @@ static void results_are_those_of_the_model_for_any_batches_and_operators(void **
     const char *chosen = getenv("WEIR_TEST_SEED");
     uint64_t seed = chosen ? strtoull(chosen, NULL, 10) : (uint64_t)time(NULL);
     print_message("seed %llu (WEIR_TEST_SEED sets it)\n", (unsigned long long)seed);
-    for (uint64_t round = 0; round < 12; round++)
+    for (uint64_t round = 0; round < 20; round++)
         run_round(seed + round);
 }
 
