@@ -20,14 +20,17 @@ void session_table_deinit(struct session_table *table)
 {
     pane_destroy(table->pane);
     pane_destroy(table->scratch);
-    free(table->timers);
+    session_timers_deinit(&table->timers);
     *table = (struct session_table){0};
 }
 
 struct pane *session_table_pane(struct session_table *table)
 {
-    if (!table->pane)
-        table->pane = pane_create(table->pool, PANE_ON_TIME, 0, 0);
+    enum { STEPS_PER_GAP = 16 };
+    if (table->pane)
+        return table->pane;
+    table->pane = pane_create(table->pool, PANE_ON_TIME, 0, 0);
+    session_timers_init(&table->timers, table->pane->layout->spec->gap_us / STEPS_PER_GAP);
     return table->pane;
 }
 
@@ -168,55 +171,20 @@ void session_remember_cut(const struct pane *pane, uint32_t index)
 
 /* --- timers ------------------------------------------------------------------------------------------------------------- */
 
-static void sift_up(struct session_timer *timers, uint32_t place)
-{
-    struct session_timer timer = timers[place];
-    while (place > 0 && timers[(place - 1) / 2].due_us > timer.due_us) {
-        timers[place] = timers[(place - 1) / 2];
-        place = (place - 1) / 2;
-    }
-    timers[place] = timer;
-}
-
-static void sift_down(struct session_timer *timers, uint32_t count, uint32_t place)
-{
-    struct session_timer timer = timers[place];
-    for (uint32_t child; (child = place * 2 + 1) < count; place = child) {
-        if (child + 1 < count && timers[child + 1].due_us < timers[child].due_us)
-            child++;
-        if (timers[child].due_us >= timer.due_us)
-            break;
-        timers[place] = timers[child];
-    }
-    timers[place] = timer;
-}
-
-static void push_timer(struct session_table *table, int64_t due_us, uint32_t row)
-{
-    if (table->timer_count == table->timer_capacity) {
-        table->timer_capacity = table->timer_capacity ? table->timer_capacity * 2 : 64;
-        table->timers = memory_resize_array(table->timers, table->timer_capacity, sizeof *table->timers);
-    }
-    table->timers[table->timer_count] = (struct session_timer){due_us, row};
-    sift_up(table->timers, table->timer_count++);
-}
-
-/* The old entry stays in the heap; that it is not the row's any more shows when it is due. */
+/* The old one stays where it is; that it is not the row's any more shows when it comes. */
 void session_table_set_timer(struct session_table *table, uint32_t index, int64_t due_us)
 {
     struct session_span *span = session_span_at(table->pane, index);
     if (span->due_us == due_us)
         return;
     span->due_us = due_us;
-    push_timer(table, due_us, index);
+    session_timers_set(&table->timers, due_us, index);
 }
 
 bool session_table_pop(struct session_table *table, int64_t watermark_us, uint32_t *index)
 {
-    while (table->timer_count > 0 && table->timers[0].due_us <= watermark_us) {
-        struct session_timer timer = table->timers[0];
-        table->timers[0] = table->timers[--table->timer_count];
-        sift_down(table->timers, table->timer_count, 0);
+    struct session_timer timer;
+    while (session_timers_take(&table->timers, watermark_us, &timer)) {
         struct session_span *span = session_span_at(table->pane, timer.row);
         if (!span->is_used || span->due_us != timer.due_us)
             continue;
@@ -270,12 +238,12 @@ void session_table_compact(struct session_table *table)
     bool has_free_rows = free_count > SESSION_TABLE_SLACK_ROWS && free_count > table->used_count;
     bool has_old_text =
         free_count > table->used_count / 4 && old->text.size > TEXT_SLACK_SIZE + 2 * table->text_floor;
-    bool has_old_timers = table->timer_count > SESSION_TABLE_SLACK_ROWS + 4 * table->used_count;
+    bool has_old_timers = table->timers.count > SESSION_TABLE_SLACK_ROWS + 4 * (uint64_t)table->used_count;
     if (!has_free_rows && !has_old_text && !has_old_timers)
         return;
     struct pane *pane = pane_create(table->pool, PANE_ON_TIME, 0, table->used_count);
     struct pane *before = old;
-    table->timer_count = 0;
+    session_timers_clear(&table->timers);
     for (uint32_t i = 0; i < old->row_count; i++) {
         uint32_t anchor = UINT32_MAX;
         /* Free rows of a chain are not in it any more, so what is no anchor is met from its anchor. */
@@ -287,7 +255,7 @@ void session_table_compact(struct session_table *table)
             uint32_t index = copy_row(table, pane, row, &anchor);
             int64_t due_us = session_span_at(pane, index)->due_us;
             if (due_us != TIME_NONE)
-                push_timer(table, due_us, index);
+                session_timers_set(&table->timers, due_us, index);
         }
         if (anchor != UINT32_MAX)
             find_newest(pane, anchor);
@@ -299,5 +267,5 @@ void session_table_compact(struct session_table *table)
 
 size_t session_table_memory_size(const struct session_table *table)
 {
-    return (table->pane ? pane_memory_size(table->pane) : 0) + table->timer_capacity * sizeof *table->timers;
+    return (table->pane ? pane_memory_size(table->pane) : 0) + session_timers_memory_size(&table->timers);
 }

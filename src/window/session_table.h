@@ -2,7 +2,7 @@
  *
  *   pane->slots ─▶ anchor row of a key ─ next ─▶ row ─ next ─▶ row          one row per session (and layer) of the key
  *                  [ header | key | span | states ]
- *   timers: a heap of (due time, row)
+ *   timers: what is to be done with a row, and when
  *
  * All rows are in one pane, so kernels run over rows of any key at once. The anchor is the row that the table finds; it may be
  * vacant. Rows that are free stay where they are until a compaction copies what is in use to a new pane, which also gives back the text of
@@ -23,6 +23,7 @@
  *        [ row ──────][────── row ─────][── row ]            longer: three                                               */
 #pragma once
 
+#include "window/session_timers.h"
 #include "window/window_internal.h"
 
 enum {
@@ -81,17 +82,11 @@ struct session_span {
     uint8_t cause;          /* merger: enum close_cause */
 };
 
-struct session_timer {
-    int64_t due_us;
-    uint32_t row;
-};
-
 struct session_table {
     struct pane_pool *pool;
     struct pane *pane;    /* NULL until a key comes */
     struct pane *scratch; /* a row on its way to another row of the same pane */
-    struct session_timer *timers;
-    uint32_t timer_count, timer_capacity;
+    struct session_timers timers;
     uint32_t used_count; /* rows in use */
     size_t text_floor;   /* bytes of text after the last compaction */
 };
