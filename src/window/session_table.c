@@ -9,7 +9,7 @@
 
 #include "base/memory.h"
 
-enum { TEXT_SLACK_SIZE = 1024 * 1024 };
+enum { TEXT_SLACK_SIZE = 1024 * 1024, CACHE_LINE_SIZE = 64 };
 
 void session_table_init(struct session_table *table, struct pane_pool *pool)
 {
@@ -181,10 +181,22 @@ void session_table_set_timer(struct session_table *table, uint32_t index, int64_
     session_timers_set(&table->timers, due_us, index);
 }
 
+static bool fetch_due(struct session_table *table, int64_t watermark_us)
+{
+    table->due_count = table->next_due = 0;
+    while (table->due_count < SESSION_DUE_MAX &&
+           session_timers_take(&table->timers, watermark_us, &table->due[table->due_count])) {
+        const char *row = (const char *)pane_row_at(table->pane, table->due[table->due_count++].row);
+        for (size_t at = 0; at < table->pane->layout->row_size; at += CACHE_LINE_SIZE)
+            __builtin_prefetch(row + at, 1);
+    }
+    return table->due_count > 0;
+}
+
 bool session_table_pop(struct session_table *table, int64_t watermark_us, uint32_t *index)
 {
-    struct session_timer timer;
-    while (session_timers_take(&table->timers, watermark_us, &timer)) {
+    while (table->next_due < table->due_count || fetch_due(table, watermark_us)) {
+        struct session_timer timer = table->due[table->next_due++];
         struct session_span *span = session_span_at(table->pane, timer.row);
         if (!span->is_used || span->due_us != timer.due_us)
             continue;
@@ -232,7 +244,7 @@ static uint32_t copy_row(struct session_table *table, struct pane *pane, uint32_
 void session_table_compact(struct session_table *table)
 {
     struct pane *old = table->pane;
-    if (!old)
+    if (!old || table->next_due < table->due_count)
         return;
     uint32_t free_count = old->row_count - table->used_count;
     bool has_free_rows = free_count > SESSION_TABLE_SLACK_ROWS && free_count > table->used_count;

@@ -27,7 +27,8 @@
 #include "window/window_internal.h"
 
 enum {
-    SESSION_CHAIN_MAX = 1024,        /* sessions of one key that are held in one place; then the oldest go */
+    SESSION_CHAIN_MAX = 1024, /* sessions of one key that are held in one place; then the oldest go */
+    SESSION_DUE_MAX = 64,     /* timers that are taken at once, so that the misses of their rows overlap */
     SESSION_TABLE_SLACK_ROWS = 1024, /* free rows that are never worth a compaction */
 };
 
@@ -87,6 +88,9 @@ struct session_table {
     struct pane *pane;    /* NULL until a key comes */
     struct pane *scratch; /* a row on its way to another row of the same pane */
     struct session_timers timers;
+    struct session_timer
+        due[SESSION_DUE_MAX]; /* timers that have been taken, and whose rows are being fetched */
+    uint32_t due_count, next_due;
     uint32_t used_count; /* rows in use */
     size_t text_floor;   /* bytes of text after the last compaction */
 };
