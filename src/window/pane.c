@@ -36,10 +36,6 @@ static void layout_init(struct pane_layout *layout, const struct window_spec *sp
     layout->spec = spec;
     layout->grid = window_grid_of(spec);
     layout->row_size = sizeof(struct pane_row) + spec->shape->key_count * sizeof(struct key_cell);
-    if (spec->kind == WINDOW_SESSION) {
-        layout->span_offset = layout->row_size;
-        layout->row_size += sizeof(struct session_span);
-    }
     for (uint32_t i = 0; i < spec->aggregate_count; i++) {
         uint32_t owner = state_owner(spec, i);
         layout->sharers[owner]++;
@@ -50,6 +46,12 @@ static void layout_init(struct pane_layout *layout, const struct window_spec *sp
         assert(spec->aggregates[i].kind->state_size % 8 == 0);
         layout->state_offsets[i] = layout->row_size;
         layout->row_size += spec->aggregates[i].kind->state_size;
+    }
+    layout->fetch_size = layout->row_size;
+    if (spec->kind == WINDOW_SESSION) {
+        layout->span_offset = layout->row_size;
+        layout->row_size += sizeof(struct session_span);
+        layout->fetch_size += SESSION_SPAN_HOT_SIZE;
     }
 }
 

@@ -273,8 +273,8 @@ static uint32_t find_batch_key(struct pane *pane, struct key_lookup *lookup, uin
 /* hashes[i] becomes hash << 32 | index + 1 of the row that probably is the right one, 0 in the lower half for none. */
 static void probe_block(const struct pane *pane, uint64_t *hashes, uint32_t count)
 {
-    size_t row_size = pane->layout->row_size,
-           fetch_size = row_size < FETCH_SIZE_MAX ? row_size : FETCH_SIZE_MAX;
+    size_t row_size = pane->layout->row_size, fetch_size = pane->layout->fetch_size;
+    fetch_size = fetch_size < FETCH_SIZE_MAX ? fetch_size : FETCH_SIZE_MAX;
     for (uint32_t i = 0; i < count; i++)
         __builtin_prefetch(&pane->slots[short_hash(hashes[i]) & pane->slot_mask]);
     for (uint32_t i = 0; i < count; i++) {

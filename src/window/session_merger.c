@@ -740,7 +740,7 @@ static void forget_part(struct session_merger *merger, const struct session_part
         free_row(merger, merger->rows[part->first + i]);
     uint32_t next = part->first + part->count;
     if (next < merger->row_count)
-        session_span_at(pane, merger->rows[next])->carried += (uint32_t)late_count;
+        session_span_at(pane, merger->rows[next])->carried += late_count;
 }
 
 static void settle_both(struct session_merger *merger, const struct session_part *part, uint32_t revision)

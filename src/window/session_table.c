@@ -65,8 +65,7 @@ uint32_t session_table_add(struct session_table *table, uint32_t anchor)
                                   .chain_count = span->chain_count,
                                   .hold_us = TIME_NONE,
                                   .due_us = TIME_NONE,
-                                  .first_watermark_us = TIME_NONE,
-                                  .is_used = 1};
+                                  .is_used = true};
     session_span_at(pane, anchor)->chain_count++;
     table->used_count++;
     return index;

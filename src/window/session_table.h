@@ -23,6 +23,8 @@
  *        [ row ──────][────── row ─────][── row ]            longer: three                                               */
 #pragma once
 
+#include <stddef.h>
+
 #include "window/session_timers.h"
 #include "window/window_internal.h"
 
@@ -39,49 +41,52 @@ enum session_layer {
     SESSION_HOLD, /* a partition has an open session of the key that begins at link_us; nothing else is set */
 };
 
-/* In each row, at layout->span_offset. */
+/* At the end of each row, at layout->span_offset; what nearly every event reads comes first. Fields of the operator's rows and of rows
+ * on their way, and those of the merger's rows, which are never both of use. */
 struct session_span {
-    int64_t start_us, end_us;     /* earliest event; latest event + gap */
-    int64_t link_us, link_end_us; /* what it covers for other sessions; nothing while the first is larger */
-    int64_t cell_end_us;          /* of the cell that it lies in; see below */
-    int64_t
-        hold_us; /* operator: the hold that was sent for this row; in transit: see session_operator.c; TIME_NONE = none */
-    int64_t due_us; /* of its timer; TIME_NONE = none */
-    union {
-        int64_t first_offset;         /* operator and transit: first event of what is in the row */
-        int64_t closing_watermark_us; /* merger: of its receipt */
-    };
-    union {
-        int64_t first_watermark_us; /* the watermark before that */
-        int64_t
-            shown_us; /* merger: the start with which the last record of it went out; TIME_NONE = none did */
-    };
-    uint64_t dropped;      /* merger: events not taken */
-    uint64_t shown_events; /* merger: in the last record */
-    int64_t shown_end_us;
-    uint32_t carried;        /* merger: late events of parts of the session that are not held any more */
-    uint32_t shown_revision; /* merger: of the last record */
-    uint32_t partition;      /* operator and transit, holds */
-    uint32_t anchor;         /* index + 1; 0 = it is one itself */
-    uint32_t next;           /* index + 1 */
-    uint32_t newest;         /* of an anchor: index + 1 of the on-time session that begins last; 0 = none */
-    uint32_t chain_count;    /* of an anchor: rows in use */
-    uint32_t origins;        /* merger: list of origins; 0 = empty */
-    uint8_t layer;           /* enum session_layer */
-    bool is_used : 1;        /* else the row is free, or a vacant anchor */
-    bool is_replay : 1;      /* operator and transit: of events from before the restart only */
-    bool is_delivered : 1;   /* operator: a part of it has gone to the merger */
-    /* Its session is longer than max_duration, though what is left of it may not be: the session of on-time events; that with late
-     * ones. */
-    bool is_cut : 1;
-    bool is_late_cut : 1;
+    int64_t start_us, end_us; /* earliest event; latest event + gap */
+    int64_t link_end_us;      /* with link_us: what it covers for others; nothing when link_us is larger */
+    int64_t cell_end_us;
+    uint32_t newest;        /* of an anchor: index + 1 of the on-time session that begins last; 0 = none */
+    uint8_t layer;          /* enum session_layer */
+    uint8_t cause;          /* merger: enum close_cause */
+    bool is_used : 1;       /* else the row is free, or a vacant anchor */
+    bool is_replay : 1;     /* operator: of events from before the restart only */
+    bool is_delivered : 1;  /* operator: a part of it has gone to the merger */
     bool is_closed : 1;     /* merger: its final record has gone out */
     bool is_changed : 1;    /* merger: since its last record */
     bool is_part_shown : 1; /* merger: its final record was that of a part */
     bool is_settled : 1;    /* merger: scratch */
-    bool is_early : 1;      /* merger: since its last early record */
-    uint8_t cause;          /* merger: enum close_cause */
+    bool is_early : 1;      /* merger: in the list of early results */
+    /* Its session is longer than max_duration, though what is left of it may not be: that of on-time events; that with late ones. */
+    bool is_cut : 1;
+    bool is_late_cut : 1;
+
+    int64_t link_us;
+    int64_t due_us;        /* of its timer; TIME_NONE = none */
+    uint32_t anchor, next; /* indices + 1; anchor 0 = it is one itself */
+    uint32_t chain_count;  /* of an anchor: rows in use */
+    uint32_t partition;    /* operator; holds */
+    union {
+        struct {
+            int64_t
+                hold_us; /* the hold that was sent; on the way: see session_operator.c; TIME_NONE = none */
+            int64_t first_offset,
+                first_watermark_us; /* first event in the row, and the watermark before it */
+        };
+        struct {
+            int64_t shown_us; /* the start with which its last record went out; TIME_NONE = none did */
+            int64_t shown_end_us;
+            uint64_t shown_events;
+            uint32_t shown_revision;
+            uint32_t origins;             /* list; 0 = empty */
+            int64_t closing_watermark_us; /* of its receipt */
+            uint64_t dropped;             /* events not taken */
+            uint64_t carried;             /* late events of parts of the session that are not held any more */
+        };
+    };
 };
+#define SESSION_SPAN_HOT_SIZE offsetof(struct session_span, link_us)
 
 struct session_table {
     struct pane_pool *pool;

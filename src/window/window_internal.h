@@ -184,6 +184,7 @@ struct pane_layout {
     const struct window_spec *spec;
     struct window_grid grid; /* of aligned windows */
     size_t row_size;
+    size_t fetch_size;  /* what an event of its key touches of it */
     size_t span_offset; /* of the struct session_span in a row; 0 = there is none */
     size_t state_offsets[RESULT_MAX_AGGREGATES];
     uint32_t sharers
