@@ -17,32 +17,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "window/origin_ledger.h"
-#include "window/session_table.h"
-
-enum { OUT_TEXT_MAX_SIZE = 64 * 1024 * 1024 }; /* of what is taken at once */
-#define DUE_AT_ONCE (TIME_NONE + 1)
-
-struct partition_sessions {
-    struct session_table table;
-    struct origin_ledger origins; /* of what has not been delivered */
-};
-
-struct session_operator {
-    struct window_operator base;
-    const struct window_spec *spec;
-    struct pane_pool *pool;
-    struct partition_sessions *partitions; /* [partition_count] */
-    struct pane *out;                      /* what goes with the next take */
-
-    /* Scratch for one batch. Places are offsets in pane->rows, which may move. */
-    uint32_t row_capacity;
-    uint32_t used_count, done_count; /* rows that have a place; those of them that are in the states */
-    uint32_t *used_rows;
-    size_t *places;
-    uint64_t *hashes;
-    char **entries;
-};
+#include "window/session_operator.h"
 
 /* One row of a batch on its way. */
 struct arrival {
@@ -145,18 +120,6 @@ static void take_event(const struct arrival *arrival, struct pane_row *row, stru
 }
 
 /* --- placing rows ------------------------------------------------------------------------------------------------------- */
-
-/* The merger has a hold for it. */
-static inline bool is_announced(const struct session_span *span)
-{
-    return span->hold_us != TIME_NONE && span->hold_us <= span->link_us;
-}
-
-/* When it is complete, as far as its partition knows. */
-static inline int64_t closes_at(const struct session_span *span)
-{
-    return span->end_us < span->cell_end_us ? span->end_us : span->cell_end_us;
-}
 
 /* The session of the row, when the event touches the row and the session is still held. */
 static bool find_touched(const struct arrival *arrival, uint32_t index, bool with_late,
@@ -271,15 +234,6 @@ static void widen(const struct arrival *arrival, const struct session_hull *hull
     span->link_end_us = link_end_us > span->link_end_us ? link_end_us : span->link_end_us;
 }
 
-/* The merger must know of an open session when another one may touch it that it has. */
-static bool needs_hold(const struct session_operator *op, const struct pane *pane, uint32_t index)
-{
-    const struct session_span *span = session_span_at(pane, index);
-    uint32_t anchor = session_anchor(pane, index);
-    return op->spec->partition_count > 1 || span->is_delivered || span->is_late_cut || anchor != index ||
-           session_span_at(pane, anchor)->next;
-}
-
 /* When a key has more than one row, the merger must know of those that are open before it closes what they may touch. */
 static void hold_open_sessions(struct session_table *table, uint32_t anchor)
 {
@@ -287,7 +241,8 @@ static void hold_open_sessions(struct session_table *table, uint32_t anchor)
         const struct session_span *span = session_span_at(table->pane, i);
         if (span->is_used && span->layer == SESSION_ON_TIME && span->hold_us == TIME_NONE &&
             pane_row_at(table->pane, i)->event_count > 0)
-            session_table_set_timer(table, i, span->link_us > DUE_AT_ONCE ? span->link_us : DUE_AT_ONCE);
+            session_table_set_timer(
+                table, i, span->link_us > SESSION_DUE_AT_ONCE ? span->link_us : SESSION_DUE_AT_ONCE);
     }
 }
 
@@ -300,10 +255,11 @@ static uint32_t place_on_time(struct session_operator *op, const struct arrival 
         return index;
     struct session_span *span = session_span_at(table->pane, index);
     widen(arrival, hull, span);
-    if (needs_hold(op, table->pane, index) && !is_announced(span))
-        session_table_set_timer(table, index, span->link_us > DUE_AT_ONCE ? span->link_us : DUE_AT_ONCE);
+    if (session_needs_hold(op, table->pane, index) && !session_is_announced(span))
+        session_table_set_timer(table, index,
+                                span->link_us > SESSION_DUE_AT_ONCE ? span->link_us : SESSION_DUE_AT_ONCE);
     else if (span->due_us == TIME_NONE)
-        session_table_set_timer(table, index, closes_at(span));
+        session_table_set_timer(table, index, session_closes_at(span));
     if (session_span_at(table->pane, arrival->anchor)->chain_count > 1)
         hold_open_sessions(table, arrival->anchor);
     session_table_find_newest(table, arrival->anchor);
@@ -338,16 +294,9 @@ static uint32_t place_late(struct session_operator *op, const struct arrival *ar
         return index;
     struct session_span *span = session_span_at(table->pane, index);
     widen(arrival, hull, span);
-    session_table_set_timer(table, index, DUE_AT_ONCE);
+    session_table_set_timer(table, index, SESSION_DUE_AT_ONCE);
     counts->late_accepted++;
     return index;
-}
-
-static struct pane *out_pane(struct session_operator *op)
-{
-    if (!op->out)
-        op->out = pane_create(op->pool, PANE_SESSIONS, 0, 0);
-    return op->out;
 }
 
 /* The receipt of the session, while it is there, counts what was not taken. */
@@ -355,7 +304,7 @@ static void note_dropped(struct session_operator *op, const struct arrival *arri
                          const struct session_hull *hull)
 {
     const struct pane *pane = arrival->sessions->table.pane;
-    struct pane *out = out_pane(op);
+    struct pane *out = session_out(op);
     struct pane_row *row = pane_append_row(out, pane, pane_row_at(pane, arrival->anchor));
     row->event_count = 1;
     *session_span(out, row) =
@@ -403,8 +352,8 @@ static inline bool extend_newest(const struct arrival *arrival, struct pane *pan
         span = session_span(pane, row);
     }
     bool is_inside = arrival->time_us >= span->start_us && arrival->time_us <= span->end_us &&
-                     arrival->time_us < span->cell_end_us && arrival->watermark_us < closes_at(span) &&
-                     row->event_count > 0;
+                     arrival->time_us < span->cell_end_us &&
+                     arrival->watermark_us < session_closes_at(span) && row->event_count > 0;
     if (!is_inside)
         return false;
     if (arrival->end_us > span->end_us)
@@ -473,153 +422,6 @@ static void session_add(struct window_operator *base, const struct window_rows *
         place_row(op, &arrival, pane, op->places[i], counts, too_late, too_late_count);
     }
     run_kernels(op, rows, pane, counts);
-}
-
-/* --- handing out -------------------------------------------------------------------------------------------------------- */
-
-/* What the merger is to hold for this partition and key when the row's own hold is over. */
-static int64_t next_hold(const struct pane *pane, uint32_t index)
-{
-    int64_t hold_us = TIME_MAX;
-    FOR_EACH_SESSION (pane, session_anchor(pane, index), i) {
-        const struct session_span *span = session_span_at(pane, i);
-        if (i != index && span->is_used && span->hold_us != TIME_NONE && span->hold_us < hold_us)
-            hold_us = span->hold_us;
-    }
-    return hold_us;
-}
-
-static struct session_span *append_out(struct session_operator *op, uint32_t partition, uint32_t index)
-{
-    const struct pane *pane = op->partitions[partition].table.pane;
-    struct pane *out = out_pane(op);
-    struct pane_row *row = pane_append_row(out, pane, pane_row_at(pane, index));
-    struct session_span *span = session_span(out, row);
-    *span = *session_span_at(pane, index);
-    span->partition = partition;
-    span->hold_us = TIME_NONE;
-    return span;
-}
-
-/* What the row has gathered goes; the row stays as an interval. */
-static void deliver(struct session_operator *op, uint32_t partition, uint32_t index, bool is_complete)
-{
-    struct partition_sessions *sessions = &op->partitions[partition];
-    struct pane *pane = sessions->table.pane;
-    struct session_span *span = session_span_at(pane, index), *sent = append_out(op, partition, index);
-    struct pane_row *row = pane_row_at(pane, index);
-    char *into = (char *)pane_row_at(op->out, op->out->row_count - 1);
-    const char *from = (const char *)row;
-    pane_merge_rows(op->out, &into, pane, &from, 1);
-    if (is_complete && span->hold_us != TIME_NONE) {
-        sent->hold_us = next_hold(pane, index);
-        span->hold_us = TIME_NONE;
-    }
-    origin_ledger_remove(&sessions->origins, span->first_offset);
-    pane_reset_states(pane, row);
-    row->event_count = 0;
-    row->type_errors = 0;
-    span->is_delivered = 1;
-}
-
-/* hold_us: of the row; TIME_MAX = it has none any more. */
-static void send_hold(struct session_operator *op, uint32_t partition, uint32_t index, int64_t hold_us)
-{
-    const struct pane *pane = op->partitions[partition].table.pane;
-    struct session_span *sent = append_out(op, partition, index);
-    int64_t others_us = next_hold(pane, index);
-    sent->layer = SESSION_HOLD;
-    sent->hold_us = others_us < hold_us ? others_us : hold_us;
-    session_span_at(pane, index)->hold_us = hold_us == TIME_MAX ? TIME_NONE : hold_us;
-}
-
-/* A row without events is kept while its session may still be asked for. */
-static void keep_or_free(struct session_operator *op, struct session_table *table, uint32_t index,
-                         int64_t watermark_us)
-{
-    const struct session_span *span = session_span_at(table->pane, index);
-    uint32_t anchor = session_anchor(table->pane, index);
-    struct session_hull hull = session_hull_of(span, true);
-    session_hull_widen(&hull, table->pane, anchor, true);
-    int64_t gone_at_us = hull.end_us;
-    /* Of a session that is cut what can still be touched by an event that is not gone by itself. */
-    if (session_is_cut(op->spec, &hull) && span->end_us + op->spec->gap_us < hull.end_us)
-        gone_at_us = span->end_us + op->spec->gap_us;
-    gone_at_us = gone_at_us > TIME_MAX - op->spec->allowed_lateness_us
-                     ? TIME_MAX
-                     : gone_at_us + op->spec->allowed_lateness_us;
-    if (gone_at_us > watermark_us) {
-        session_table_set_timer(table, index, gone_at_us);
-        return;
-    }
-    session_remember_cut(table->pane, index);
-    session_table_free(table, index);
-}
-
-/* Holds go before what they hold: the merger might close it, or find that its session has gone. */
-static void hold_others(struct session_operator *op, uint32_t partition, uint32_t index, int64_t watermark_us)
-{
-    const struct pane *pane = op->partitions[partition].table.pane;
-    FOR_EACH_SESSION (pane, session_anchor(pane, index), i) {
-        const struct session_span *span = session_span_at(pane, i);
-        bool is_open = span->is_used && span->layer == SESSION_ON_TIME &&
-                       (closes_at(span) > watermark_us || pane_row_at(pane, i)->event_count > 0);
-        if (i != index && is_open && !is_announced(span))
-            send_hold(op, partition, i, span->link_us);
-    }
-}
-
-static void handle_due(struct session_operator *op, uint32_t partition, uint32_t index, int64_t watermark_us)
-{
-    struct session_table *table = &op->partitions[partition].table;
-    const struct session_span *span = session_span_at(table->pane, index);
-    if (span->layer == SESSION_ON_TIME && closes_at(span) > watermark_us) {
-        if (needs_hold(op, table->pane, index) && !is_announced(span))
-            send_hold(op, partition, index, span->link_us);
-        session_table_set_timer(table, index, closes_at(span));
-        return;
-    }
-    hold_others(op, partition, index, watermark_us);
-    if (pane_row_at(table->pane, index)->event_count > 0)
-        deliver(op, partition, index, true);
-    else if (span->hold_us != TIME_NONE)
-        send_hold(op, partition, index, TIME_MAX);
-    keep_or_free(op, table, index, watermark_us);
-}
-
-/* Rows that are open: what they have so far. */
-static void flush_rows(struct session_operator *op, uint32_t partition)
-{
-    const struct pane *pane = op->partitions[partition].table.pane;
-    for (uint32_t i = 0; i < pane->row_count; i++) {
-        if (session_span_at(pane, i)->is_used && pane_row_at(pane, i)->event_count > 0)
-            deliver(op, partition, i, false);
-    }
-}
-
-/* Then the rest waits for the next call. */
-static bool is_full(const struct session_operator *op)
-{
-    return op->out && op->out->text.size > OUT_TEXT_MAX_SIZE;
-}
-
-static struct pane *session_take(struct window_operator *base, int64_t watermark_us, bool flush_open)
-{
-    struct session_operator *op = (struct session_operator *)base;
-    int64_t due_us = watermark_us > DUE_AT_ONCE ? watermark_us : DUE_AT_ONCE;
-    for (uint32_t p = 0; p < op->spec->partition_count; p++) {
-        struct session_table *table = &op->partitions[p].table;
-        if (!table->pane)
-            continue;
-        for (uint32_t index; !is_full(op) && session_table_pop(table, due_us, &index);)
-            handle_due(op, p, index, watermark_us);
-        if (flush_open && !is_full(op))
-            flush_rows(op, p);
-        session_table_compact(table);
-    }
-    struct pane *out = op->out;
-    op->out = NULL;
-    return out;
 }
 
 static int64_t session_oldest_offset(const struct window_operator *base, uint32_t partition,
