@@ -10,7 +10,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
-#include "window/window_internal.h"
+#include "window/session_table.h"
 
 enum { BLOCK_ROWS = 256, ROW_CAPACITY_MIN = 16, CACHE_LINE_SIZE = 64, FETCH_SIZE_MAX = 256 };
 
@@ -150,6 +150,12 @@ static void put_slot(struct pane *pane, uint32_t hash, uint32_t index)
     pane->slots[place] = (uint64_t)hash << 32 | (index + 1);
 }
 
+/* Of the sessions of a key the table has one row. */
+static inline bool is_in_table(const struct pane *pane, uint32_t index)
+{
+    return !pane->layout->span_offset || !session_span_at(pane, index)->anchor;
+}
+
 static void grow_slots(struct pane *pane)
 {
     uint32_t count = (pane->slot_mask + 1) * 2;
@@ -159,8 +165,10 @@ static void grow_slots(struct pane *pane)
     }
     memset(pane->slots, 0, count * sizeof *pane->slots);
     pane->slot_mask = count - 1;
-    for (uint32_t i = 0; i < pane->row_count; i++)
-        put_slot(pane, pane_row_at(pane, i)->hash, i);
+    for (uint32_t i = 0; i < pane->row_count; i++) {
+        if (is_in_table(pane, i))
+            put_slot(pane, pane_row_at(pane, i)->hash, i);
+    }
 }
 
 /* The table gets the row that was just appended. */

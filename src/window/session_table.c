@@ -1,7 +1,4 @@
-/* Rows, chains and timers of sessions. See session_table.h.
- *
- * When the pane's table grows, rows behind an anchor get into it as well. That does no harm: the anchor is older, so it is
- * found before them. */
+/* Rows, chains and timers of sessions. See session_table.h. */
 #include "window/session_table.h"
 
 #include <stdlib.h>
