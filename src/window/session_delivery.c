@@ -1,7 +1,7 @@
 /* What a shard sends to the merger of session windows, and when: see session_operator.c. */
 #include "window/session_operator.h"
 
-enum { OUT_TEXT_MAX_SIZE = 64 * 1024 * 1024 }; /* of what is taken at once */
+enum { OUT_TEXT_SIZE = 64 * 1024 * 1024 }; /* of what is taken at once */
 
 /* What the merger is to hold for this partition and key when the row's own hold is over. */
 static int64_t next_hold(const struct pane *pane, uint32_t index)
@@ -126,7 +126,7 @@ static void flush_rows(struct session_operator *op, uint32_t partition)
 /* Then the rest waits for the next call. */
 static bool is_full(const struct session_operator *op)
 {
-    return op->out && op->out->text.size > OUT_TEXT_MAX_SIZE;
+    return op->out && op->out->text.size > OUT_TEXT_SIZE;
 }
 
 struct pane *session_take(struct window_operator *base, int64_t watermark_us, bool flush_open)

@@ -1,6 +1,7 @@
 /* What session_merger.c, which joins partial sessions, and session_settle.c, which closes and shows them, share. */
 #pragma once
 
+#include "base/memory.h"
 #include "window/origin_ledger.h"
 #include "window/session_output.h"
 #include "window/session_table.h"
