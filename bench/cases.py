@@ -193,11 +193,15 @@ def window():
 
 def sliding():
     """Sliding windows beside tumbling ones that give a result as often, in one run."""
-    for panes, aggregates, goal in ((60, "sums", 0.85), (60, "all", 0.75), (3600, "sums", 0.85)):
-        options = ("--keys", 100, "--events", 40_000_000, "--windows", 4000, "--aggregates", aggregates)
+    sums, extremes, percentile = ("count()", "sum(x)", "mean(x)"), ("min(x)", "max(x)"), ("percentile(x, 95)",)
+    jobs = ((60, sums, 0.85), (60, sums + extremes, 0.75), (60, percentile, 0.6), (3600, sums, 0.85))
+    for panes, aggregates, goal in jobs:
+        options = ["--keys", 100, "--events", 40_000_000, "--windows", 4000]
+        for aggregate in aggregates:
+            options += ["--aggregate", aggregate]
         weir = weir_bench("window", *options, "--sliding", panes)
         yield Row(
-            f"sliding windows of {panes} slides, 100 keys, {aggregates}",
+            f"sliding windows of {panes} slides, 100 keys, {' '.join(aggregates)}",
             1e6 / weir["sliding"]["ns_per_event"],
             "tumbling windows of a slide",
             1e6 / weir["ns_per_event"],

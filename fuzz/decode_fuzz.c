@@ -1,11 +1,13 @@
 /* The fast and the slow path of the decoder give the same columns and the same verdict for every input, however it is cut
  * into batches. The first byte of the input chooses options, the second how records are cut; the rest are records, one per
- * line. They are decoded twice in a row, so that the second time meets what the first has taught. */
+ * line. They are decoded twice in a row, so that the second time meets what the first has taught. Some inputs are judged by a schema. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "../tests/unit/batch_text.h"
+#include "config/event_schema.h"
 #include "decode/decoder.h"
+#include "decode/event_check.h"
 
 enum { PASS_COUNT = 2, RECORD_TIME_US = 1700000000 };
 
@@ -13,6 +15,50 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const paths[] = {"ts",   "x",         "a.b",  "a",     "a.b[0]",   "x[1].y",
                                     "x[0]", "[\"x y\"]", "tags", "a.b.c", "\xc3\xbc", "n.n.n.n.n.n"};
+
+static void add_rule(struct event_rule *parent, struct event_rule *rule, const char *name, unsigned types)
+{
+    rule->name = rule->path = name;
+    rule->types = types;
+    rule->most_length = rule->most_length ? rule->most_length : UINT32_MAX;
+    rule->next = parent->members;
+    parent->members = rule;
+}
+
+static void no_report(void *context, struct config_place place, const char *message)
+{
+    (void)context, (void)place, (void)message;
+    abort();
+}
+
+/* Every way in which a rule can look at a value, and objects that are closed. */
+struct rules {
+    struct event_rule root, ts, x, a, b, c, tags, odd;
+    struct event_constant constants[3];
+};
+
+static void make_rules(struct rules *rules, uint8_t choice)
+{
+    enum { ANYTHING = EVENT_TYPE_ALL, TEXT = EVENT_TYPE_STRING, INTEGER = EVENT_TYPE_INTEGER };
+    *rules = (struct rules){
+        .root = {.is_closed = choice & 128, .types = ANYTHING, .least_members = 2},
+        .x = {.null_is_missing = true, .most_length = 5, .most = {true, true, {true, 100, 0}}},
+        .a = {.is_closed = true},
+        .c = {.is_required = true, .is_unlisted = true},
+        .tags = {.least_members = 1},
+        .odd = {.constants = rules->constants, .constant_count = 3},
+        .constants = {{.type = EVENT_TYPE_NULL},
+                      {.type = EVENT_TYPE_STRING, .text = SLICE("red")},
+                      {.type = EVENT_TYPE_NUMBER, .number = {true, 1, 0}}},
+    };
+    add_rule(&rules->root, &rules->ts, "ts", ANYTHING);
+    add_rule(&rules->root, &rules->x, "x", TEXT | INTEGER | EVENT_TYPE_OBJECT);
+    add_rule(&rules->root, &rules->a, "a", EVENT_TYPE_OBJECT | EVENT_TYPE_ARRAY | TEXT);
+    add_rule(&rules->a, &rules->b, "b", ANYTHING & ~(unsigned)EVENT_TYPE_NULL);
+    add_rule(&rules->a, &rules->c, "c", INTEGER | EVENT_TYPE_NUMBER);
+    add_rule(&rules->root, &rules->tags, "tags", ANYTHING);
+    add_rule(&rules->root, &rules->odd, "x y", ANYTHING);
+}
 
 static void add_paths(struct schema *schema, uint8_t choice)
 {
@@ -82,6 +128,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     schema_init(&schema);
     add_paths(&schema, data[0]);
     struct decoder_options options = choose_options(&schema, data[0]);
+    struct rules rules;
+    make_rules(&rules, data[0]);
+    struct event_check_report report = {no_report, NULL};
+    struct event_check *check =
+        data[0] & 64 ? event_check_create(&(struct event_schema){.root = &rules.root}, &schema, &report)
+                     : NULL;
+    options.check = check;
     struct buffer slow = {0}, fast = {0}, cut = {0};
     decode_lines(&options, data + 2, size - 2, BATCH_DEFAULT_ROWS, false, &slow);
     options.use_shapes = true;
@@ -92,6 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buffer_deinit(&slow);
     buffer_deinit(&fast);
     buffer_deinit(&cut);
+    event_check_destroy(check);
     schema_deinit(&schema);
     return 0;
 }

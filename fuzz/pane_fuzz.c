@@ -9,21 +9,19 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { AGGREGATES = 11, CHECKSUM_SIZE = 8 };
-static struct result_shape shape = {
-    .pipeline = "p", .key_count = 2, .key_names = {"a", "b"}, .value_count = AGGREGATES};
+enum { AGGREGATE_ROOM = 16, CHECKSUM_SIZE = 8, DEFINITION_OFFSET = 8 };
+static struct result_shape shape = {.pipeline = "p", .key_count = 2, .key_names = {"a", "b"}};
 static struct window_spec spec = {
     .shape = &shape,
     .size_us = 1000,
     .allowed_lateness_us = 1000,
     .emit_every_us = 1,
     .key_limit = 3,
-    .aggregate_count = AGGREGATES,
     .input_count = 1,
     .partition_count = 3,
     .hash_seed = 7,
 };
-static const struct pane_codec codec = {.definition_hash = 0};
+static struct pane_codec codec;
 
 static void expect(bool holds)
 {
@@ -31,17 +29,43 @@ static void expect(bool holds)
         abort();
 }
 
-static void fill_spec(void)
+/* Which pipeline it is: that of the definition 0, with small states, or that of 1, with those that have blocks. */
+static void fill_spec(uint64_t definition_hash)
 {
-    static const char *const names[AGGREGATES] = {"count",  "count",      "sum",      "mean",  "min", "max",
-                                                  "stddev", "stddev_pop", "variance", "first", "last"};
-    for (uint32_t i = 0; i < AGGREGATES; i++) {
+    static const struct {
+        const char *name;
+        uint32_t argument_count;
+        double parameter;
+    } aggregates[2][AGGREGATE_ROOM] = {
+        {{"count", 0, 0},
+         {"count", 1, 0},
+         {"sum", 1, 0},
+         {"mean", 1, 0},
+         {"min", 1, 0},
+         {"max", 1, 0},
+         {"stddev", 1, 0},
+         {"stddev_pop", 1, 0},
+         {"variance", 1, 0},
+         {"first", 1, 0},
+         {"last", 1, 0}},
+        {{"median", 1, 0}, {"percentile", 2, 99.5}, {"distinct_count", 1, 0}, {"top", 2, 3}, {"rate", 0, 0}},
+    };
+    codec.definition_hash = definition_hash;
+    spec.aggregate_count = 0;
+    for (uint32_t i = 0; aggregates[definition_hash][i].name; i++) {
+        const char *name = aggregates[definition_hash][i].name;
+        uint32_t argument_count = aggregates[definition_hash][i].argument_count;
         struct error error;
-        shape.value_names[i] = names[i];
-        spec.aggregates[i].kind = aggregate_kind_find(slice_of(names[i]), i > 0, &error);
-        spec.aggregates[i].input = i > 0 ? 0 : -1;
+        shape.value_names[i] = name;
+        spec.aggregates[i] = (struct window_aggregate){
+            .kind = aggregate_kind_find(slice_of(name), argument_count, &error),
+            .input = argument_count > 0 ? 0 : -1,
+            .parameter = aggregates[definition_hash][i].parameter,
+        };
         expect(spec.aggregates[i].kind != NULL);
+        spec.aggregate_count++;
     }
+    shape.value_count = spec.aggregate_count;
 }
 
 static void drop_block(void *context, struct result_block *block)
@@ -88,7 +112,7 @@ static void check_round_trip(struct window_merger *merger, struct pane *pane)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    fill_spec();
+    fill_spec(size > DEFINITION_OFFSET && data[DEFINITION_OFFSET] == 1);
     struct window_merger *merger = window_merger_create(&spec, drop_block, NULL);
     struct clock clock = clock_manual(1000);
     char *message = malloc(size + CHECKSUM_SIZE); /* of this size, so that a read behind it is seen */

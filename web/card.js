@@ -6,7 +6,7 @@ import { Chart } from "./chart.js";
 import { KeyValue, Value, columnDigits } from "./cells.js";
 import { Moment, Span } from "./parts.js";
 import { CARD_KEYS } from "./limits.js";
-import { Results, mainAggregate, topRecords } from "./results.js";
+import { Results, mainAggregate, sizeOf, topRecords } from "./results.js";
 import { chartView, chartWords, currentWindow, readoutText } from "./view.js";
 import { keyText, number } from "./format.js";
 import { pipelineWords } from "./words.js";
@@ -41,7 +41,7 @@ export function PipelineChart({ pipeline, aggregate, filter, picked, tall }) {
 }
 
 function Bar({ value, largest }) {
-  const share = largest > 0 && value > 0 ? Math.max(1, (Number(value) / largest) * 100) : 0;
+  const share = largest > 0 && value > 0 ? Math.max(1, (value / largest) * 100) : 0;
   return html`<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width=${share.toFixed(1)} height="8" /></svg>`;
 }
 
@@ -62,7 +62,7 @@ function cardRows({ info, results }, aggregate, filter) {
 
 function TopKeys({ pipeline, aggregate, rows, pick }) {
   const { records, head } = rows;
-  const largest = Math.max(0, ...records.map(({ values }) => Number(values?.[aggregate.name] ?? 0)));
+  const largest = Math.max(0, ...records.map(({ values }) => sizeOf(values?.[aggregate.name]) ?? 0));
   const digits = columnDigits(records, aggregate.name);
   const blanks = Math.max(0, CARD_KEYS - records.length);
   const name = (record) => (head === "window" ? html`<${Moment} ms=${record.window_start} />` : html`<${KeyValue} value=${keyText(record.key)} />`);
@@ -73,7 +73,7 @@ function TopKeys({ pipeline, aggregate, rows, pick }) {
       ${records.map((record) => html`<tr key=${record.id} onMouseEnter=${() => head !== "window" && pick(record)} class=${record.emit === "early" ? "open" : ""}>
         <th scope="row">${name(record)}${record.revision > 0 && html`${" "}<span class="revised" title=${`revised ${record.revision} times by late events`}>○</span>`}</th>
         <td class="right"><${Value} record=${record} aggregate=${aggregate} digits=${digits} /></td>
-        <td class="bars" aria-hidden="true"><${Bar} value=${record.values?.[aggregate.name]} largest=${largest} /></td>
+        <td class="bars" aria-hidden="true"><${Bar} value=${sizeOf(record.values?.[aggregate.name])} largest=${largest} /></td>
       </tr>`)}
       ${Array.from({ length: blanks }, (_, index) => html`<tr key=${`blank ${index}`} aria-hidden="true" class="blank"><td colspan="3"> </td></tr>`)}
     </tbody>

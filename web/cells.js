@@ -6,7 +6,8 @@ import { isKnown, number, valueText } from "./format.js";
 import { formatJson } from "./json.js";
 
 const EXACT_PERCENTILE_COUNT = 64;
-const EXACT_DISTINCT_COUNT = 256;
+const EXACT_DISTINCT_COUNT = 1024;
+const LIST_ENTRIES = 3;
 
 function eventCount({ receipt }) {
   return (receipt?.on_time ?? 0) + (receipt?.late_accepted ?? 0);
@@ -17,14 +18,26 @@ export function approximation(expression, value, record) {
   const name = aggregateFunction(expression);
   if ((name === "percentile" || name === "median") && eventCount(record) > EXACT_PERCENTILE_COUNT) return "relative error at most 1 %";
   if (name === "distinct_count" && value > EXACT_DISTINCT_COUNT) return "standard error 0.82 %";
-  if (name === "top") return "counts may be too high (Space-Saving)";
   return null;
+}
+
+/** The list of top(x, k): [{ value, count }, …]. */
+export function isFrequencyList(value) {
+  return Array.isArray(value) && value.every((entry) => entry !== null && typeof entry === "object" && isKnown(entry.count));
+}
+
+/** "JFK 812 · LGA 640 · EWR 98 …": as many entries as asked for. */
+export function frequencyText(list, entries = list.length) {
+  if (list.length === 0) return "no frequent value";
+  const shown = list.slice(0, entries).map(({ value, count }) => `${valueText(value)} ${number(count)}`);
+  return shown.join(" · ") + (list.length > entries ? " …" : "");
 }
 
 /** A value of a record. The exact text is on hover, with the error where there is one. */
 export function Value({ record, aggregate, digits }) {
   const value = record.values?.[aggregate.name];
   if (value === null || value === undefined) return html`<span class="none">null</span>`;
+  if (isFrequencyList(value)) return html`<span title=${frequencyText(value)}>${frequencyText(value, LIST_ENTRIES)}</span>`;
   if (!isKnown(value)) return html`<span title=${formatJson(value)}>${valueText(value)}</span>`;
   const error = approximation(aggregate.expression, value, record);
   const exact = formatJson(value);

@@ -10,7 +10,7 @@ import { CopyButton, Moment, Quantity, Span } from "./parts.js";
 import { RecordTable, sortRecords, tableText } from "./table.js";
 import { FilterBox } from "./filter_box.js";
 import { RAW_RECORDS, TABLE_ROWS } from "./limits.js";
-import { isClosed } from "./results.js";
+import { isClosed, sizeOf } from "./results.js";
 import { duration, durationText, number, valueText, windowText } from "./format.js";
 import { formatJson } from "./json.js";
 import { resultsPath } from "./api.js";
@@ -42,7 +42,7 @@ function columnsOf(info, records, choice) {
     const digits = columnDigits(records, aggregate.name);
     return {
       id: `value ${aggregate.name}`, label: aggregate.name, help: aggregate.expression, right: true, digits,
-      sortValue: (record) => record.values?.[aggregate.name] ?? null,
+      sortValue: ({ values }) => (Array.isArray(values?.[aggregate.name]) ? sizeOf(values[aggregate.name]) : values?.[aggregate.name] ?? null),
       cell: (record) => html`<${Value} record=${record} aggregate=${aggregate} digits=${digits} />`,
       text: (record) => formatJson(record.values?.[aggregate.name] ?? null),
     };

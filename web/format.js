@@ -161,9 +161,10 @@ export function utc(ms) {
   return isKnown(ms) ? `${new Date(Number(ms)).toISOString().replace("T", " ").replace(".000Z", "").replace("Z", "")} UTC` : "";
 }
 
-/** "18:00:00 – 18:00:10". */
+/** "18:00:00 – 18:00:10"; a global window has no end. */
 export function windowText(start, end, now = Date.now()) {
   if (!isKnown(start)) return UNKNOWN;
+  if (end === null) return "all time";
   if (!isKnown(end)) return time(start, now);
   const [from, to] = [new Date(start), new Date(end)];
   return `${time(start, now)} – ${sameDay(from, to) ? clockText(to) : time(end, now)}`;

@@ -35,6 +35,12 @@ export function combinerOf(expression) {
   return combiners[aggregateFunction(expression)] ?? null;
 }
 
+/** What order, bars and charts go by: a number; of a list of frequent values the count of the first; null where there is none. */
+export function sizeOf(value) {
+  const size = Number(Array.isArray(value) ? value[0]?.count : value);
+  return value === null || value === undefined || Number.isNaN(size) ? null : size;
+}
+
 /** The aggregate a pipeline is about: its first sum, else its first count, else its first. */
 export function mainAggregate(aggregates) {
   const first = (name) => aggregates.find(({ expression }) => aggregateFunction(expression) === name);
@@ -145,9 +151,9 @@ export class Results {
     if (cached?.version === window.version) return cached.value;
     let value = null;
     for (const record of window.rows.values()) {
-      const part = record.values[aggregate];
-      if (part === null || part === undefined || (filter && !filter.matches(record))) continue;
-      value = value === null ? Number(part) : combine(value, Number(part));
+      const part = sizeOf(record.values[aggregate]);
+      if (part === null || (filter && !filter.matches(record))) continue;
+      value = value === null ? part : combine(value, part);
     }
     if (window.totals.size > 16) window.totals.clear();
     window.totals.set(cacheKey, { version: window.version, value });
@@ -168,7 +174,7 @@ export class Results {
 /** Records ordered by an aggregate, largest first; nulls last, ties by key so that rows do not swap places. */
 export function topRecords(records, aggregate) {
   return records
-    .map((record) => ({ record, value: Number(record.values[aggregate] ?? -Infinity), key: record.id }))
-    .sort((a, b) => b.value - a.value || (a.key < b.key ? -1 : 1))
+    .map((record) => ({ record, value: sizeOf(record.values[aggregate]) ?? -Infinity, key: record.id }))
+    .sort((a, b) => (b.value === a.value ? 0 : b.value - a.value) || (a.key < b.key ? -1 : 1))
     .map(({ record }) => record);
 }

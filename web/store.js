@@ -144,7 +144,7 @@ export class Store {
   /** Conflation may skip the final record of a window; a window that stays open past the watermark is read again. */
   #checkOverdue(pipeline, watermark) {
     for (const window of pipeline.results.list()) {
-      if (window.closed || window.end > watermark) continue;
+      if (window.closed || window.end === null || window.end > watermark) continue;
       if (++window.overdueTicks === OVERDUE_TICKS) this.#requestHistory(pipeline, window.start);
     }
   }

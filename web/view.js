@@ -1,6 +1,6 @@
 /* From a pipeline's records to what a chart draws and says. Pure functions; `filter` may be null. */
 
-import { combinerOf, topRecords } from "./results.js";
+import { combinerOf, sizeOf, topRecords } from "./results.js";
 import { WINDOWS_SPAN_MIN } from "./limits.js";
 import { compactText, keyText, number, time, windowText } from "./format.js";
 
@@ -15,8 +15,7 @@ function cut(text) {
 
 function valueOf(window, id, aggregate) {
   const prefix = id.slice(0, id.lastIndexOf("|") + 1);
-  const value = window.rows.get(prefix + window.start)?.values[aggregate];
-  return value === null || value === undefined ? null : Number(value);
+  return sizeOf(window.rows.get(prefix + window.start)?.values[aggregate]);
 }
 
 /** The window a table of keys is about: the newest closed one, or the open one where windows are long. */

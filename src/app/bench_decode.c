@@ -9,24 +9,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/arguments.h"
 #include "app/bench_decode.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "decode/decoder.h"
+#include "decode/event_check.h"
 #include "source/generator.h"
 
-enum {
-    EXIT_USAGE = 2,
-    ROUNDS_DEFAULT = 5,
-    ROUNDS_MAX = 1000,
-    FIRST_BATCH_CAPACITY = 64,
-    GENERATED_EVENTS = 200000
-};
+enum { ROUNDS_DEFAULT = 5, ROUNDS_MAX = 1000, FIRST_BATCH_CAPACITY = 64, GENERATED_EVENTS = 200000 };
 
 struct decode_job {
     const char *input_path;
     const char *time_path;
-    const char *paths; /* separated by commas */
+    const char *paths;       /* separated by commas */
+    const char *config_path; /* whose schema events have to keep, or NULL */
     int round_count;
     bool use_shapes, as_json;
 
@@ -34,6 +31,8 @@ struct decode_job {
     size_t batch_count, batch_capacity;
     size_t line_count, text_size;
     struct schema schema;
+    struct config *config;
+    struct event_check *check;
     uint32_t time_column;
 };
 
@@ -44,16 +43,17 @@ struct round_result {
 };
 
 static const char usage_text[] =
-    "usage: weir bench decode [--input FILE] [--paths a,b.c] [--time PATH] [--rounds N] [--no-shapes]\n"
-    "                         [--format text|json]\n"
+    "usage: weir bench decode [--input FILE] [--paths a,b.c] [--time PATH] [--schema-of CONFIG]\n"
+    "                         [--rounds N] [--no-shapes] [--format text|json]\n"
     "Decodes the lines of FILE (NDJSON) into columns and tells the CPU time per event of the best round.\n"
     "  --input FILE    one JSON object per line (default: made-up shop events)\n"
     "  --paths LIST    the columns (default user_id,properties.amount), besides the time\n"
     "  --time PATH     the event time (default timestamp)\n"
+    "  --schema-of CONFIG  judge events by the schema of the first source there that has one\n"
     "  --rounds N      1 to 1000 (default 5)\n"
     "  --no-shapes     simdjson only, nothing remembered\n";
 
-static int usage_error(const char *what, const char *value)
+static int wrong_usage(const char *what, const char *value)
 {
     fprintf(stderr, "weir bench decode: %s%s%s\n%s", what, value ? " " : "", value ? value : "", usage_text);
     return EXIT_USAGE;
@@ -63,10 +63,15 @@ static int usage_error(const char *what, const char *value)
 static int parse_options(struct decode_job *job, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"input", required_argument, NULL, 'i'}, {"paths", required_argument, NULL, 'p'},
-        {"time", required_argument, NULL, 't'},  {"rounds", required_argument, NULL, 'r'},
-        {"no-shapes", no_argument, NULL, 's'},   {"format", required_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+        {"input", required_argument, NULL, 'i'},
+        {"paths", required_argument, NULL, 'p'},
+        {"time", required_argument, NULL, 't'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"schema-of", required_argument, NULL, 'c'},
+        {"no-shapes", no_argument, NULL, 's'},
+        {"format", required_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     opterr = 0;
     optind = 0;
@@ -75,21 +80,22 @@ static int parse_options(struct decode_job *job, int argc, char **argv)
         case 'i': job->input_path = optarg; break;
         case 'p': job->paths = optarg; break;
         case 't': job->time_path = optarg; break;
+        case 'c': job->config_path = optarg; break;
         case 'r': job->round_count = atoi(optarg); break;
         case 's': job->use_shapes = false; break;
         case 'f':
             job->as_json = strcmp(optarg, "json") == 0;
             if (!job->as_json && strcmp(optarg, "text") != 0)
-                return usage_error("unknown format", optarg);
+                return wrong_usage("unknown format", optarg);
             break;
         case 'h': fputs(usage_text, stdout); return EXIT_SUCCESS;
-        default: return usage_error("unknown option or missing value:", argv[optind - 1]);
+        default: return wrong_usage("unknown option or missing value:", argv[optind - 1]);
         }
     }
     if (optind < argc)
-        return usage_error("unexpected argument", argv[optind]);
+        return wrong_usage("unexpected argument", argv[optind]);
     if (job->round_count < 1 || job->round_count > ROUNDS_MAX)
-        return usage_error("--rounds is not a number from 1 to 1000", NULL);
+        return wrong_usage("--rounds is not a number from 1 to 1000", NULL);
     return -1;
 }
 
@@ -114,6 +120,28 @@ static bool add_columns(struct decode_job *job)
         begin += size + (begin[size] == ',');
     }
     return true;
+}
+
+static void report_check(void *context, struct config_place place, const char *message)
+{
+    (void)context;
+    fprintf(stderr, "weir bench decode: %u:%u: %s\n", place.line, place.column, message);
+}
+
+static bool add_check(struct decode_job *job)
+{
+    if (!job->config_path)
+        return true;
+    job->config = load_config(job->config_path, NULL, NULL, 0);
+    const struct event_schema *schema = NULL;
+    for (uint32_t i = 0; job->config && i < job->config->source_count && !schema; i++)
+        schema = job->config->sources[i].schema;
+    if (schema)
+        job->check =
+            event_check_create(schema, &job->schema, &(struct event_check_report){report_check, NULL});
+    else if (job->config)
+        fprintf(stderr, "weir bench decode: no source of %s has a schema\n", job->config_path);
+    return job->check != NULL;
 }
 
 static struct batch *add_batch(struct decode_job *job)
@@ -184,6 +212,7 @@ static struct round_result run_round(const struct decode_job *job)
         .schema = &job->schema,
         .time_column = job->time_column,
         .max_future_skew_us = INT64_MAX,
+        .check = job->check,
         .use_shapes = job->use_shapes,
     };
     struct decoder *decoder = decoder_create(&options);
@@ -252,13 +281,15 @@ int bench_decode(int argc, char **argv)
     exit_code = EXIT_FAILURE;
     if (!job.input_path)
         make_input(&job);
-    if (add_columns(&job) && (!job.input_path || load_input(&job))) {
+    if (add_columns(&job) && add_check(&job) && (!job.input_path || load_input(&job))) {
         run_rounds(&job);
         exit_code = EXIT_SUCCESS;
     }
     for (size_t i = 0; i < job.batch_count; i++)
         batch_destroy(job.batches[i]);
     free(job.batches);
+    event_check_destroy(job.check);
+    config_destroy(job.config);
     schema_deinit(&job.schema);
     return exit_code;
 }

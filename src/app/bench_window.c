@@ -1,6 +1,6 @@
 /* `weir bench window`: what windows cost alone, CPU time per event from columns in memory to result blocks: count, sum, min, max and
- * mean of one field by one key, in windows that follow one another. bench/duckdb_groupby.py is the same job by DuckDB. With
- * --sliding the same events go through sliding windows, too, which give a result as often, each of N times as many events. */
+ * mean of one field by one key, or other aggregates of it, in windows that follow one another. bench/duckdb_groupby.py is the same job
+ * by DuckDB. With --sliding the same events go through sliding windows, too, which give a result as often, each of N times as many events. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "expr/expr.h"
 #include "window/window.h"
 
 enum { GROUP_EVENTS = 64 * 1024, KEY_TEXT_SIZE = 16, SLIDING_PANES_MAX = 65536 };
@@ -19,7 +20,8 @@ struct window_job {
     uint64_t session_gap; /* 0: no sessions */
     uint64_t key_count, event_count, window_count, batch_size, seed;
     uint64_t panes; /* of a sliding window; 0 = tumbling ones */
-    const char *format, *aggregates;
+    const char *format;
+    struct argument_list aggregates;
     bool has_text_keys, writes_json;
     struct window_spec spec;
     struct result_shape shape;
@@ -40,13 +42,35 @@ static void take_block(void *context, struct result_block *block)
     result_block_release(block);
 }
 
-static void describe(struct window_job *job)
+static bool add_aggregate(struct window_job *job, const char *text)
 {
-    static const char *const kinds[] = {"count", "sum", "mean", "min", "max"};
-    uint32_t kind_count = strcmp(job->aggregates, "sums") == 0 ? 3 : 5;
+    struct expr_call call;
+    struct expr_error expr_error;
+    struct error error = {""};
+    struct window_aggregate *aggregate = &job->spec.aggregates[job->spec.aggregate_count];
+    if (job->spec.aggregate_count == RESULT_MAX_AGGREGATES)
+        error_set(&error, "there are more than %d", RESULT_MAX_AGGREGATES);
+    else if (expr_split_call(slice_of(text), &call, &expr_error) != STATUS_OK)
+        error_set(&error, "%s", expr_error.message);
+    else
+        aggregate->kind = aggregate_kind_find(call.function, call.argument_count, &error);
+    if (error.text[0] ||
+        !aggregate_kind_read_parameter(aggregate->kind, call.arguments[1], &aggregate->parameter, &error)) {
+        (void)usage_error("weir bench window", "--aggregate %s: %s", text, error.text);
+        return false;
+    }
+    aggregate->input = call.argument_count > 0 ? 0 : -1;
+    job->shape.value_names[job->spec.aggregate_count++] = text;
+    return true;
+}
+
+static bool describe(struct window_job *job)
+{
+    static const char *const usual[] = {"count()", "sum(x)", "min(x)", "max(x)", "mean(x)"};
+    bool is_usual = job->aggregates.count == 0;
     int64_t size_us = (int64_t)(job->event_count / job->window_count + 1);
-    job->shape = (struct result_shape){
-        .pipeline = "bench", .key_count = 1, .key_names = {"k"}, .value_count = kind_count};
+    size_t count = is_usual ? sizeof usual / sizeof usual[0] : job->aggregates.count;
+    job->shape = (struct result_shape){.pipeline = "bench", .key_count = 1, .key_names = {"k"}};
     job->spec = (struct window_spec){
         .shape = &job->shape,
         .kind = job->panes         ? WINDOW_SLIDING
@@ -58,17 +82,16 @@ static void describe(struct window_job *job)
         .slide_us = size_us,
         .allowed_lateness_us = 0,
         .key_limit = UINT64_MAX,
-        .aggregate_count = kind_count,
         .input_count = 1,
         .partition_count = 1,
         .hash_seed = job->seed,
     };
-    for (uint32_t i = 0; i < kind_count; i++) {
-        struct error error;
-        job->shape.value_names[i] = kinds[i];
-        job->spec.aggregates[i].kind = aggregate_kind_find(slice_of(kinds[i]), i > 0, &error);
-        job->spec.aggregates[i].input = i > 0 ? 0 : -1;
+    for (size_t i = 0; i < count; i++) {
+        if (!add_aggregate(job, is_usual ? usual[i] : job->aggregates.items[i]))
+            return false;
     }
+    job->shape.value_count = job->spec.aggregate_count;
+    return true;
 }
 
 static struct batch *make_batch(uint32_t row_count)
@@ -162,7 +185,6 @@ static void run_groups(struct window_job *job, struct window_stage *stage, struc
 
 static void run_job(struct window_job *job)
 {
-    describe(job);
     uint32_t batch_size = (uint32_t)job->batch_size, batch_count = GROUP_EVENTS / batch_size + 1;
     struct window_stage stage = {
         .op = window_operator_create(&job->spec),
@@ -250,8 +272,7 @@ int bench_window(int argc, char **argv)
                              .window_count = 12,
                              .batch_size = 1024,
                              .seed = 1,
-                             .format = "text",
-                             .aggregates = "all"};
+                             .format = "text"};
     uint64_t panes = 0, session_gap = 0;
     const struct argument arguments[] = {
         {"--keys", "N", "different keys, evenly spread; default 100000", ARGUMENT_NUMBER, &job.key_count,
@@ -267,19 +288,20 @@ int bench_window(int argc, char **argv)
          "measure session windows, too, that end after N microseconds without an event of the key, where there is an "
          "event of some key each microsecond; default 0 = do not",
          ARGUMENT_NUMBER, &session_gap, NULL},
-        {"--aggregates", "all|sums", "sums: count, sum and mean alone; default all", ARGUMENT_CHOICE,
-         &job.aggregates, "all|sums"},
         {"--text-keys", NULL, "keys are text (user_123), not integers", ARGUMENT_FLAG, &job.has_text_keys,
          NULL},
         {"--json-records", NULL, "write the JSON of every result, too", ARGUMENT_FLAG, &job.writes_json,
          NULL},
+        {"--aggregate", "CALL",
+         "such as \"percentile(x, 95)\"; may be repeated; default count(), sum, min, max, mean",
+         ARGUMENT_LIST, &job.aggregates, NULL},
         {"--seed", "N", "of the keys and amounts; default 1", ARGUMENT_NUMBER, &job.seed, NULL},
         {"--format", "text|json", "how the result is printed; default text", ARGUMENT_CHOICE, &job.format,
          "text|json"},
     };
     const struct usage usage = {
         "weir bench window",
-        "Measures windows alone: count, sum, min, max and mean by one key, from columns in memory.", NULL,
+        "Measures windows alone: aggregates of one field x by one key, from columns in memory.", NULL,
         arguments, sizeof arguments / sizeof arguments[0]};
     int exit_code = EXIT_OK;
     if (!arguments_parse(&usage, argc, argv, &exit_code))
@@ -292,6 +314,8 @@ int bench_window(int argc, char **argv)
     struct window_job sliding = job, sessions = job;
     sliding.panes = panes;
     sessions.session_gap = session_gap;
+    if (!describe(&job) || !describe(&sliding) || !describe(&sessions))
+        return EXIT_USAGE;
     run_job(&job);
     if (panes)
         run_job(&sliding);

@@ -114,14 +114,13 @@ static int add_dead_letters(const struct replay_command *command, struct replay_
     return exit_code;
 }
 
-/* Leaves only the named pipeline in the configuration. */
+/* Leaves only the named pipeline in the configuration, with what it reads from. */
 static bool select_pipeline(struct config *config, const char *name)
 {
     for (uint32_t i = 0; i < config->pipeline_count; i++) {
         if (strcmp(config->pipelines[i].name, name) != 0)
             continue;
-        config->pipelines += i;
-        config->pipeline_count = 1;
+        config_keep_pipeline(config, i, &config->arena);
         return true;
     }
     return false;

@@ -5,6 +5,7 @@ int command_run(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_replay(int argc, char **argv);
+int command_test(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_tap(int argc, char **argv);

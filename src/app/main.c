@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"demo", command_demo, "run with generated events, to look around"},
     {"check", command_check, "check a configuration"},
     {"replay", command_replay, "run pipelines over files, as a batch"},
+    {"test", command_test, "run tests of pipelines: events in, expected results out"},
     {"config", command_config, "show the configuration, its schema or its reference"},
     {"doctor", command_doctor, "check the machine and the configuration"},
     {"tap", command_tap, "show live events or results of a running server"},

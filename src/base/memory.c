@@ -6,14 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
+void memory_refuse(size_t size)
+{
+    fprintf(stderr, "weir: out of memory: %zu bytes were refused; lower engine.memory_limit or key_limit\n",
+            size);
+    abort();
+}
+
 static void *check(void *pointer, size_t size)
 {
-    if (!pointer) {
-        fprintf(stderr,
-                "weir: out of memory: %zu bytes were refused; lower engine.memory_limit or key_limit\n",
-                size);
-        abort();
-    }
+    if (!pointer)
+        memory_refuse(size);
     return pointer;
 }
 

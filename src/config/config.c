@@ -15,7 +15,10 @@ struct config *config_load_partly(const char *file, const char *text, const stru
     struct config *config = memory_allocate(sizeof *config);
     arena_init(&config->arena, ARENA_DEFAULT_BLOCK_SIZE);
     config->file = arena_copy_text(&config->arena, file);
-    struct loader loader = {.arena = &config->arena, .problems = {.arena = &config->arena}, .config = config};
+    struct loader loader = {.arena = &config->arena,
+                            .problems = {.arena = &config->arena},
+                            .config = config,
+                            .has_folder = text == NULL};
     struct node *root = config_read_tree(&loader, file, text, overrides, override_count);
     if (root)
         config_check(&loader, root);
@@ -32,6 +35,27 @@ struct config *config_load(const char *file, const char *text, const struct conf
 {
     uint32_t errors_before = errors->count;
     struct config *config = config_load_partly(file, text, overrides, override_count, errors);
+    if (errors->count == errors_before)
+        return config;
+    config_destroy(config);
+    return NULL;
+}
+
+struct config *config_load_tree(const char *file, struct node *root, struct config_errors *errors)
+{
+    uint32_t errors_before = errors->count;
+    struct config *config = memory_allocate(sizeof *config);
+    arena_init(&config->arena, ARENA_DEFAULT_BLOCK_SIZE);
+    config->file = arena_copy_text(&config->arena, file);
+    config->tree = root;
+    struct loader loader = {.arena = &config->arena,
+                            .problems = {.arena = &config->arena},
+                            .config = config,
+                            .has_folder = true};
+    root->parent = NULL; /* what is in it is named from here */
+    config_complete_tree(&loader, root, NULL, 0);
+    config_check(&loader, root);
+    problems_report(&loader.problems, errors);
     if (errors->count == errors_before)
         return config;
     config_destroy(config);
@@ -58,6 +82,9 @@ void config_errors_deinit(struct config_errors *errors)
 
 static bool comes_before(struct config_place a, struct config_place b)
 {
+    int order = strcmp(a.file ? a.file : "", b.file ? b.file : "");
+    if (order != 0)
+        return order < 0;
     return a.line != b.line ? a.line < b.line : a.column < b.column;
 }
 
@@ -99,7 +126,8 @@ static void add_line(struct config_errors *errors, struct config_place place, co
     vsnprintf(message, sizeof message, format, arguments);
     replace_control_characters(message);
     if (place.line > 0)
-        buffer_format(&line, "%s:%u:%u: %s: %s\n", errors->file, place.line, place.column, word, message);
+        buffer_format(&line, "%s:%u:%u: %s: %s\n", place.file ? place.file : errors->file, place.line,
+                      place.column, word, message);
     else
         buffer_format(&line, "%s: %s: %s\n", place.variable ? place.variable : errors->file, word, message);
     insert_line(errors, place, buffer_slice(&line));
@@ -133,8 +161,10 @@ struct config_place config_text_place(const struct config_text *text, size_t off
         return place;
     for (size_t i = 0; i < offset && text->text[i]; i++) {
         if (text->text[i] == '\n') /* a block under `|`: its lines begin in one column */
-            place = (struct config_place){
-                .line = place.line + 1, .column = text->place.column, .variable = place.variable};
+            place = (struct config_place){.line = place.line + 1,
+                                          .column = text->place.column,
+                                          .variable = place.variable,
+                                          .file = place.file};
         else if (((unsigned char)text->text[i] & 0xc0) != 0x80)
             place.column++;
     }

@@ -20,6 +20,7 @@ enum {
     CONFIG_MAX_KEYS = 16,         /* per pipeline; = RESULT_MAX_KEYS */
     CONFIG_MAX_AGGREGATES = 64,   /* per pipeline; = RESULT_MAX_AGGREGATES */
     CONFIG_MAX_SELECTS = 64,      /* fields of `select`; = RESULT_MAX_AGGREGATES */
+    CONFIG_MAX_SCHEMAS = 256,     /* versions of schemas, the built-in ones and those in files too */
     CONFIG_MAX_NAME_SIZE = 64,
     CONFIG_MAX_ERRORS = 20,
     CONFIG_MAX_PROPERTIES = 64,         /* of one Kafka connection */
@@ -30,6 +31,7 @@ enum {
 struct config_place {
     uint32_t line, column; /* from 1 */
     const char *variable;
+    const char *file; /* a file beside the config; NULL = the config itself */
 };
 
 /* Text to be parsed later (an expression, a path), with the place of its first character in the file. NULL text: absent. */
@@ -139,6 +141,8 @@ struct config_source {
     enum config_time_unit time_unit;
     int64_t max_out_of_orderness_us, idle_timeout_us, max_future_skew_us;
     enum on_bad on_bad;
+    struct config_text schema_name;    /* NAME or NAME@VERSION; absent = events of any shape */
+    const struct event_schema *schema; /* of that name, from event_schema.h; NULL when absent or unknown */
 };
 
 enum config_window_kind {
@@ -160,8 +164,13 @@ struct config_window {
 struct config_pipeline {
     const char *name;
     struct config_place place;
-    uint32_t *sources; /* indices into config->sources */
+    uint32_t *sources; /* indices into config->sources; none when it reads pipelines */
     uint32_t source_count;
+    uint32_t *upstreams; /* indices into config->pipelines: those whose final results are its events */
+    uint32_t upstream_count;
+    struct config_place from_place;
+    bool is_read;   /* it is some other pipeline's upstream */
+    bool is_hidden; /* runs only because another needs it: its results are not shown (replay, tests) */
     struct config_text where;
     struct config_named_text *keys; /* expression per key; name given or last path component */
     uint32_t key_count;
@@ -171,6 +180,7 @@ struct config_pipeline {
     enum late_policy late;
     int64_t emit_every_us;                /* 0 = no early results by time */
     uint64_t emit_count;                  /* 0 = no early results by count */
+    bool emit_empty;
     int64_t close_after_us;               /* 0 = never by the wall clock */
     uint64_t key_limit;                   /* default 10,000,000 */
     struct config_named_text *aggregates; /* "revenue" → "sum(properties.amount)" */
@@ -208,7 +218,8 @@ struct config_store {
     uint64_t max_log_size; /* bytes of undelivered and retained http events on disk before 429 */
 };
 
-struct node;
+struct node; /* yaml_tree.h */
+struct event_schema;
 
 struct config {
     struct arena arena;
@@ -226,6 +237,9 @@ struct config {
     uint32_t pipeline_count;
     struct config_sink *sinks;
     uint32_t sink_count;
+    struct event_schema
+        *schemas; /* by name, then version; none where no source asks for one and none is given */
+    uint32_t schema_count;
 };
 
 /* Errors and warnings are collected, up to CONFIG_MAX_ERRORS of each, as lines "file:line:col: error: message" in `text`, in
@@ -253,7 +267,14 @@ struct config *config_load(const char *file, const char *text, const struct conf
  * errors told at once. Never to be run when `errors` has grown. NULL only when there is no YAML to read. */
 struct config *config_load_partly(const char *file, const char *text, const struct config_override *overrides,
                                   uint32_t override_count, struct config_errors *errors);
+/* The same for a mapping within another file (its places are of that file). The tree is changed, and must outlive what is returned. */
+struct config *config_load_tree(const char *file, struct node *root, struct config_errors *errors);
 void config_destroy(struct config *config);
+
+/* Leaves only that pipeline in the configuration, and those it reads from, which are hidden. Arrays are made in `arena`. */
+void config_keep_pipeline(struct config *config, uint32_t pipeline_index, struct arena *arena);
+/* The pipelines in an order in which each is behind those it reads from. `order` has room for all. */
+void config_order_pipelines(const struct config *config, uint32_t *order);
 
 void config_errors_init(struct config_errors *errors, const char *file);
 void config_errors_deinit(struct config_errors *errors);

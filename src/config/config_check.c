@@ -16,7 +16,8 @@ static const struct option *find_elsewhere(enum option_scope scope, const char *
 static void refuse_key(struct loader *loader, enum option_scope scope, const char *group,
                        const struct node *node)
 {
-    static const char *const scope_names[] = {"", "sources.NAME.", "pipelines.NAME.", "sinks.NAME."};
+    static const char *const scope_names[] = {
+        "", "sources.NAME.", "pipelines.NAME.", "sinks.NAME.", "schemas.NAME.", "schemas.NAME.fields.PATH."};
     const char *path = node_path(loader->arena, node);
     const char *names[64];
     uint32_t count = 0;
@@ -377,6 +378,17 @@ static void warn_of_meaning(struct loader *loader)
         config_warn_window(loader, &config->pipelines[i]);
 }
 
+bool config_is_mapping(struct loader *loader, const struct option *option, const struct node *node)
+{
+    return is_usable_map(loader, option, node);
+}
+
+void config_check_entry(struct loader *loader, enum option_scope scope, const struct node *map, void *owner)
+{
+    set_defaults(loader, scope, owner);
+    check_map(loader, scope, "", map, owner);
+}
+
 void config_check(struct loader *loader, const struct node *root)
 {
     struct config *config = loader->config;
@@ -402,7 +414,9 @@ void config_check(struct loader *loader, const struct node *root)
         check_collection(loader, option_find(SCOPE_ROOT, "pipelines"), root, CONFIG_MAX_PIPELINES,
                          sizeof *config->pipelines, set_pipeline_name, &structs);
     config->pipelines = structs;
+    config_check_schemas(loader, root);
     check_sink_names(loader);
+    config_check_chains(loader);
     config_check_kafka(loader, root);
     if (loader->problems.count > 0)
         return;

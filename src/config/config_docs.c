@@ -49,7 +49,8 @@ static const char *const introduction =
     "  trail: { file: { path: results.ndjson } }\n"
     "```\n";
 
-static const char *const scope_prefixes[SCOPE_COUNT] = {"", "sources.NAME", "pipelines.NAME", "sinks.NAME"};
+static const char *const scope_prefixes[SCOPE_COUNT] = {
+    "", "sources.NAME", "pipelines.NAME", "sinks.NAME", "schemas.NAME", "schemas.NAME.fields.PATH"};
 
 static const char *range_text(struct arena *arena, const struct option *option)
 {
@@ -124,6 +125,13 @@ static void write_sentence(struct buffer *out, const char *help)
     buffer_format(out, "%s.\n", help + 1);
 }
 
+static void write_collection(struct buffer *out, const struct option *option, const char *prefix)
+{
+    const char *owner = scope_prefixes[option->scope];
+    buffer_format(out, "\n## %s%s%s\n\nIn `%s`: %s.\n", owner, *owner ? "." : "", option->path, prefix,
+                  option->help);
+}
+
 static void write_scope(struct buffer *out, struct arena *arena, enum option_scope scope)
 {
     const char *prefix = scope_prefixes[scope];
@@ -132,7 +140,7 @@ static void write_scope(struct buffer *out, struct arena *arena, enum option_sco
     else
         for (uint32_t i = 0; i < option_count; i++)
             if (options[i].type == OPTION_COLLECTION && options[i].least == (int64_t)scope)
-                buffer_format(out, "\n## %s\n\nIn `%s`: %s.\n", options[i].path, prefix, options[i].help);
+                write_collection(out, &options[i], prefix);
     write_table(out, arena, scope, "");
     for (uint32_t i = 0; i < option_count; i++) {
         if (options[i].scope != scope || !option_has_members(&options[i]))

@@ -340,10 +340,11 @@ static void check_transactions(struct loader *loader, const struct node *root)
         for (uint32_t j = 0; j < config->pipeline_count; j++) {
             const struct config_pipeline *pipeline = &config->pipelines[j];
             bool writes = false;
+            uint32_t roots[CONFIG_MAX_SOURCES], root_count = config_root_sources(config, j, roots);
             for (uint32_t k = 0; k < pipeline->sink_count; k++)
                 writes = writes || pipeline->sinks[k] == i;
-            for (uint32_t k = 0; writes && !obstacle && k < pipeline->source_count; k++) {
-                const struct config_source *source = &config->sources[pipeline->sources[k]];
+            for (uint32_t k = 0; writes && !obstacle && k < root_count; k++) {
+                const struct config_source *source = &config->sources[roots[k]];
                 obstacle = transaction_obstacle(loader->arena, sink, source, first_source);
                 first_source = first_source || obstacle ? first_source : source;
                 if (obstacle)

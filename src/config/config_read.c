@@ -8,8 +8,7 @@
 
 #include "config/options.h"
 
-/* Reads all of the file; `text` may stay short when the file is larger than any config. False after a problem. */
-static bool read_file(struct loader *loader, const char *file, struct buffer *text)
+int config_read_file(const char *file, struct buffer *text)
 {
     int descriptor = open(file, O_RDONLY | O_CLOEXEC);
     ssize_t got = descriptor < 0 ? -1 : 1;
@@ -18,12 +17,20 @@ static bool read_file(struct loader *loader, const char *file, struct buffer *te
         if (got > 0)
             text->size += (size_t)got;
     }
-    if (got < 0)
-        problem_add(&loader->problems, (struct config_place){0}, "cannot be read: %s; %s", strerror(errno),
-                    errno == ENOENT ? "give the path of a config file" : "a config is a readable file");
+    int failure = got < 0 ? errno : 0;
     if (descriptor >= 0)
         close(descriptor);
-    return got >= 0;
+    return failure;
+}
+
+/* False after a problem. */
+static bool read_file(struct loader *loader, const char *file, struct buffer *text)
+{
+    int failure = config_read_file(file, text);
+    if (failure)
+        problem_add(&loader->problems, (struct config_place){0}, "cannot be read: %s; %s", strerror(failure),
+                    failure == ENOENT ? "give the path of a config file" : "a config is a readable file");
+    return failure == 0;
 }
 
 static bool is_name_character(char c)
@@ -109,8 +116,14 @@ struct node *config_read_tree(struct loader *loader, const char *file, const cha
             root = node_create(loader->arena, NODE_MAP, (struct config_place){.line = 1, .column = 1});
     }
     buffer_deinit(&content);
-    if (!root)
-        return NULL;
+    if (root)
+        config_complete_tree(loader, root, overrides, override_count);
+    return root;
+}
+
+void config_complete_tree(struct loader *loader, struct node *root, const struct config_override *overrides,
+                          uint32_t override_count)
+{
     if (node_is_null(root)) {
         root->kind = NODE_MAP;
         root->text = NULL;
@@ -118,5 +131,4 @@ struct node *config_read_tree(struct loader *loader, const char *file, const cha
     substitute(loader, root);
     if (root->kind == NODE_MAP)
         config_apply_overrides(loader, root, overrides, override_count);
-    return root;
 }

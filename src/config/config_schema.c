@@ -10,7 +10,7 @@
 static const char *const variable_pattern = "\\$\\{";
 static const char *const name_pattern = "^[A-Za-z0-9_-]{1,64}$";
 
-static const char *const scope_names[SCOPE_COUNT] = {"root", "source", "pipeline", "sink"};
+static const char *const scope_names[SCOPE_COUNT] = {"root", "source", "pipeline", "sink", "schema", "field"};
 
 /* {"type": "string", "pattern": ...} as a member of an array. */
 static void write_pattern(struct json_writer *writer, const char *pattern)
@@ -121,6 +121,27 @@ static void write_list(struct json_writer *writer, unsigned least, bool is_uniqu
     json_close(writer, ']');
 }
 
+/* One type of a field, or a list of them. */
+static void write_event_types(struct json_writer *writer)
+{
+    static const char *const words =
+        "{\"enum\": [\"string\", \"integer\", \"number\", \"boolean\", \"object\", \"array\", \"any\"]}";
+    json_open(writer, "anyOf", '[');
+    json_raw(writer, NULL, words);
+    json_open(writer, NULL, '{');
+    json_text(writer, "type", "array");
+    json_number(writer, "minItems", 1);
+    json_open(writer, "items", '{');
+    json_open(writer, "anyOf", '[');
+    json_raw(writer, NULL, words);
+    write_pattern(writer, variable_pattern);
+    json_close(writer, ']');
+    json_close(writer, '}');
+    json_close(writer, '}');
+    write_pattern(writer, variable_pattern);
+    json_close(writer, ']');
+}
+
 static void write_value_type(struct json_writer *writer, const struct option *option)
 {
     static const char *const duration = "^(0|([0-9]+(\\.[0-9]*)?(us|ms|s|m|h|d))+)$";
@@ -175,6 +196,16 @@ static void write_value_type(struct json_writer *writer, const struct option *op
             writer, 0, false,
             "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", \"boolean\"]}}");
         break;
+    case OPTION_NUMBER:
+        json_raw(writer, "anyOf",
+                 "[{\"type\": \"number\"}, {\"type\": \"string\", \"pattern\": \"^-?[0-9]|\\\\$\\\\{\"}]");
+        break;
+    case OPTION_EVENT_TYPES: write_event_types(writer); break;
+    case OPTION_CONSTANTS:
+        json_text(writer, "type", "array");
+        json_number(writer, "minItems", 1);
+        json_raw(writer, "items", "{\"type\": [\"string\", \"number\", \"boolean\"]}");
+        break;
     case OPTION_AGGREGATES:
     case OPTION_SELECT:
         json_text(writer, "type", "object");
@@ -214,8 +245,11 @@ static void write_collection(struct json_writer *writer, const struct option *op
     json_text(writer, "type", "object");
     if (option->flags & OPTION_REQUIRED)
         json_number(writer, "minProperties", 1);
+    static const char *const name_patterns[SCOPE_COUNT] = {
+        [SCOPE_SCHEMA] = "^[A-Za-z0-9_-]{1,64}(@[1-9][0-9]{0,8})?$", [SCOPE_FIELD] = "^[^.]+(\\.[^.]+)*$"};
+    const char *pattern = name_patterns[option->least];
     json_open(writer, "propertyNames", '{');
-    json_text(writer, "pattern", name_pattern);
+    json_text(writer, "pattern", pattern ? pattern : name_pattern);
     json_close(writer, '}');
     json_raw(writer, "additionalProperties", reference);
 }

@@ -7,6 +7,7 @@
 #include "config/json_writer.h"
 #include "config/kafka_properties.h"
 #include "config/options.h"
+#include "config/schema_internal.h"
 
 enum { SHOW_COMMENT_COLUMN = 48 };
 
@@ -80,15 +81,33 @@ static void append_scalar(struct shower *shower, const struct option *option, co
         buffer_format(shower->json.out, "%llu", strtoull(text, NULL, 10));
 }
 
+/* Bounds and allowed values of fields: numbers, true and false are another thing than the text of them. */
+static bool is_json_value(const struct option *option, const struct node *node)
+{
+    struct event_number number;
+    if (!option || (option->type != OPTION_NUMBER && option->type != OPTION_CONSTANTS))
+        return false;
+    return option->type == OPTION_NUMBER || event_number_parse(node, &number) ||
+           (node->is_plain && (strcmp(node->text, "true") == 0 || strcmp(node->text, "false") == 0));
+}
+
+static void append_element(struct shower *shower, const struct option *option, const struct node *node)
+{
+    if (is_json_value(option, node))
+        buffer_append_text(shower->json.out, node->text);
+    else
+        append_scalar(shower, option, node->text);
+}
+
 static void append_value(struct shower *shower, const struct option *option, const struct node *node)
 {
     if (node->kind == NODE_SCALAR) {
-        append_scalar(shower, option, node->text);
+        append_element(shower, option, node);
         return;
     }
     buffer_append_char(shower->json.out, '[');
     for (const struct node *element = node->first; element; element = element->next) {
-        append_scalar(shower, option, element->text);
+        append_element(shower, option, element);
         if (element->next)
             buffer_append_text(shower->json.out, ", ");
     }
@@ -172,7 +191,8 @@ static bool has_something_to_show(const struct option *group)
 static void show_members(struct shower *shower, enum option_scope scope, const char *group, const char *path,
                          const struct node *map);
 
-static void show_collection(struct shower *shower, const struct option *option, const struct node *map)
+static void show_collection(struct shower *shower, const struct option *option, const char *path,
+                            const struct node *map)
 {
     open_mapping(shower, option->path);
     size_t size = shower->json.out->size;
@@ -180,7 +200,7 @@ static void show_collection(struct shower *shower, const struct option *option, 
         open_mapping(shower, child->key);
         size_t child_size = shower->json.out->size;
         show_members(shower, (enum option_scope)option->least, "",
-                     arena_format(shower->arena, "%s.%s.", option->path, child->key), child);
+                     arena_format(shower->arena, "%s.%s.", path, child->key), child);
         close_mapping(shower, child_size);
     }
     close_mapping(shower, size);
@@ -205,7 +225,7 @@ static void show_option(struct shower *shower, const struct option *option, cons
     bool is_scalar_switch = option->type == OPTION_SWITCH && (!node || node->kind == NODE_SCALAR);
     if (option->type == OPTION_COLLECTION) {
         if (node)
-            show_collection(shower, option, node);
+            show_collection(shower, option, path, node);
     } else if (option_has_members(option) && !is_scalar_switch) {
         if (!node && (option->type == OPTION_KIND || !has_something_to_show(option)))
             return;

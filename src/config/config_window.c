@@ -140,6 +140,10 @@ void config_check_window(struct loader *loader, const struct node *map, struct c
     if (window->kind == CONFIG_WINDOW_GLOBAL)
         check_global(loader, map, kind);
     bool is_aligned = window->kind == CONFIG_WINDOW_TUMBLING || window->kind == CONFIG_WINDOW_SLIDING;
+    const struct node *empty = node_find(map, "emit_empty");
+    if (empty && pipeline->emit_empty && window->kind != CONFIG_WINDOW_TUMBLING)
+        problem_add(&loader->problems, empty->key_place, "`%s` is for tumbling windows; remove it",
+                    node_path(loader->arena, empty));
     if (offset && !is_aligned)
         problem_add(&loader->problems, offset->key_place,
                     "`%s` is for tumbling and sliding windows, which all begin at the same times; remove it",

@@ -228,29 +228,60 @@ static uint32_t find_name(const char *const *names, uint32_t count, const char *
     return UINT32_MAX;
 }
 
+/* Names that a pipeline may read from: sources, then all pipelines of the mapping it is in. Returns how many. */
+static uint32_t names_of_inputs(const struct config *config, const struct node *pipelines, const char **names)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < config->source_count; i++)
+        names[count++] = config->sources[i].name;
+    for (const struct node *child = pipelines ? pipelines->first : NULL;
+         child && count < config->source_count + CONFIG_MAX_PIPELINES; child = child->next)
+        names[count++] = child->key;
+    return count;
+}
+
+/* The names without the pipeline's own, which is no way out. */
+static void refuse_input(struct loader *loader, const struct node *node, const char *own,
+                         const char *const *names, uint32_t count)
+{
+    const char *others[CONFIG_MAX_SOURCES + CONFIG_MAX_PIPELINES];
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!own || strcmp(names[i], own) != 0)
+            others[kept++] = names[i];
+    }
+    refuse_name(loader, node, "source or pipeline", others, kept);
+}
+
+/* Of a source and a pipeline with the same name, the source is meant. */
 void parse_sources(struct loader *loader, const struct option *option, const struct node *node, void *owner)
 {
     struct config_pipeline *pipeline = owner;
     const struct config *config = loader->config;
-    const char *names[CONFIG_MAX_SOURCES];
-    for (uint32_t i = 0; i < config->source_count; i++)
-        names[i] = config->sources[i].name;
+    const char *names[CONFIG_MAX_SOURCES + CONFIG_MAX_PIPELINES];
+    uint32_t count = names_of_inputs(config, node->parent ? node->parent->parent : NULL, names);
     if (node->kind == NODE_MAP || (node->kind == NODE_LIST && node->child_count == 0)) {
         value_problem(loader, node, "expected %s", option_type_text(option));
         return;
     }
+    pipeline->from_place = node->place;
     pipeline->sources = arena_allocate(loader->arena, element_count(node) * sizeof *pipeline->sources);
+    pipeline->upstreams = arena_allocate(loader->arena, element_count(node) * sizeof *pipeline->upstreams);
     for (const struct node *element = first_element(node); element; element = next_element(node, element)) {
         const char *name = value_text(loader, option, element);
         if (!name)
             continue;
-        uint32_t index = find_name(names, config->source_count, name);
+        uint32_t index = find_name(names, count, name), upstream = index - config->source_count;
+        bool is_source = index < config->source_count;
         if (index == UINT32_MAX)
-            refuse_name(loader, element, "source", names, config->source_count);
-        else if (contains(pipeline->sources, pipeline->source_count, index))
-            value_problem(loader, element, "source `%s` is given twice", name);
-        else
+            refuse_input(loader, element, pipeline->name, names, count);
+        else if (is_source ? contains(pipeline->sources, pipeline->source_count, index)
+                           : contains(pipeline->upstreams, pipeline->upstream_count, upstream))
+            value_problem(loader, element, "%s `%s` is given twice", is_source ? "source" : "pipeline", name);
+        else if (is_source)
             pipeline->sources[pipeline->source_count++] = index;
+        else
+            pipeline->upstreams[pipeline->upstream_count++] = upstream;
     }
 }
 

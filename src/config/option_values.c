@@ -32,7 +32,8 @@ static bool is_short_type(enum option_type type)
 {
     return type != OPTION_TEXT && type != OPTION_TEXTS && type != OPTION_PATH && type != OPTION_EXPRESSION &&
            type != OPTION_KEYS && type != OPTION_AGGREGATES && type != OPTION_SELECT &&
-           type != OPTION_SECRET_FILE && type != OPTION_PROPERTIES;
+           type != OPTION_SECRET_FILE && type != OPTION_PROPERTIES && type != OPTION_PATTERN &&
+           type != OPTION_CONSTANTS;
 }
 
 const char *value_text(struct loader *loader, const struct option *option, const struct node *node)
@@ -411,7 +412,7 @@ static const struct {
                            parse_aggregates},
     [OPTION_SELECT] = {"a mapping such as {user: user_id, total: price * count}",
                        "mapping of names to expressions", parse_select},
-    [OPTION_SOURCES] = {"the name of a source, or a list of them", "name, or list of names", parse_sources},
+    [OPTION_SOURCES] = {"the name of a source or pipeline, or a list of them", "name, or list of names", parse_sources},
     [OPTION_DESTINATIONS] = {"a list of store, live and names of sinks", "list of names", parse_destinations},
     [OPTION_LISTEN] = {"an address host:port", "host:port", parse_listen},
     [OPTION_SHARDS] = {"auto or a whole number", "`auto` or whole number", parse_shards},
@@ -420,6 +421,13 @@ static const struct {
     [OPTION_RATE] = {"max or a rate such as 5000/s", "`max` or rate", parse_rate},
     [OPTION_TIME] = {"now, a date such as 2024-01-31, or a time such as 2024-01-31T12:00:00Z",
                      "`now`, date or time", parse_time},
+    [OPTION_SCHEMA] = {"the name of a schema, as in user_action or order@2", "name, or name@version",
+                       parse_expression},
+    [OPTION_PATTERN] = {"a regular expression", "regular expression", parse_expression},
+    [OPTION_EVENT_TYPES] = {"string, integer, number, boolean, object, array, any, or a list of them",
+                            "type, or list of types", parse_event_types},
+    [OPTION_NUMBER] = {"a number", "number", parse_number},
+    [OPTION_CONSTANTS] = {"a list of values", "list of values", parse_constants},
 };
 
 const char *option_type_text(const struct option *option)

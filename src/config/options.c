@@ -3,10 +3,13 @@
 
 #include <stddef.h>
 
+#include "config/event_schema.h"
+
 #define ROOT(field)     offsetof(struct config, field)
 #define SOURCE(field)   offsetof(struct config_source, field)
 #define PIPELINE(field) offsetof(struct config_pipeline, field)
 #define SINK(field)     offsetof(struct config_sink, field)
+#define FIELD(field)    offsetof(struct event_rule, field)
 #define MILLISECONDS    INT64_C(1000)
 #define SECONDS         INT64_C(1000000)
 #define DAYS            (86400 * SECONDS)
@@ -94,8 +97,9 @@ const struct option options[] = {
      "what is computed, by name"},
     {SCOPE_ROOT, "sinks", OPTION_COLLECTION, OPTION_NO_FIELD, 0, 0, NULL, SCOPE_SINK, 0, NULL,
      "where results go besides store and live, by name; each has exactly one of file, console, blackhole, kafka"},
+    {SCOPE_ROOT, "schemas", OPTION_COLLECTION, OPTION_NO_FIELD, 0, 0, NULL, SCOPE_SCHEMA, 0, NULL,
+     "what events have to look like, by NAME or NAME@VERSION (without one: version 1); more of them may be in files of the folder `schemas` beside the config"},
     {SCOPE_ROOT, "models", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "models that score events"},
-    {SCOPE_ROOT, "schemas", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "named shapes of events"},
     {SCOPE_ROOT, "alerts", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "conditions that notify"},
     {SCOPE_ROOT, "channels", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "where alerts go"},
     {SCOPE_ROOT, "slo", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "objectives with error budgets"},
@@ -161,9 +165,10 @@ const struct option options[] = {
      "an event time this far beyond the record's own time is bad; a file has none"},
     {SCOPE_SOURCE, "on_bad", OPTION_ENUM, SOURCE(on_bad), 0, 0, "dlq", 0, 0, "dlq|skip|fail",
      "what happens to a bad event: kept as a dead letter, only counted, or the process stops"},
-    {SCOPE_SOURCE, "schema", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "name of a schema that events must keep"},
+    {SCOPE_SOURCE, "schema", OPTION_SCHEMA, SOURCE(schema_name), 0, 0, NULL, ANY,
+     "schema that events must keep, else they are bad; NAME is its newest version, NAME@VERSION that one; absent = any JSON object"},
 
-    {SCOPE_PIPELINE, "from", OPTION_SOURCES, PIPELINE(sources), PIPELINE(source_count), OPTION_REQUIRED, NULL, ANY, "a source, or a list of them"},
+    {SCOPE_PIPELINE, "from", OPTION_SOURCES, PIPELINE(sources), PIPELINE(source_count), OPTION_REQUIRED, NULL, ANY, "a source or a list of them; or pipelines with a window, whose final results are then the events"},
     {SCOPE_PIPELINE, "where", OPTION_EXPRESSION, PIPELINE(where), 0, 0, NULL, ANY, "condition; null is false; absent = every event"},
     {SCOPE_PIPELINE, "key", OPTION_KEYS, PIPELINE(keys), PIPELINE(key_count), 0, NULL, ANY,
      "path, list of paths, or mapping of names to expressions; absent = one group; without a window: key of the message in Kafka, absent = the key the event came with"},
@@ -192,6 +197,8 @@ const struct option options[] = {
     {SCOPE_PIPELINE, "emit", OPTION_GROUP, OPTION_NO_FIELD, 0, OPTION_WITH_WINDOW, NULL, ANY, "early results of open windows, for keys that changed"},
     {SCOPE_PIPELINE, "emit.every", OPTION_DURATION, PIPELINE(emit_every_us), 0, 0, NULL, 10 * MILLISECONDS, DAYS, NULL, "by the wall clock"},
     {SCOPE_PIPELINE, "emit.count", OPTION_COUNT64, PIPELINE(emit_count), 0, 0, NULL, 1, 1000000000000, NULL, "after so many events of a key"},
+    {SCOPE_PIPELINE, "emit_empty", OPTION_BOOL, PIPELINE(emit_empty), 0, OPTION_WITH_WINDOW, "false", ANY,
+     "tumbling: windows without events of a key have a record of it, too, for the 60 windows behind its last event"},
     {SCOPE_PIPELINE, "close_after", OPTION_DURATION, PIPELINE(close_after_us), 0, OPTION_WITH_WINDOW, NULL, 10 * MILLISECONDS, 3650 * DAYS, NULL,
      "wall-clock time after which a window closes although its watermark stands still; absent = never"},
     {SCOPE_PIPELINE, "key_limit", OPTION_COUNT64, PIPELINE(key_limit), 0, OPTION_WITH_WINDOW, "10000000", 1, 1000000000, NULL,
@@ -221,6 +228,24 @@ const struct option options[] = {
      "beginning of the ids of its transactions; absent = weir.NAME; must differ between groups"},
     KAFKA_CONNECTION_ROWS(SCOPE_SINK, SINK),
     {SCOPE_SINK, "postgres", OPTION_LATER, OPTION_NO_FIELD, 0, 0, NULL, ANY, "a PostgreSQL database"},
+
+    {SCOPE_SCHEMA, "extends", OPTION_SCHEMA, offsetof(struct event_schema, extends), 0, 0, NULL, ANY,
+     "schema whose fields this one has too; a field given here takes the place of the same one there"},
+    {SCOPE_SCHEMA, "fields", OPTION_COLLECTION, OPTION_NO_FIELD, 0, OPTION_REQUIRED, NULL, SCOPE_FIELD, 0, NULL,
+     "members of the event by their path, as in `payload.page`; members that are not listed are allowed"},
+
+    {SCOPE_FIELD, "type", OPTION_EVENT_TYPES, FIELD(types), 0, OPTION_REQUIRED, NULL, ANY,
+     "string, integer, number, boolean, object, array or any; 1.0 is an integer, integers are numbers"},
+    {SCOPE_FIELD, "required", OPTION_BOOL, FIELD(is_required), 0, 0, "false", ANY,
+     "whether it must be there; null is the same as missing"},
+    {SCOPE_FIELD, "min", OPTION_NUMBER, FIELD(least), 0, 0, NULL, ANY, "smallest number"},
+    {SCOPE_FIELD, "max", OPTION_NUMBER, FIELD(most), 0, 0, NULL, ANY, "largest number"},
+    {SCOPE_FIELD, "min_length", OPTION_COUNT32, FIELD(least_length), 0, 0, NULL, 0, SCHEMA_MAX_LENGTH, NULL, "fewest characters of a string"},
+    {SCOPE_FIELD, "max_length", OPTION_COUNT32, FIELD(most_length), 0, 0, NULL, 0, SCHEMA_MAX_LENGTH, NULL, "most characters of a string"},
+    {SCOPE_FIELD, "non_empty", OPTION_BOOL, FIELD(is_non_empty), 0, 0, "false", ANY, "an object needs a member, a string a character"},
+    {SCOPE_FIELD, "pattern", OPTION_PATTERN, FIELD(pattern), 0, 0, NULL, ANY,
+     "regular expression (RE2) that a part of the string must match; begin with ^ and end with $ for all of it"},
+    {SCOPE_FIELD, "enum", OPTION_CONSTANTS, FIELD(constants), FIELD(constant_count), 0, NULL, ANY, "the values that are allowed, as in `[EUR, USD]`"},
 };
 /* clang-format on */
 

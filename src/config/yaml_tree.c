@@ -50,6 +50,9 @@ static int by_place(const void *a, const void *b)
 {
     const struct problem *const *first = a, *const *second = b;
     const struct config_place *x = &(*first)->place, *y = &(*second)->place;
+    int order = strcmp(x->file ? x->file : "", y->file ? y->file : "");
+    if (order != 0)
+        return order;
     if (x->line != y->line)
         return (x->line > y->line) - (x->line < y->line);
     if (x->column != y->column)

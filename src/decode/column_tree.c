@@ -28,6 +28,7 @@ static int compare_paths(const void *left, const void *right)
 struct tree_builder {
     struct arena *arena;
     const struct schema *schema;
+    const struct column_marks *marks;
 };
 
 /* How many paths from `paths` on share their step at `depth` with the first one. */
@@ -50,6 +51,9 @@ static void build_node(const struct tree_builder *builder, struct column_node *n
     }
     while (path_count && paths[0]->step_count == depth) {
         node->column = (uint32_t)(paths[0] - builder->schema->paths);
+        unsigned marks = builder->marks ? builder->marks->of_columns[node->column] : 0;
+        node->is_listed = marks & COLUMN_LISTED;
+        node->is_closed = marks & COLUMN_CLOSED;
         paths++;
         path_count--;
     }
@@ -66,7 +70,8 @@ static void build_node(const struct tree_builder *builder, struct column_node *n
     }
 }
 
-const struct column_node *column_tree_build(struct arena *arena, const struct schema *schema)
+const struct column_node *column_tree_build(struct arena *arena, const struct schema *schema,
+                                            const struct column_marks *marks)
 {
     const struct path *paths[SCHEMA_MAX_COLUMNS];
     uint32_t path_count = 0;
@@ -75,9 +80,10 @@ const struct column_node *column_tree_build(struct arena *arena, const struct sc
             paths[path_count++] = &schema->paths[i];
     }
     qsort(paths, path_count, sizeof *paths, compare_paths);
-    struct tree_builder builder = {arena, schema};
+    struct tree_builder builder = {arena, schema, marks};
     struct column_node *root = arena_allocate(arena, sizeof *root);
     build_node(&builder, root, paths, path_count, 0);
+    root->is_closed = marks && marks->root_is_closed;
     return root;
 }
 

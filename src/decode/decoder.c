@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "decode/event_check.h"
 #include "decode/fast_path.h"
 #include "decode/record_fields.h"
 #include "decode/slow_path.h"
@@ -32,7 +33,9 @@ struct decoder *decoder_create(const struct decoder_options *options)
     struct decoder *decoder = memory_allocate(sizeof *decoder);
     decoder->options = *options;
     arena_init(&decoder->arena, 0);
-    const struct column_node *columns = column_tree_build(&decoder->arena, options->schema);
+    const struct column_node *columns = column_tree_build(
+        &decoder->arena, options->schema, options->check ? event_check_marks(options->check) : NULL);
+    decoder->writer.tells_null = options->check != NULL;
     shape_init(&decoder->shape, columns);
     slow_path_init(&decoder->slow, columns);
     record_fields_init(&decoder->fields, options->schema, &decoder->arena);
@@ -136,6 +139,7 @@ static enum status time_from_column(const struct decoder *decoder, const struct 
     case VALUE_INT: return event_time_from_int(value.i, unit, time_us);
     case VALUE_DOUBLE: return event_time_from_double(value.d, unit, time_us);
     case VALUE_STRING: return event_time_from_text(row_text(&decoder->writer, value.s), time_us);
+    case ROW_WRITTEN_NULL:
     case VALUE_NULL: return STATUS_NOT_FOUND;
     default: return STATUS_INVALID;
     }
@@ -188,6 +192,15 @@ static bool judge_time(struct decoder *decoder, const struct record *record, int
     return true;
 }
 
+static bool judge_schema(const struct decoder *decoder, struct slice text, struct bad_record *bad)
+{
+    if (!decoder->options.check)
+        return true;
+    bad->detail = event_check_row(decoder->options.check, &decoder->writer, text);
+    bad->reason = BAD_SCHEMA;
+    return bad->detail == NULL;
+}
+
 static void decode_record(struct decoder *decoder, uint32_t record_index)
 {
     struct row_writer *writer = &decoder->writer;
@@ -199,7 +212,8 @@ static void decode_record(struct decoder *decoder, uint32_t record_index)
     size_t unescaped_size = writer->unescaped.size;
     struct bad_record bad = {.record_index = record_index};
     int64_t time_us;
-    if (read_document(decoder, record, text, &bad) && judge_time(decoder, record, &time_us, &bad)) {
+    if (read_document(decoder, record, text, &bad) && judge_time(decoder, record, &time_us, &bad) &&
+        judge_schema(decoder, text, &bad)) {
         batch->row_records[writer->row] = record_index;
         batch->event_times_us[writer->row] = time_us;
         batch->offsets[writer->row] = record->offset;
@@ -207,7 +221,16 @@ static void decode_record(struct decoder *decoder, uint32_t record_index)
         return;
     }
     clear_row(writer, unescaped_size);
+    writer->stranger.name.data = NULL; /* an event that has one is always bad */
     batch->bad[batch->bad_count++] = bad;
+}
+
+/* From here on, null and missing are the same. */
+static void forget_nulls(struct column *column, uint32_t row_count)
+{
+    uint8_t *at = column->kinds, *end = at + row_count;
+    while ((at = memchr(at, ROW_WRITTEN_NULL, (size_t)(end - at))))
+        *at++ = VALUE_NULL;
 }
 
 static void collect_kinds(struct column *column, uint32_t row_count)
@@ -231,8 +254,11 @@ void decoder_run(struct decoder *decoder, struct batch *batch)
         decode_record(decoder, i);
     record_fields_finish(&decoder->fields, writer);
     batch->row_count = writer->row;
-    for (uint32_t i = 0; i < batch->column_count; i++)
+    for (uint32_t i = 0; i < batch->column_count; i++) {
+        if (writer->tells_null)
+            forget_nulls(&batch->columns[i], batch->row_count);
         collect_kinds(&batch->columns[i], batch->row_count);
+    }
     if (writer->unescaped.size) {
         uint32_t side = batch_reserve_side(batch, writer->unescaped.size);
         memcpy(batch->bytes + side, writer->unescaped.data, writer->unescaped.size);

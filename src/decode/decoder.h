@@ -8,6 +8,8 @@
 #include "flow/event_time.h"
 #include "flow/schema.h"
 
+struct event_check;
+
 enum {
     DECODER_MAX_PLACES = 1024,  /* places of documents that are remembered: members and array elements */
     DECODER_MAX_KEY_SIZE = 56,  /* longer keys are not remembered */
@@ -19,7 +21,9 @@ struct decoder_options {
     uint32_t time_column;        /* UINT32_MAX: the record's own time */
     enum time_unit time_unit;
     int64_t max_future_skew_us; /* compared with the record's own time, when it has one; INT64_MAX = off */
-    bool use_shapes;            /* false: simdjson only (tests, bench) */
+    const struct event_check
+        *check; /* what good events keep; its paths are in `schema`; NULL: nothing. Outlives the decoder */
+    bool use_shapes; /* false: simdjson only (tests, bench) */
 };
 
 struct decoder;
@@ -29,7 +33,7 @@ void decoder_destroy(struct decoder *decoder);
 
 /* Decodes every record of the batch: rows, columns, event_times_us, offsets, bad. May add to the side area. A record that
  * is only white space is neither row nor bad (an empty line), unless it comes from a topic. Never fails: trouble is a bad record, and its reason is
- * the first that holds of too_big, not_json, not_object, too_deep, duplicate_key, no_time, absurd_time, future_time. */
+ * the first that holds of too_big, not_json, not_object, too_deep, duplicate_key, no_time, absurd_time, future_time, schema. */
 void decoder_run(struct decoder *decoder, struct batch *batch);
 
 struct decoder_counters {

@@ -227,8 +227,13 @@ static const char *read_array(struct fast_reader *reader, struct shape_place *pl
 static const char *read_word(struct fast_reader *reader, const struct shape_place *place, const char *at)
 {
     bool is_true = memcmp(at, "true", 4) == 0, is_false = memcmp(at, "false", 5) == 0;
-    if (!is_true && !is_false)
-        return memcmp(at, "null", 4) == 0 ? at + 4 : NULL;
+    if (!is_true && !is_false) {
+        if (memcmp(at, "null", 4) != 0)
+            return NULL;
+        if (place->column != COLUMN_NONE && reader->writer->tells_null)
+            row_put(reader->writer, place->column, ROW_WRITTEN_NULL);
+        return at + 4;
+    }
     if (place->column != COLUMN_NONE)
         row_put(reader->writer, place->column, VALUE_BOOL)->i = is_true;
     return at + (is_true ? 4 : 5);

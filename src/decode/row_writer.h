@@ -6,10 +6,21 @@
 #include "base/json_text.h"
 #include "flow/batch.h"
 
+/* A null that stands in the document, where somebody has to tell it from a missing member. Only within the decoder: it is VALUE_NULL
+ * once the batch is done. */
+#define ROW_WRITTEN_NULL VALUE_KIND_COUNT
+
 struct row_writer {
     struct batch *batch;
     struct buffer unescaped; /* becomes the side area */
     uint32_t row;
+    bool tells_null; /* nulls are put as ROW_WRITTEN_NULL */
+    /* The first member of the document that a closed object (column_tree.h) may not have; no name: there is none. Only the slow
+     * path meets such members: the fast one is never taught them. */
+    struct {
+        uint32_t column; /* of the object, COLUMN_NONE for the event */
+        struct slice name;
+    } stranger;
 };
 
 static inline union value *row_put(struct row_writer *writer, uint32_t column, enum value_kind kind)

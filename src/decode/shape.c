@@ -80,6 +80,9 @@ struct shape_member *shape_add_member(struct shape *shape, struct shape_place *p
     struct shape_member *member = shape->slots[slot];
     if (member || key.size > DECODER_MAX_KEY_SIZE || shape_is_full(shape))
         return member;
+    const struct column_node *wanted = column_node_member(place->wanted, key);
+    if (column_node_refuses(place->wanted, wanted))
+        return NULL;
     member = arena_allocate_zeroed(&shape->arena, sizeof *member);
     char *out = mempcpy(member->literal, shape->lead_size == 2 ? ", " : ",", shape->lead_size);
     *out++ = '"';
@@ -91,7 +94,7 @@ struct shape_member *shape_add_member(struct shape *shape, struct shape_place *p
     member->first_mask = member->literal_size >= 16 ? 0xFFFF : (1u << member->literal_size) - 1;
     member->parent_id = place->id;
     member->next = &shape->nobody;
-    init_place(shape, &member->value, column_node_member(place->wanted, key), place->depth + 1);
+    init_place(shape, &member->value, wanted, place->depth + 1);
     shape->slots[slot] = member;
     return member;
 }

@@ -66,7 +66,8 @@ static inline bool shape_is_full(const struct shape *shape)
 
 /* The member with that key, spelled as in the document, without its quotes; NULL when it is not known. */
 struct shape_member *shape_find(const struct shape *shape, const struct shape_place *place, struct slice key);
-/* The same; adds it when it is new. NULL when the key is too long or the shape is full. */
+/* The same; adds it when it is new. NULL when the key is too long, the shape is full, or a closed object
+ * may not have it: then only the slow path reads the document, which has to tell. */
 struct shape_member *shape_add_member(struct shape *shape, struct shape_place *place, struct slice key);
 
 /* The place of the element of that index, NULL when it is not known. */

@@ -123,10 +123,22 @@ static void put_value(struct row_writer *writer, uint32_t column, const char *te
     case NATIVE_JSON_TRUE:
     case NATIVE_JSON_FALSE: row_put(writer, column, VALUE_BOOL)->i = node->event == NATIVE_JSON_TRUE; break;
     case NATIVE_JSON_NULL:
+        if (writer->tells_null)
+            row_put(writer, column, ROW_WRITTEN_NULL);
+        break;
     case NATIVE_JSON_KEY:
     case NATIVE_JSON_OBJECT_END:
     case NATIVE_JSON_ARRAY_END: break;
     }
+}
+
+static void note_stranger(struct row_writer *writer, const struct column_node *object,
+                          const struct native_json_node *key)
+{
+    if (writer->stranger.name.data)
+        return;
+    writer->stranger.column = object->column;
+    writer->stranger.name = (struct slice){key->size ? key->value.text : "", key->size};
 }
 
 /* Recursion is as deep as the longest path, at most SCHEMA_MAX_PATH_DEPTH. */
@@ -136,9 +148,12 @@ static void put_wanted(const struct slow_path *slow, struct row_writer *writer, 
     const struct native_json_node *nodes = slow->document.nodes, *node = &nodes[index];
     if (wanted->column != COLUMN_NONE)
         put_value(writer, wanted->column, text, node);
-    if (node->event == NATIVE_JSON_OBJECT_BEGIN && wanted->child_count > wanted->element_count) {
+    bool has_members = wanted->child_count > wanted->element_count || wanted->is_closed;
+    if (node->event == NATIVE_JSON_OBJECT_BEGIN && has_members) {
         for (uint32_t key = index + 1; key < node->next - 1; key = nodes[key + 1].next) {
             const struct column_node *child = column_node_member(wanted, node_text(&nodes[key]));
+            if (column_node_refuses(wanted, child))
+                note_stranger(writer, wanted, &nodes[key]);
             if (child)
                 put_wanted(slow, writer, text, child, key + 1);
         }

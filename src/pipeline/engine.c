@@ -321,11 +321,16 @@ void engine_check(const struct config *config, struct config_errors *errors, str
                           plan->pipelines[i].shape.pipeline);
             continue;
         }
-        size_t key_size = window_key_memory_bound(&plan->pipelines[i].window);
+        size_t sketch_size = window_key_sketch_bound(&plan->pipelines[i].window);
+        size_t key_size = window_key_memory_bound(&plan->pipelines[i].window) - sketch_size;
         uint64_t key_limit = plan->pipelines[i].window.key_limit;
-        buffer_format(out, "pipeline %s: at most %" PRIu64 " keys x %zu bytes = %.1f MiB\n",
+        buffer_format(out, "pipeline %s: at most %" PRIu64 " keys x %zu bytes = %.1f MiB",
                       plan->pipelines[i].shape.pipeline, key_limit, key_size,
                       (double)key_limit * (double)key_size / (1024.0 * 1024.0));
+        if (sketch_size)
+            buffer_format(out, ", and up to %.0f KiB more for each key with many different values",
+                          (double)sketch_size / 1024.0);
+        buffer_append_char(out, '\n');
     }
     plan_destroy(plan);
 }

@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "flow/sink.h"
 #include "flow/source.h"
+#include "pipeline/chain.h"
 #include "pipeline/engine.h"
 #include "pipeline/ingest.h"
 #include "pipeline/processor.h"
@@ -33,7 +34,6 @@ enum {
     SOURCE_RETRY_US = 500 * 1000,  /* after a source reported an error */
     SINK_RETRY_US = 250 * 1000,    /* after a sink reported an error */
     WAIT_STEP_US = 20 * 1000,      /* a waiting thread looks this often whether it should give up */
-    IDLE_STEP_US = 50 * 1000,      /* event time moves on in such steps while all partitions are idle */
     SHARD_STALL_US =
         3 * 1000 * 1000, /* between two turns of a shard: it was stopped, and the sources were not silent */
     SHARD_SLEEP_MAX_US = 1000 * 1000, /* a shard looks for positions to release at least this often */
@@ -65,16 +65,6 @@ struct engine_partition {
     _Atomic int64_t
         durable_base; /* B of the last committed mark; release by the store, acquire by the shard */
     int64_t released_base;
-};
-
-/* How far a shard's partitions of one pipeline have come. */
-struct pipeline_clock {
-    int64_t
-        active_us; /* smallest watermark of partitions that are neither idle nor ended; TIME_MAX when there are none */
-    int64_t all_us;        /* the same with the idle ones */
-    int64_t ahead_us;      /* largest watermark of any partition, TIME_NONE when none has seen an event ... */
-    int64_t ahead_seen_us; /* ... and the monotonic clock when its event arrived */
-    bool has_partitions;
 };
 
 struct partition_position {
@@ -230,7 +220,13 @@ struct merger {
     pthread_t thread;
     struct waker waker;
     struct window_merger **windows; /* [pipeline_count] */
-    bool is_resting;                /* under engine->rest.lock */
+    struct chain *chain;            /* NULL: no pipeline reads another */
+    /* [pipeline_count] of pipelines that have a part in the chain: their windows up to this time were dealt with in an earlier life. They are
+     * built again and closed without being shown, since records of them may belong to open windows below. TIME_NONE: nothing to do. */
+    int64_t *rebuilt_us;
+    uint64_t *muted_counts; /* [pipeline_count] results that were not shown for that reason */
+    bool is_muted;
+    bool is_resting; /* under engine->rest.lock */
     /* [shard_count + PARTIALS_MEMBERS_MAX] without panes: clocks and positions of the newest update of each shard, then of each other
      * member of the group whose panes are merged here. */
     struct shard_update **latest;
@@ -245,6 +241,7 @@ struct merger {
     struct histogram latency;
     pthread_mutex_t lock;                  /* guards published */
     struct window_merger_stats *published; /* [pipeline_count] */
+    struct feed_counts *published_chain;   /* [pipeline_count] of pipelines that read others */
     struct hub_input hub_input;
 };
 
@@ -383,6 +380,14 @@ bool merger_receive(struct merger *merger);
 
 /* merger.c */
 /* The clocks of a pipeline over all shards and members. */
+/* merger_chain.c. Windows up to closed_through_us were dealt with in an earlier life. Thread: the merger's, or while it rests. */
+void merger_recover_pipeline(struct merger *merger, uint32_t pipeline_index, int64_t closed_through_us);
+/* Replay is over: the pipeline's windows go on from here. In plan->order. */
+void merger_go_live_pipeline(struct merger *merger, uint32_t pipeline_index);
+/* Before its watermark moves to `target_us`, or a clock closes windows. */
+void merger_note_bases(struct merger *merger, uint32_t pipeline_index, int64_t target_us);
+/* Whether the pipeline reads others or is read. */
+bool plan_pipeline_is_chained(const struct plan *plan, uint32_t pipeline_index);
 struct pipeline_clock merger_pipeline_clock(const struct merger *merger, uint32_t pipeline_index);
 /* A mark behind all that was sent; waits until it is recorded. False when the engine gives up. */
 bool merger_make_durable(struct merger *merger);

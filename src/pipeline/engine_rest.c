@@ -147,4 +147,6 @@ void engine_reset_pipeline(struct engine *engine, uint32_t pipeline_index)
     for (uint32_t i = 0; i < engine->shard_count; i++)
         processor_reset_pipeline(&engine->shards[i].processor, pipeline_index);
     window_merger_reset(engine->merger.windows[pipeline_index]);
+    chain_reset(engine->merger.chain, pipeline_index);
+    engine->merger.rebuilt_us[pipeline_index] = TIME_NONE;
 }

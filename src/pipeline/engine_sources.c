@@ -49,6 +49,12 @@ void engine_init_partitions(struct engine *engine)
                 source_is_resumable(source->config);
         }
     }
+    for (uint32_t k = 0; k < plan->pipeline_count; k++) {
+        const struct config_pipeline *pipeline = plan->pipelines[plan->order[k]].config;
+        for (uint32_t u = 0; u < pipeline->upstream_count; u++)
+            engine->pipelines[plan->order[k]].is_resumable |=
+                engine->pipelines[pipeline->upstreams[u]].is_resumable;
+    }
 }
 
 /* What one reader has taken from a pipe no other gets, so a pipe has one reader in all. Of a file every shard has one: each

@@ -126,6 +126,9 @@ static void add_merger(struct engine *engine, struct stats_snapshot *snapshot)
         into->memory_size = from->memory_size;
         into->overflow_events += from->overflow_events;
         snapshot->results_total += from->results;
+        into->used += engine->merger.published_chain[i].used;
+        into->filtered += engine->merger.published_chain[i].filtered;
+        into->too_late += engine->merger.published_chain[i].too_late;
         move_gone(snapshot, i, from->gone_events);
     }
     pthread_mutex_unlock(&engine->merger.lock);

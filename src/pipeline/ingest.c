@@ -20,6 +20,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "decode/decoder.h"
+#include "decode/event_check.h"
 #include "pipeline/ingest_split.h"
 #include "pipeline/plan.h"
 
@@ -66,11 +67,16 @@ struct ingest {
 
 /* --- one request -------------------------------------------------------------------------------------------------- */
 
-static void reject(struct ingest_request *request, uint32_t index, enum bad_reason reason)
+static void reject(struct ingest_request *request, uint32_t index, const struct bad_record *bad)
 {
     request->rejected++;
-    if (request->error_count < INGEST_MAX_ERRORS)
-        request->errors[request->error_count++] = (struct ingest_error){index, bad_reason_name(reason)};
+    if (request->error_count == INGEST_MAX_ERRORS)
+        return;
+    struct slice detail = slice_of(bad->detail);
+    request->errors[request->error_count++] = (struct ingest_error){
+        index, bad_reason_name(bad->reason), (uint32_t)request->details.size, (uint32_t)detail.size};
+    if (detail.size)
+        buffer_append_slice(&request->details, detail);
 }
 
 /* Decodes the batch, whose offsets are indices of the request, and logs its records in their order. A bad record
@@ -90,7 +96,7 @@ static void log_batch(struct ingest *ingest, struct ingest_request *request, uin
             request->accepted++;
             row++;
         } else if (bad < batch->bad_count && batch->bad[bad].record_index == i) {
-            reject(request, (uint32_t)batch->records[i].offset, batch->bad[bad].reason);
+            reject(request, (uint32_t)batch->records[i].offset, &batch->bad[bad]);
             bad++;
         } else {
             continue; /* nothing but white space */
@@ -113,6 +119,7 @@ static uint32_t next_partition(struct ingest_source *source)
 static void take_request(struct ingest *ingest, struct ingest_request *request, int64_t arrival_wall_us)
 {
     request->accepted = request->rejected = request->error_count = 0;
+    buffer_clear(&request->details);
     request->outcome = INGEST_PENDING;
     struct body_splitter splitter;
     const char *failure = body_splitter_init(&splitter, buffer_slice(&request->body));
@@ -251,6 +258,7 @@ static void source_init(struct ingest_source *source, const struct config_source
     schema_init(&source->plan.schema);
     source->plan.time_column = add_path(&source->plan.schema, &config->time);
     source->plan.partition_column = add_path(&source->plan.schema, &config->partition_by);
+    source->plan.check = plan_event_check(config, &source->plan.schema, NULL);
     struct decoder_options options;
     plan_decoder_options(&source->plan, &options);
     source->decoder = decoder_create(&options);
@@ -297,6 +305,7 @@ void ingest_destroy(struct ingest *ingest)
         if (!ingest->sources[i].decoder)
             continue;
         decoder_destroy(ingest->sources[i].decoder);
+        event_check_destroy(ingest->sources[i].plan.check);
         schema_deinit(&ingest->sources[i].plan.schema);
     }
     ring_deinit(&ingest->submitted);

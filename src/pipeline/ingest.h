@@ -16,8 +16,9 @@ enum {
 };
 
 struct ingest_error {
-    uint32_t index;     /* of the line or element, from 0 */
-    const char *reason; /* bad_reason_name() */
+    uint32_t index;                      /* of the line or element, from 0 */
+    const char *reason;                  /* bad_reason_name() */
+    uint32_t detail_offset, detail_size; /* in `details`; 0 bytes: nothing more to say */
 };
 
 enum ingest_outcome {
@@ -37,6 +38,7 @@ struct ingest_request {
     uint32_t accepted, rejected;
     struct ingest_error errors[INGEST_MAX_ERRORS];
     uint32_t error_count;
+    struct buffer details; /* of all errors; owned by the request */
     char message[256];
 };
 

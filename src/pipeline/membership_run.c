@@ -299,8 +299,11 @@ static void take_up(struct run_plan *plan)
     for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
         if (engine->pipeline_memberships[i] != membership)
             continue;
+        /* Before the group gave anything, these may have gone live with nothing in them. */
+        if (plan_pipeline_is_chained(engine->plan, i))
+            engine_reset_pipeline(engine, i);
         if (plan->closed_through_us[i] != TIME_NONE && (!plan->round || plan->is_leader))
-            window_merger_recover(engine->merger.windows[i], plan->closed_through_us[i]);
+            merger_recover_pipeline(&engine->merger, i, plan->closed_through_us[i]);
     }
     if (plan->epoch > engine->merger.epoch)
         engine->merger.epoch = plan->epoch;

@@ -92,10 +92,16 @@ static void add_source(struct engine *engine, uint32_t source_index)
  * feeds one of them as well is taken up anew with it. */
 static enum status share_pipelines(struct engine *engine, struct error *error)
 {
-    for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {
+    for (uint32_t k = 0; k < engine->plan->pipeline_count; k++) {
+        uint32_t i = engine->plan->order[k];
         const struct config_pipeline *pipeline = &engine->config->pipelines[i];
         struct membership *owner = NULL;
         bool has_other = false;
+        for (uint32_t u = 0; u < pipeline->upstream_count; u++) {
+            struct membership *membership = engine->pipeline_memberships[pipeline->upstreams[u]];
+            owner = membership ? membership : owner;
+            has_other |= !membership;
+        }
         for (uint32_t s = 0; s < pipeline->source_count; s++) {
             struct membership *membership = membership_of_source(engine, pipeline->sources[s]);
             has_other |= !membership;

@@ -41,6 +41,12 @@ static void emit_block(void *context, struct result_block *block)
     struct merger *merger = context;
     struct engine *engine = merger->engine;
     uint32_t pipeline_index = block->shape->pipeline_index;
+    chain_take(merger->chain, block);
+    if (merger->is_muted) {
+        merger->muted_counts[pipeline_index] += block->row_count;
+        result_block_release(block);
+        return;
+    }
     block->first_sequence = merger->next_sequence;
     merger->next_sequence += block->row_count;
     block->emitted_us = clock_monotonic_us(engine->clock);
@@ -75,19 +81,25 @@ void merger_init(struct merger *merger, struct engine *engine)
     merger->latest = memory_allocate_array(merger->latest_count, sizeof *merger->latest);
     merger->share.members = memory_allocate_array(PARTIALS_MEMBERS_MAX, sizeof *merger->share.members);
     merger->published = memory_allocate_array(plan->pipeline_count + 1, sizeof *merger->published);
+    merger->published_chain =
+        memory_allocate_array(plan->pipeline_count + 1, sizeof *merger->published_chain);
     merger->windows = memory_allocate_array(plan->pipeline_count + 1, sizeof *merger->windows);
+    merger->rebuilt_us = memory_allocate_array(plan->pipeline_count + 1, sizeof *merger->rebuilt_us);
+    merger->muted_counts = memory_allocate_array(plan->pipeline_count + 1, sizeof *merger->muted_counts);
     for (uint32_t i = 0; i < plan->pipeline_count; i++) {
         merger->windows[i] = window_merger_create(&plan->pipelines[i].window, emit_block, merger);
-        if (engine->pipelines[i].closed_through_us != TIME_NONE) {
-            window_merger_recover(merger->windows[i], engine->pipelines[i].closed_through_us);
-        }
+        merger->rebuilt_us[i] = TIME_NONE;
+        if (engine->pipelines[i].closed_through_us != TIME_NONE)
+            merger_recover_pipeline(merger, i, engine->pipelines[i].closed_through_us);
         merger->published[i] = window_merger_stats(merger->windows[i]);
     }
+    merger->chain = chain_create(plan, merger->windows);
 }
 
 void merger_deinit(struct merger *merger)
 {
     merger_forget_coming(merger);
+    chain_destroy(merger->chain);
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++)
         window_merger_destroy(merger->windows[i]);
     for (uint32_t i = 0; i < merger->latest_count; i++)
@@ -97,8 +109,11 @@ void merger_deinit(struct merger *merger)
     progress_mark_destroy(merger->last_mark);
     hub_input_deinit(&merger->hub_input);
     free(merger->windows);
+    free(merger->rebuilt_us);
+    free(merger->muted_counts);
     free(merger->latest);
     free(merger->published);
+    free(merger->published_chain);
     pthread_mutex_destroy(&merger->lock);
     waker_close(&merger->waker);
 }
@@ -164,54 +179,35 @@ static bool merge_updates(struct merger *merger)
 
 struct pipeline_clock merger_pipeline_clock(const struct merger *merger, uint32_t pipeline_index)
 {
-    struct pipeline_clock clock = {.active_us = TIME_MAX, .all_us = TIME_MAX, .ahead_us = TIME_NONE};
+    struct pipeline_clock clock = pipeline_clock_none();
     for (uint32_t i = 0; i < merger->latest_count; i++) {
-        if (!merger->latest[i])
-            continue;
-        const struct pipeline_clock *part = &merger->latest[i]->clocks[pipeline_index];
-        if (!part->has_partitions)
-            continue;
-        clock.has_partitions = true;
-        if (part->active_us < clock.active_us)
-            clock.active_us = part->active_us;
-        if (part->all_us < clock.all_us)
-            clock.all_us = part->all_us;
-        if (part->ahead_us > clock.ahead_us) {
-            clock.ahead_us = part->ahead_us;
-            clock.ahead_seen_us = part->ahead_seen_us;
-        }
+        if (merger->latest[i])
+            pipeline_clock_add(&clock, &merger->latest[i]->clocks[pipeline_index]);
     }
     return clock;
 }
 
-/* Event time goes on by records; where partitions are idle, without them; where all are, with the wall clock. Returns when this pipeline wants
- * to be looked at again without an update. */
+/* By records, then by the clock; then those go on that read its results. Returns when the pipeline wants to be looked at again without an
+ * update. */
 static int64_t advance_pipeline(struct merger *merger, uint32_t pipeline_index)
 {
-    const struct clock *clock = merger->engine->clock;
+    const struct plan_pipeline *pipeline = &merger->engine->plan->pipelines[pipeline_index];
     struct window_merger *windows = merger->windows[pipeline_index];
-    struct pipeline_clock time = merger_pipeline_clock(merger, pipeline_index);
-    if (!merger->engine->plan->pipelines[pipeline_index].has_window)
+    if (!pipeline->has_window || engine_sends_pipeline(merger->engine, pipeline_index))
         return INT64_MAX;
-    if (!time.has_partitions || engine_sends_pipeline(merger->engine, pipeline_index))
-        return INT64_MAX;
-    if (time.all_us == TIME_MAX) {
-        window_merger_advance(windows, TIME_MAX, CLOSED_BY_END_OF_INPUT, clock);
-        return INT64_MAX;
-    }
-    window_merger_advance(windows, time.all_us, CLOSED_BY_WATERMARK, clock);
-    if (time.active_us != TIME_MAX) {
-        if (time.active_us > time.all_us)
-            window_merger_advance(windows, time.active_us, CLOSED_BY_IDLE, clock);
-        return INT64_MAX;
-    }
-    if (time.ahead_us == TIME_NONE)
-        return INT64_MAX;
+    enum close_cause cause;
+    struct pipeline_clock time = pipeline->config->upstream_count
+                                     ? chain_clock(merger->chain, pipeline_index)
+                                     : merger_pipeline_clock(merger, pipeline_index);
+    merger_note_bases(merger, pipeline_index, pipeline_clock_target_us(&time, merger->now_us));
+    int64_t next_us = pipeline_clock_advance(&time, windows, merger->engine->clock, merger->now_us,
+                                             &merger->arrival_us, &cause);
     merger->arrival_us = 0;
-    window_merger_advance(windows, time.ahead_us + (merger->now_us - time.ahead_seen_us), CLOSED_BY_IDLE,
-                          clock);
-    struct window_merger_stats stats = window_merger_stats(windows);
-    return stats.open_windows + stats.held_windows ? merger->now_us + IDLE_STEP_US : INT64_MAX;
+    int64_t tick_us = window_merger_tick(windows, merger->engine->clock);
+    chain_pass(merger->chain, pipeline_index, cause, time.has_partitions && time.all_us == TIME_MAX, false);
+    int64_t below_us = chain_next_us(merger->chain, pipeline_index, &time, merger->now_us);
+    next_us = tick_us < next_us ? tick_us : next_us;
+    return below_us < next_us ? below_us : next_us;
 }
 
 static int64_t advance_all(struct merger *merger)
@@ -219,18 +215,11 @@ static int64_t advance_all(struct merger *merger)
     int64_t next_us = INT64_MAX, arrival_us = merger->arrival_us;
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) {
         merger->arrival_us = arrival_us;
-        int64_t again_us = advance_pipeline(merger, i);
+        int64_t again_us = advance_pipeline(merger, merger->engine->plan->order[i]);
         if (again_us < next_us)
             next_us = again_us;
     }
     merger->arrival_us = 0;
-    for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) {
-        if (engine_sends_pipeline(merger->engine, i))
-            continue;
-        int64_t again_us = window_merger_tick(merger->windows[i], merger->engine->clock);
-        if (again_us < next_us)
-            next_us = again_us;
-    }
     return next_us;
 }
 
@@ -298,6 +287,8 @@ static void publish(struct merger *merger, bool now)
     pthread_mutex_lock(&merger->lock);
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) {
         merger->published[i] = window_merger_stats(merger->windows[i]);
+        merger->published[i].results -= merger->muted_counts[i];
+        merger->published_chain[i] = chain_counts(merger->chain, i);
     }
     pthread_mutex_unlock(&merger->lock);
 }
@@ -334,7 +325,7 @@ static void try_to_go_live(struct merger *merger)
     for (uint32_t i = 0; i < merger->engine->shard_count; i++)
         waker_wake(&merger->engine->shards[i].waker);
     for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++)
-        window_merger_go_live(merger->windows[i]);
+        merger_go_live_pipeline(merger, merger->engine->plan->order[i]);
     health_report(merger->engine->health, "engine", HEALTH_OK, NULL);
     atomic_store_explicit(&merger->engine->is_live, true, memory_order_release);
 }
@@ -409,10 +400,12 @@ static void close_for_shutdown(struct merger *merger)
     if (!merger->is_live || engine_has_abandoned(merger->engine))
         return;
     advance_all(merger);
-    for (uint32_t i = 0; i < merger->engine->plan->pipeline_count; i++) {
+    for (uint32_t k = 0; k < merger->engine->plan->pipeline_count; k++) {
+        uint32_t i = merger->engine->plan->order[k];
         if (merger->engine->pipelines[i].is_resumable)
             continue;
         window_merger_advance(merger->windows[i], TIME_MAX, CLOSED_BY_SHUTDOWN, merger->engine->clock);
+        chain_pass(merger->chain, i, CLOSED_BY_SHUTDOWN, true, false);
     }
     mark_progress(merger, true);
 }

@@ -106,7 +106,8 @@ static bool read_clocks(const struct engine *engine, const struct membership *me
             !is_shared(engine, membership, wire.pipeline_index) || wire.ahead_age_us < 0)
             return false;
         clocks[wire.pipeline_index] = (struct pipeline_clock){
-            wire.active_us, wire.all_us, wire.ahead_us, now_us - wire.ahead_age_us, wire.has_partitions != 0};
+            wire.active_us,           wire.all_us,        wire.ahead_us, now_us - wire.ahead_age_us,
+            wire.has_partitions != 0, CLOSED_BY_WATERMARK};
     }
     return true;
 }

@@ -7,6 +7,8 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "decode/decoder.h"
+#include "decode/event_check.h"
+#include "pipeline/plan_chain.h"
 
 struct planner {
     struct plan *plan;
@@ -105,6 +107,13 @@ static void plan_aggregate(struct planner *planner, const struct config_named_te
     struct window_aggregate *aggregate = &pipeline->window.aggregates[pipeline->window.aggregate_count];
     aggregate->kind = kind;
     aggregate->input = -1;
+    struct slice constant = call.argument_count > 1 ? call.arguments[1] : (struct slice){0};
+    if (!aggregate_kind_read_parameter(kind, constant, &aggregate->parameter, &reason)) {
+        config_error_add(planner->errors,
+                         config_text_place(&config->value, (size_t)(constant.data - config->value.text)),
+                         "%s", reason.text);
+        return;
+    }
     if (call.argument_count > 0) {
         struct config_text text = argument_text(planner, &config->value, call.arguments[0]);
         uint32_t index = find_input(inputs->texts, &inputs->count, &text);
@@ -117,7 +126,7 @@ static void plan_aggregate(struct planner *planner, const struct config_named_te
     pipeline->shape.value_names[pipeline->window.aggregate_count++] = config->name;
 }
 
-static uint64_t definition_hash(const struct config_pipeline *config)
+static uint64_t definition_hash(const struct plan *plan, const struct config_pipeline *config)
 {
     struct buffer text = {0};
     if (!config->has_window)
@@ -129,6 +138,8 @@ static uint64_t definition_hash(const struct config_pipeline *config)
                   (int)config->late, config->where.text ? config->where.text : "");
     /* Of tumbling windows this says nothing, so that their pipelines go on from where older versions were. */
     const struct config_window *window = &config->window;
+    if (config->emit_empty)
+        buffer_append_text(&text, "|empty");
     if (config->has_window && window->kind == CONFIG_WINDOW_SLIDING)
         buffer_format(&text, "|sliding %lld", (long long)window->slide_us);
     if (config->has_window && window->kind == CONFIG_WINDOW_SESSION)
@@ -140,6 +151,11 @@ static uint64_t definition_hash(const struct config_pipeline *config)
         buffer_format(&text, "|k %s", config->keys[i].value.text);
     for (uint32_t i = 0; i < config->aggregate_count; i++)
         buffer_format(&text, "|a %s", config->aggregates[i].value.text);
+    for (uint32_t i = 0; i < config->upstream_count; i++) {
+        const struct plan_pipeline *upstream = &plan->pipelines[config->upstreams[i]];
+        buffer_format(&text, "|f %s %llu", upstream->shape.pipeline,
+                      (unsigned long long)upstream->definition_hash);
+    }
     uint64_t hash = hash_bytes(text.data, text.size, 0);
     buffer_deinit(&text);
     return hash;
@@ -167,11 +183,13 @@ static void plan_window(struct planner *planner, const struct config_pipeline *c
     window->gap_us = config->window.gap_us;
     window->max_duration_us =
         config->window.max_duration_us ? config->window.max_duration_us : SESSION_DURATION_MAX_US;
-    window->allowed_lateness_us = config->allowed_lateness_us;
+    /* Final results of a window come in the order of their ends, so none of them is ever late. */
+    window->allowed_lateness_us = config->upstream_count ? 0 : config->allowed_lateness_us;
     window->late = late[config->late];
     window->emit_count = config->emit_count;
     window->emit_every_us = config->emit_every_us;
     window->close_after_us = config->close_after_us;
+    window->emit_empty = config->emit_empty;
     window->key_limit = config->key_limit;
     window->hash_seed = hash_seed;
 }
@@ -228,6 +246,21 @@ static void compile_feed(struct planner *planner, struct plan_source *source,
     }
 }
 
+/* The same mistake would be told once per source; the first is enough. */
+static bool feed_pipeline(struct planner *planner, struct plan_source *source, struct plan_pipeline *pipeline,
+                          const struct aggregate_inputs *inputs)
+{
+    uint32_t errors_before = planner->errors->count, columns_before = source->schema.column_count;
+    struct plan_feed *feed = &source->feeds[source->feed_count++];
+    feed->pipeline_index = pipeline->shape.pipeline_index;
+    feed->first_partition = pipeline->window.partition_count;
+    pipeline->window.partition_count += source->partition_count;
+    compile_feed(planner, source, pipeline, inputs, feed);
+    if (pipeline->config->upstream_count)
+        plan_chain_check(planner->plan, pipeline, source, columns_before, planner->errors);
+    return planner->errors->count == errors_before;
+}
+
 static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint64_t hash_seed)
 {
     struct plan *plan = planner->plan;
@@ -247,21 +280,47 @@ static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint
     else
         plan_fields(planner, config, pipeline, &inputs);
     for (uint32_t i = 0; i < config->source_count; i++) {
-        struct plan_source *source = &plan->sources[config->sources[i]];
-        struct plan_feed *feed = &source->feeds[source->feed_count++];
-        feed->pipeline_index = pipeline_index;
-        feed->first_partition = pipeline->window.partition_count;
-        pipeline->window.partition_count += source->partition_count;
-        /* The same mistake would be told once per source; the first is enough. */
-        uint32_t errors_before = planner->errors->count;
-        compile_feed(planner, source, pipeline, &inputs, feed);
-        if (planner->errors->count != errors_before)
+        if (!feed_pipeline(planner, &plan->sources[config->sources[i]], pipeline, &inputs))
             break;
     }
-    pipeline->definition_hash = definition_hash(config);
+    for (uint32_t i = 0; i < config->upstream_count; i++) {
+        if (!feed_pipeline(planner, plan_chain_source(plan, config->upstreams[i]), pipeline, &inputs))
+            break;
+    }
+    pipeline->definition_hash = definition_hash(plan, config);
 }
 
-static void plan_source(struct planner *planner, uint32_t source_index, const uint32_t *partition_counts)
+static void report_check(void *context, struct config_place place, const char *message)
+{
+    if (context)
+        config_error_add(context, place, "%s", message);
+}
+
+struct event_check *plan_event_check(const struct config_source *source, struct schema *columns,
+                                     struct config_errors *errors)
+{
+    struct event_check_report to_errors = {report_check, errors};
+    return source->schema && source->schema->root ? event_check_create(source->schema, columns, &to_errors)
+                                                  : NULL;
+}
+
+/* Whether all that schemas say can be checked; those that no source uses too. */
+static bool check_schemas(const struct planner *planner)
+{
+    uint32_t errors_before = planner->errors->count;
+    struct event_check_report to_errors = {report_check, planner->errors};
+    for (uint32_t i = 0; i < planner->plan->config->schema_count; i++) {
+        struct schema columns;
+        schema_init(&columns);
+        if (planner->plan->config->schemas[i].root)
+            event_check_destroy(event_check_create(&planner->plan->config->schemas[i], &columns, &to_errors));
+        schema_deinit(&columns);
+    }
+    return planner->errors->count == errors_before;
+}
+
+static void plan_source(struct planner *planner, uint32_t source_index, const uint32_t *partition_counts,
+                        bool schemas_are_good)
 {
     struct plan *plan = planner->plan;
     struct plan_source *source = &plan->sources[source_index];
@@ -273,6 +332,9 @@ static void plan_source(struct planner *planner, uint32_t source_index, const ui
     source->schema.has_record_fields = source->config->kind == SOURCE_KAFKA;
     source->time_column = time_column(planner, source);
     source->partition_column = path_column(planner, &source->schema, &source->config->partition_by);
+    /* What is wrong with a schema in itself has been told. */
+    if (schemas_are_good)
+        source->check = plan_event_check(source->config, &source->schema, planner->errors);
     source->feeds =
         arena_allocate_zeroed(&plan->arena, sizeof *source->feeds * (plan->config->pipeline_count + 1));
 }
@@ -290,34 +352,44 @@ struct plan *plan_create(const struct config *config, const uint32_t *partition_
     struct planner planner = {plan, errors};
     uint32_t errors_before = errors->count;
     uint64_t hash_seed = random_seed_from_system();
+    bool schemas_are_good = check_schemas(&planner);
     for (uint32_t i = 0; i < config->source_count; i++)
-        plan_source(&planner, i, partition_counts);
+        plan_source(&planner, i, partition_counts, schemas_are_good);
+    plan->order = memory_allocate_array(config->pipeline_count + 1, sizeof *plan->order);
+    config_order_pipelines(config, plan->order);
+    plan->derived = plan_chain_create(plan);
     for (uint32_t i = 0; i < config->pipeline_count; i++)
-        plan_pipeline(&planner, i, hash_seed);
+        plan_pipeline(&planner, plan->order[i], hash_seed);
     if (errors->count == errors_before)
         return plan;
     plan_destroy(plan);
     return NULL;
 }
 
+void plan_source_deinit(struct plan_source *source)
+{
+    for (uint32_t f = 0; f < source->feed_count; f++) {
+        struct plan_feed *feed = &source->feeds[f];
+        expr_destroy(feed->where);
+        for (uint32_t k = 0; k < feed->key_count; k++)
+            expr_destroy(feed->keys[k]);
+        for (uint32_t k = 0; k < feed->input_count; k++)
+            expr_destroy(feed->inputs[k]);
+    }
+    event_check_destroy(source->check);
+    schema_deinit(&source->schema);
+}
+
 void plan_destroy(struct plan *plan)
 {
     if (!plan)
         return;
-    for (uint32_t i = 0; i < plan->source_count; i++) {
-        struct plan_source *source = &plan->sources[i];
-        for (uint32_t f = 0; f < source->feed_count; f++) {
-            struct plan_feed *feed = &source->feeds[f];
-            expr_destroy(feed->where);
-            for (uint32_t k = 0; k < feed->key_count; k++)
-                expr_destroy(feed->keys[k]);
-            for (uint32_t k = 0; k < feed->input_count; k++)
-                expr_destroy(feed->inputs[k]);
-        }
-        schema_deinit(&source->schema);
-    }
+    plan_chain_destroy(plan->derived);
+    for (uint32_t i = 0; i < plan->source_count; i++)
+        plan_source_deinit(&plan->sources[i]);
     free(plan->sources);
     free(plan->pipelines);
+    free(plan->order);
     arena_deinit(&plan->arena);
     free(plan);
 }
@@ -334,6 +406,7 @@ void plan_decoder_options(const struct plan_source *source, struct decoder_optio
         .time_column = source->time_column == PLAN_NO_COLUMN ? UINT32_MAX : source->time_column,
         .time_unit = units[source->config->time_unit],
         .max_future_skew_us = source->config->max_future_skew_us,
+        .check = source->check,
         .use_shapes = true,
     };
 }

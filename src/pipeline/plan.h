@@ -20,10 +20,13 @@ struct plan_feed {
     uint32_t key_count, input_count;
 };
 
+struct event_check;
+
 struct plan_source {
     const struct config_source *config;
     uint32_t partition_count;
     struct schema schema;
+    struct event_check *check; /* NULL: events of any shape */
     uint32_t time_column;      /* PLAN_NO_COLUMN = the record's own time */
     uint32_t partition_column; /* PLAN_NO_COLUMN unless partition_by */
     struct plan_feed *feeds;
@@ -47,6 +50,12 @@ struct plan {
     uint32_t source_count;
     struct plan_pipeline *pipelines;
     uint32_t pipeline_count;
+    uint32_t *order; /* [pipeline_count] each behind those whose results it reads */
+    /* Pipelines that read pipelines see their results as events of sources that nothing else knows of: a plan with a source per pipeline that
+     * is read, and the same pipelines. NULL: there are none. */
+    struct plan *derived;
+    struct config_source *derived_configs; /* of such a plan: [source_count] */
+    uint32_t *derived_pipelines;           /* of such a plan: [source_count] whose results they are */
 };
 
 /* `partition_counts` [source_count] overrides the configured numbers (replay: one per file); NULL = as configured.
@@ -54,6 +63,11 @@ struct plan {
 struct plan *plan_create(const struct config *config, const uint32_t *partition_counts,
                          struct config_errors *errors);
 void plan_destroy(struct plan *plan);
+
+/* The check of a source's schema, NULL when it has none or something is wrong with it; adds its paths to `columns`. Reports go to `errors`,
+ * which may be NULL where the plan has accepted the same. */
+struct event_check *plan_event_check(const struct config_source *source, struct schema *columns,
+                                     struct config_errors *errors);
 
 /* The decoder's options for a source of the plan. */
 struct decoder_options;

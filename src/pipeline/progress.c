@@ -5,13 +5,32 @@
  *   still held     have not been sent
  *
  * B is the smaller of what the shard's operators hold (as of its newest update) and what the merger's windows hold; with
- * nothing held it is P. */
+ * nothing held it is P. What pipelines hold that read others goes back to the events behind their records (merger_chain.c). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/membership.h"
+
+/* Bases of a chain, to be put under one position after the other. */
+struct chained {
+    struct partition_position *positions;
+    uint32_t count;
+};
+
+static void lower_base(void *context, const struct chain_base *base)
+{
+    const struct chained *chained = context;
+    for (uint32_t i = 0; i < chained->count; i++) {
+        struct partition_position *position = &chained->positions[i];
+        if (position->source_index != base->source_index || position->partition != base->partition ||
+            base->offset >= position->base)
+            continue;
+        position->base = base->offset;
+        position->base_watermark_us = base->watermark_us;
+    }
+}
 
 static struct partition_position with_merger_base(const struct merger *merger,
                                                   struct partition_position position)
@@ -59,6 +78,8 @@ struct progress_mark *progress_mark_create(const struct merger *merger)
             mark->positions[mark->position_count++] = with_merger_base(merger, update->positions[p]);
         }
     }
+    struct chained chained = {mark->positions, mark->position_count};
+    chain_visit_bases(merger->chain, UINT32_MAX, lower_base, &chained);
     mark->closed_through_us =
         memory_allocate_array(engine->plan->pipeline_count + 1, sizeof *mark->closed_through_us);
     for (uint32_t i = 0; i < engine->plan->pipeline_count; i++) {

@@ -207,19 +207,25 @@ static int64_t pipeline_watermark(const struct replay *replay, const struct inpu
 
 static void advance_pipelines(struct replay *replay, const struct input_state *input)
 {
-    for (uint32_t i = 0; i < replay->plan->pipeline_count; i++) {
-        int64_t watermark_us = pipeline_watermark(replay, input, i);
+    for (uint32_t k = 0; k < replay->plan->pipeline_count; k++) {
+        uint32_t i = replay->plan->order[k];
+        bool is_chained = replay->plan->pipelines[i].config->upstream_count > 0;
+        int64_t watermark_us =
+            is_chained ? chain_clock(replay->chain, i).all_us : pipeline_watermark(replay, input, i);
         if (watermark_us == TIME_MAX)
             continue;
         window_merger_advance(replay->mergers[i], watermark_us, CLOSED_BY_WATERMARK, &clock_system);
+        chain_pass(replay->chain, i, CLOSED_BY_WATERMARK, false, false);
         replay_output_step(replay->output, i, watermark_us);
     }
 }
 
 static void close_pipelines(struct replay *replay)
 {
-    for (uint32_t i = 0; i < replay->plan->pipeline_count && !replay->options->keeps_open; i++) {
+    for (uint32_t k = 0; k < replay->plan->pipeline_count && !replay->options->keeps_open; k++) {
+        uint32_t i = replay->plan->order[k];
         window_merger_advance(replay->mergers[i], TIME_MAX, CLOSED_BY_END_OF_INPUT, &clock_system);
+        chain_pass(replay->chain, i, CLOSED_BY_END_OF_INPUT, true, false);
         replay_output_step(replay->output, i, TIME_MAX);
     }
 }
@@ -361,15 +367,26 @@ static void start_shards(struct replay *replay)
     }
 }
 
+/* A window_emit. */
+static void take_results(void *context, struct result_block *block)
+{
+    struct replay *replay = context;
+    chain_take(replay->chain, block);
+    if (replay->plan->pipelines[block->shape->pipeline_index].config->is_hidden)
+        result_block_release(block);
+    else
+        replay_output_emit(replay->output, block);
+}
+
 static void create_mergers(struct replay *replay)
 {
     replay->output =
         replay_output_create(replay->plan, replay->options->output, replay->options->shows_revisions);
     replay->mergers = memory_allocate_array(replay->plan->pipeline_count, sizeof *replay->mergers);
     for (uint32_t i = 0; i < replay->plan->pipeline_count; i++) {
-        replay->mergers[i] =
-            window_merger_create(&replay->plan->pipelines[i].window, replay_output_emit, replay->output);
+        replay->mergers[i] = window_merger_create(&replay->plan->pipelines[i].window, take_results, replay);
     }
+    replay->chain = chain_create(replay->plan, replay->mergers);
 }
 
 static void replay_deinit(struct replay *replay)
@@ -385,6 +402,7 @@ static void replay_deinit(struct replay *replay)
         if (partition->processor.plan)
             processor_deinit(&partition->processor);
     }
+    chain_destroy(replay->chain);
     for (uint32_t i = 0; replay->mergers && i < replay->plan->pipeline_count; i++) {
         window_merger_destroy(replay->mergers[i]);
     }

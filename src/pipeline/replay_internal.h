@@ -4,6 +4,7 @@
 #include "base/ring.h"
 #include "base/thread.h"
 #include "flow/source.h"
+#include "pipeline/chain.h"
 #include "pipeline/processor.h"
 #include "pipeline/replay.h"
 #include "pipeline/replay_output.h"
@@ -34,6 +35,7 @@ struct replay {
     uint32_t shard_count;
     struct waker waker;             /* the main thread sleeps here */
     struct window_merger **mergers; /* [pipeline_count] */
+    struct chain *chain;            /* NULL: no pipeline reads another */
     struct replay_output *output;
     atomic_bool should_stop; /* relaxed: set by the main thread after a failure, seen sooner or later */
     atomic_uint_fast64_t record_count; /* relaxed: for the progress line only */

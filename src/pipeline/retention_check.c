@@ -4,6 +4,8 @@
  *   event ──▶ window ends ──▶ watermark passes ──▶ no late event is accepted any more
  *      `- size -´  `- max_out_of_orderness -´  `- allowed_lateness -´            needed in all
  *
+ * Where other pipelines read the results, the windows of those count instead of the lateness, if they take longer.
+ *
  * What cannot be found out stops nobody: weir may have no right to see the settings of a topic. */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -84,13 +86,30 @@ static int64_t add(int64_t left_us, int64_t right_us)
 }
 
 /* How long the events of a window are needed while it is open. */
-static int64_t window_span(const struct config_window *window)
+static int64_t window_span(const struct config_pipeline *pipeline)
 {
+    const struct config_window *window = &pipeline->window;
     switch (window->kind) {
     case CONFIG_WINDOW_SESSION: return add(window->max_duration_us, window->gap_us);
     case CONFIG_WINDOW_GLOBAL: return TIME_MAX;
-    default: return window->size_us;
+    default: return add(window->size_us, window_memory_us(pipeline->emit_empty, window->size_us));
     }
+}
+
+/* For how long its results stay in open windows of pipelines that read it. */
+static int64_t time_below(const struct config *config, uint32_t pipeline_index)
+{
+    int64_t longest_us = 0;
+    for (uint32_t p = 0; p < config->pipeline_count && config->pipelines[pipeline_index].is_read; p++) {
+        const struct config_pipeline *pipeline = &config->pipelines[p];
+        for (uint32_t u = 0; u < pipeline->upstream_count; u++) {
+            if (pipeline->upstreams[u] != pipeline_index)
+                continue;
+            int64_t time_us = add(window_span(pipeline), time_below(config, p));
+            longest_us = time_us > longest_us ? time_us : longest_us;
+        }
+    }
+    return longest_us;
 }
 
 static struct need need_of_source(const struct config *config, uint32_t source_index)
@@ -99,8 +118,9 @@ static struct need need_of_source(const struct config *config, uint32_t source_i
     struct need need = {.source = source};
     for (uint32_t p = 0; p < config->pipeline_count; p++) {
         const struct config_pipeline *pipeline = &config->pipelines[p];
-        int64_t time_us = add(add(window_span(&pipeline->window), source->max_out_of_orderness_us),
-                              pipeline->allowed_lateness_us);
+        int64_t below_us = time_below(config, p), late_us = pipeline->allowed_lateness_us;
+        int64_t time_us = add(add(window_span(pipeline), source->max_out_of_orderness_us),
+                              below_us > late_us ? below_us : late_us);
         for (uint32_t s = 0; s < pipeline->source_count; s++) {
             if (pipeline->sources[s] == source_index && time_us > need.time_us) {
                 need.pipeline = pipeline;
@@ -172,7 +192,7 @@ static void explain(struct arena *arena, const struct kafka_topic_info *topic, c
         "shorten the window",
         topic->name, duration_text(arena, retention_ms(topic) * 1000), topic->retention_ms,
         need->pipeline->name, duration_text(arena, need->time_us),
-        duration_text(arena, window_span(&need->pipeline->window)),
+        duration_text(arena, window_span(need->pipeline)),
         duration_text(arena, need->pipeline->allowed_lateness_us),
         duration_text(arena, need->source->max_out_of_orderness_us), needed_ms, topic->name);
 }

@@ -22,33 +22,17 @@ void shard_update_destroy(struct shard_update *update)
     free(update);
 }
 
-static void add_to_clock(struct pipeline_clock *clock, const struct partition_state *state)
-{
-    clock->has_partitions = true;
-    int64_t now_us = watermark_us(&state->watermark);
-    if (now_us != TIME_NONE && now_us > clock->ahead_us) {
-        clock->ahead_us = now_us;
-        clock->ahead_seen_us = state->max_time_seen_us;
-    }
-    if (state->is_ended)
-        return;
-    if (now_us < clock->all_us)
-        clock->all_us = now_us;
-    if (!state->is_idle && now_us < clock->active_us)
-        clock->active_us = now_us;
-}
-
 static void fill_clocks(const struct shard *shard, struct pipeline_clock *clocks)
 {
     const struct plan *plan = shard->engine->plan;
     for (uint32_t i = 0; i < plan->pipeline_count; i++) {
-        clocks[i] = (struct pipeline_clock){.active_us = TIME_MAX, .all_us = TIME_MAX, .ahead_us = TIME_NONE};
+        clocks[i] = pipeline_clock_none();
     }
     for (uint32_t i = 0; i < shard->partition_count; i++) {
         const struct partition_state *state = &shard->partitions[i]->state;
         const struct plan_source *source = &plan->sources[state->source_index];
         for (uint32_t f = 0; f < source->feed_count; f++)
-            add_to_clock(&clocks[source->feeds[f].pipeline_index], state);
+            pipeline_clock_add_partition(&clocks[source->feeds[f].pipeline_index], state);
     }
 }
 
@@ -66,13 +50,22 @@ static bool flushes_at_end(const struct engine *engine, uint32_t pipeline_index)
     return !engine->pipelines[pipeline_index].is_resumable;
 }
 
+/* Windows of a pipeline that others read are closed when all is read again, whatever held a partition's watermark back: by then the
+ * merger has to have everything. */
+static bool flushes_while_replaying(const struct engine *engine, uint32_t pipeline_index)
+{
+    return engine->config->pipelines[pipeline_index].is_read &&
+           atomic_load_explicit(&engine->is_replaying, memory_order_acquire);
+}
+
 static void take_panes(struct shard *shard, struct shard_update *update, bool flush_open, bool is_last)
 {
     for (uint32_t i = 0; i < shard->engine->plan->pipeline_count; i++) {
         struct window_operator *operator= shard->processor.operators[i];
         if (!operator)
             continue;
-        bool flush = flush_open || (is_last && flushes_at_end(shard->engine, i));
+        bool flush = flush_open || (is_last && flushes_at_end(shard->engine, i)) ||
+                     flushes_while_replaying(shard->engine, i);
         for (struct pane *pane;
              (pane = window_operator_take(operator, update->clocks[i].active_us, flush));) {
             shard_update_add_pane(update, i, pane);

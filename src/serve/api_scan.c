@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/native.h"
 #include "decode/decoder.h"
+#include "decode/event_check.h"
 #include "source/event_log.h"
 
 /* A value as the request spells it, and as a number if it is one. */
@@ -27,6 +28,7 @@ struct condition {
 struct lane {
     struct schema schema;
     struct arena arena; /* conditions */
+    struct event_check *check;
     struct decoder *decoder;
     struct batch *batch;
     uint32_t partitions[BATCH_DEFAULT_ROWS];
@@ -103,10 +105,27 @@ static void lane_destroy(struct lane *lane)
         return;
     if (lane->decoder)
         decoder_destroy(lane->decoder);
+    event_check_destroy(lane->check);
     batch_destroy(lane->batch);
     schema_deinit(&lane->schema);
     arena_deinit(&lane->arena);
     free(lane);
+}
+
+static void report_check(void *error, struct config_place place, const char *message)
+{
+    (void)place;
+    error_set(error, "%s", message);
+}
+
+/* Events that break the schema of their source are no events here either. */
+static enum status add_check(struct lane *lane, const struct config_source *source, struct error *error)
+{
+    struct event_check_report report = {report_check, error};
+    if (!source->schema)
+        return STATUS_OK;
+    lane->check = event_check_create(source->schema, &lane->schema, &report);
+    return lane->check ? STATUS_OK : STATUS_LIMIT;
 }
 
 static enum status lane_create(const struct api_scan *scan, uint32_t source_index, struct lane **out,
@@ -132,6 +151,9 @@ static enum status lane_create(const struct api_scan *scan, uint32_t source_inde
         status = schema_add_text(&lane->schema, slice_of(source->time.text), &options.time_column, error);
     for (uint32_t i = 0; i < scan->path_count && status == STATUS_OK; i++)
         status = schema_add_text(&lane->schema, scan->paths[i], &lane->columns[i], error);
+    if (status == STATUS_OK)
+        status = add_check(lane, source, error);
+    options.check = lane->check;
     if (status == STATUS_OK)
         lane->decoder = decoder_create(&options);
     *out = lane;

@@ -150,6 +150,10 @@ static void write_definition(struct buffer *out, const struct config *config,
         write_comma(out, i);
         buffer_json_string(out, slice_of(config->sources[pipeline->sources[i]].name));
     }
+    for (uint32_t i = 0; i < pipeline->upstream_count; i++) {
+        write_comma(out, i);
+        buffer_json_string(out, slice_of(config->pipelines[pipeline->upstreams[i]].name));
+    }
     buffer_append_char(out, ']');
     write_window(out, pipeline);
     buffer_append_text(out, ",\"key\":[");

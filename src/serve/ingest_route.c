@@ -61,7 +61,13 @@ static void answer_accepted(struct connection *connection, const struct ingest_r
                   request->rejected);
     for (uint32_t i = 0; i < request->error_count; i++) {
         buffer_format(&answer.body, "%s{\"index\":%u,\"reason\":", i ? "," : "", request->errors[i].index);
-        buffer_json_string(&answer.body, slice_of(request->errors[i].reason));
+        const struct ingest_error *error = &request->errors[i];
+        buffer_json_string(&answer.body, slice_of(error->reason));
+        if (error->detail_size) {
+            buffer_append_text(&answer.body, ",\"detail\":");
+            buffer_json_string(&answer.body, (struct slice){request->details.data + error->detail_offset,
+                                                            error->detail_size});
+        }
         buffer_append_char(&answer.body, '}');
     }
     buffer_append_text(&answer.body, "]}\n");
@@ -93,6 +99,7 @@ void ingest_route_collect(struct server *server)
             http_session_resume(connection);
         }
         buffer_deinit(&request->body);
+        buffer_deinit(&request->details);
         free(job);
     }
 }

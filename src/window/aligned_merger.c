@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "window/known_keys.h"
 #include "window/merged_window.h"
 
 enum { MERGE_ROWS = 1024 };
@@ -21,7 +22,9 @@ struct aligned_merger {
     struct emission emission;
     struct merged_window **windows; /* by start */
     uint32_t window_count, window_capacity;
-    struct pane *marks;     /* crossing marks of all partitions */
+    struct known_keys known; /* emit_empty */
+    int64_t closed_us;       /* emit_empty: end of the last window that closed */
+    struct pane *marks;      /* crossing marks of all partitions */
     int64_t watermark_us;   /* windows that end at or before it are closed; TIME_MAX after the end of input */
     int64_t finite_us;      /* the last watermark that was a time */
     enum close_cause cause; /* of the last move */
@@ -45,8 +48,10 @@ static struct window_merger *aligned_create(const struct window_spec *spec, wind
     merger->spec = spec;
     merger->pool = pane_pool_create(spec);
     merger->marks = pane_create(merger->pool, PANE_MARKS, TIME_NONE, 0);
-    merger->watermark_us = merger->finite_us = TIME_NONE;
+    merger->watermark_us = merger->finite_us = merger->closed_us = TIME_NONE;
     merger->next_change_us = TIME_MAX;
+    if (spec->emit_empty)
+        known_keys_init(&merger->known, spec, merger->pool);
     merger->stats.closed_through_us = TIME_NONE;
     emission_init(&merger->emission, spec, merger->pool, emit, context);
     return &merger->base;
@@ -69,6 +74,7 @@ static void aligned_destroy(struct window_merger *base)
         merged_window_destroy(merger->windows[i]);
     free(merger->windows);
     pane_destroy(merger->marks);
+    known_keys_deinit(&merger->known);
     emission_deinit(&merger->emission);
     pane_pool_release(merger->pool);
     free(merger);
@@ -255,10 +261,16 @@ static void aligned_add(struct window_merger *base, struct pane *pane, int64_t a
         return;
     }
     if (merger->watermark_us != TIME_NONE && gone_at(merger, pane->end_us) <= merger->watermark_us) {
+        if (merger->spec->emit_empty && pane->kind == PANE_ON_TIME && pane->is_replay) {
+            known_keys_note(&merger->known, pane);
+            known_keys_keep_origins(&merger->known, pane);
+        }
         count_gone(merger, pane);
         return;
     }
     struct merged_window *window = make_window(merger, pane);
+    if (merger->spec->emit_empty && pane->kind == PANE_ON_TIME && window->is_closed)
+        known_keys_note(&merger->known, pane);
     if (pane->kind == PANE_EARLY) {
         merge_early(merger, window, pane);
         return;
@@ -305,6 +317,29 @@ static void write_early(struct aligned_merger *merger, struct merged_window *win
     change_list_clear(changes, window->on_time);
 }
 
+/* Of the keys that have no events in a window that closes. */
+static void write_empty(struct aligned_merger *merger, const struct merged_window *window)
+{
+    if (window->on_time)
+        known_keys_note(&merger->known, window->on_time);
+    known_keys_write(&merger->known, &merger->emission, window);
+    if (window->end_us > merger->closed_us)
+        merger->closed_us = window->end_us;
+}
+
+/* Windows that end before this, of which nothing came, but in which keys are known. */
+static void close_empty(struct aligned_merger *merger, int64_t until_us, enum close_cause cause)
+{
+    if (!merger->spec->emit_empty)
+        return;
+    for (int64_t end_us; (end_us = known_keys_next_end(&merger->known, merger->closed_us)) < until_us;) {
+        struct merged_window empty = {
+            .start_us = end_us - merger->spec->size_us, .end_us = end_us, .is_closed = true, .cause = cause};
+        empty.watermark_us = marks_closing_watermark(merger->marks, end_us, merger->finite_us);
+        write_empty(merger, &empty);
+    }
+}
+
 static void close_window(struct aligned_merger *merger, struct merged_window *window, enum close_cause cause)
 {
     window->is_closed = true;
@@ -319,6 +354,8 @@ static void close_window(struct aligned_merger *merger, struct merged_window *wi
     merger->open_key_count -= key_count(window->on_time);
     change_list_clear(&window->on_time_changes, window->on_time);
     emission_write_finals(&merger->emission, window);
+    if (merger->spec->emit_empty)
+        write_empty(merger, window);
     write_updates(merger, window);
 }
 
@@ -344,6 +381,7 @@ static void settle_windows(struct aligned_merger *merger, enum close_cause cause
     for (uint32_t i = 0; i < merger->window_count; i++) {
         struct merged_window *window = merger->windows[i];
         if (!window->is_closed && window->end_us <= merger->watermark_us) {
+            close_empty(merger, window->end_us, cause);
             close_window(merger, window, cause);
             if (window->end_us > merger->stats.closed_through_us && window->end_us != TIME_MAX)
                 merger->stats.closed_through_us = window->end_us;
@@ -351,6 +389,8 @@ static void settle_windows(struct aligned_merger *merger, enum close_cause cause
             write_updates(merger, window);
         }
         if (window->is_closed && gone_at(merger, window->end_us) <= merger->watermark_us) {
+            if (merger->spec->emit_empty && window->on_time)
+                known_keys_keep_origins(&merger->known, window->on_time);
             merged_window_destroy(window);
             continue;
         }
@@ -361,6 +401,12 @@ static void settle_windows(struct aligned_merger *merger, enum close_cause cause
     }
     merger->window_count = kept;
     merger->has_updates = false;
+    if (merger->watermark_us != TIME_MAX)
+        close_empty(merger, merger->watermark_us + 1, cause);
+    int64_t next_empty_us =
+        merger->spec->emit_empty ? known_keys_next_end(&merger->known, merger->closed_us) : TIME_MAX;
+    if (next_empty_us < merger->next_change_us)
+        merger->next_change_us = next_empty_us;
     if (merger->watermark_us != TIME_MAX)
         marks_forget(merger->marks, merger->watermark_us - merger->spec->allowed_lateness_us);
     emission_flush(&merger->emission);
@@ -413,6 +459,7 @@ static int64_t tick_close_after(struct aligned_merger *merger, int64_t now_us)
             window->first_seen_us > merger->moved_us ? window->first_seen_us : merger->moved_us;
         int64_t due_us = since_us + merger->spec->close_after_us;
         if (due_us <= now_us) {
+            close_empty(merger, window->end_us, CLOSED_BY_WALL_CLOCK);
             close_window(merger, window, CLOSED_BY_WALL_CLOCK);
             /* The watermark may be far away, or never come: what it would settle is to be looked at again. */
             merger->next_change_us = TIME_NONE;
@@ -446,7 +493,9 @@ static void aligned_reset(struct window_merger *base)
         merged_window_destroy(merger->windows[i]);
     merger->window_count = 0;
     merger->marks->mark_count = 0;
-    merger->watermark_us = merger->finite_us = TIME_NONE;
+    merger->watermark_us = merger->finite_us = merger->closed_us = TIME_NONE;
+    if (merger->spec->emit_empty)
+        known_keys_reset(&merger->known);
     merger->cause = CLOSED_BY_WATERMARK;
     merger->next_change_us = TIME_MAX;
     merger->has_updates = merger->is_silent = false;
@@ -461,7 +510,7 @@ static void aligned_recover(struct window_merger *base, int64_t closed_through_u
 {
     struct aligned_merger *merger = (struct aligned_merger *)base;
     merger->is_silent = true;
-    merger->watermark_us = merger->finite_us = closed_through_us;
+    merger->watermark_us = merger->finite_us = merger->closed_us = closed_through_us;
     merger->stats.closed_through_us = closed_through_us;
 }
 
@@ -488,6 +537,7 @@ static int64_t aligned_oldest_offset(const struct window_merger *base, uint32_t 
         find_oldest(merger->windows[i]->on_time, partition, &oldest);
         find_oldest(merger->windows[i]->late, partition, &oldest);
     }
+    known_keys_find_oldest(&merger->known, partition, &oldest);
     *watermark_us = oldest.watermark_us;
     return oldest.offset;
 }
@@ -497,7 +547,12 @@ static struct window_merger_stats aligned_stats(const struct window_merger *base
     const struct aligned_merger *merger = (const struct aligned_merger *)base;
     struct window_merger_stats stats = merger->stats;
     stats.results = merger->emission.result_count;
-    stats.memory_size = sizeof *merger + pane_memory_size(merger->marks);
+    stats.next_change_us = merger->next_change_us;
+    stats.memory_size =
+        sizeof *merger + pane_memory_size(merger->marks) + known_keys_memory_size(&merger->known);
+    /* So that event time goes on with the clock until they have been shown. */
+    if (merger->spec->emit_empty && known_keys_next_end(&merger->known, merger->closed_us) != TIME_MAX)
+        stats.open_windows++;
     for (uint32_t i = 0; i < merger->window_count; i++) {
         const struct merged_window *window = merger->windows[i];
         const struct pane *sides[] = {window->on_time, window->late, window->dropped};

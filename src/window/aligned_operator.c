@@ -70,7 +70,7 @@ static void aligned_destroy(struct window_operator *base)
 static void aligned_set_horizon(struct window_operator *base, int64_t closed_through_us)
 {
     struct aligned_operator *op = (struct aligned_operator *)base;
-    op->horizon_us = closed_through_us;
+    op->horizon_us = closed_through_us - window_memory_us(op->spec->emit_empty, op->spec->size_us);
 }
 
 static void reserve_rows(struct aligned_operator *op, uint32_t row_count)
@@ -345,21 +345,6 @@ static void run_kernels(struct aligned_operator *op, struct pane *pane, const st
     }
 }
 
-static void reset_states(const struct pane *pane, char *row)
-{
-    const struct window_spec *spec = pane->layout->spec;
-    for (uint32_t a = 0; a < spec->aggregate_count; a++) {
-        const struct aggregate_kind *kind = spec->aggregates[a].kind;
-        char *state = row + pane->layout->state_offsets[a];
-        if (!pane->layout->sharers[a])
-            continue;
-        if (kind->reset)
-            kind->reset(state);
-        else
-            memset(state, 0, kind->state_size);
-    }
-}
-
 /* Moves what the row has gathered to the early panes: one early result of its key. */
 static void show_early(struct aligned_operator *op, struct pane *pane, struct pane_row *row)
 {
@@ -371,7 +356,7 @@ static void show_early(struct aligned_operator *op, struct pane *pane, struct pa
     char *into = (char *)pane_append_row(early, pane, row);
     const char *from = (const char *)row;
     pane_merge_rows(early, &into, pane, &from, 1);
-    reset_states(pane, (char *)row);
+    pane_reset_states(pane, row);
     row->event_count = 0;
     row->type_errors = 0;
     early->is_replay = early->is_replay && pane->is_replay;
@@ -388,7 +373,7 @@ static void move_row(struct aligned_operator *op, struct pane *into, struct pane
     char *to;
     pane_find_rows_of(into, pane, &index, 1, &lookup, &to);
     pane_merge_rows(into, &to, pane, &from, 1);
-    reset_states(pane, (char *)row);
+    pane_reset_states(pane, row);
     row->event_count = 0;
     row->type_errors = 0;
 }
@@ -430,8 +415,8 @@ static void apply(struct aligned_operator *op, struct pane *pane, const struct w
                   const uint32_t *rows, uint32_t count, struct window_counts *counts)
 {
     /* Panes of sliding windows have the same keys again and again; the merger sees to it that there are not too many. */
-    uint64_t limit = op->spec->key_limit,
-             used = op->spec->kind == WINDOW_SLIDING ? pane->row_count - (pane->overflow_row != 0)
+    uint64_t limit = op->spec->key_limit, used = op->spec->kind == WINDOW_SLIDING
+                                                     ? pane->row_count - (pane->overflow_row != 0)
                                                      : op->key_count;
     struct key_lookup lookup = {
         .batch = batch_rows->batch,

@@ -85,8 +85,9 @@ void pick_merge(const struct aggregate_merge *merge, int sign)
     }
 }
 
-void pick_reset(char *state)
+void pick_reset(struct pane *pane, char *state)
 {
+    (void)pane;
     struct pick_state *pick = (struct pick_state *)(void *)state;
     if (!is_text((uint8_t)pick->kind))
         pick->text_room = 0;

@@ -54,6 +54,9 @@ void emission_write_sums(struct emission *emission, const struct merged_window *
                          const struct emission_sums *sums);
 /* A pane for rows of such records, without a table; emission_write_sums makes it empty again. */
 struct pane *emission_scratch(struct emission *emission);
+/* Final records of keys without events: rows of a pane that have none. */
+void emission_write_empty(struct emission *emission, const struct merged_window *window,
+                          const struct pane *pane, const uint32_t *indices, uint32_t count);
 /* Early records of the on-time rows with these indices. */
 void emission_write_early(struct emission *emission, const struct merged_window *window, const uint32_t *rows,
                           uint32_t count, int64_t watermark_us, enum close_cause cause);

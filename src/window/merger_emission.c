@@ -120,6 +120,9 @@ void emission_write_values(struct result_block *block, uint32_t first, const str
             .count = count,
             .state_offset = layout->state_offsets[a],
             .pane = pane,
+            .parameter = layout->spec->aggregates[a].parameter,
+            .window_starts_us = block->window_starts_us + first,
+            .window_ends_us = block->window_ends_us + first,
             .kinds = block->values[a].kinds + first,
             .values = block->values[a].values + first,
             .bytes = &block->bytes,
@@ -192,6 +195,19 @@ void emission_write_early(struct emission *emission, const struct merged_window 
 {
     struct emission_rows rows = {.emit = EMIT_EARLY, .watermark_us = watermark_us, .cause = cause};
     write_on_time(emission, window, &rows, indices, count);
+}
+
+void emission_write_empty(struct emission *emission, const struct merged_window *window,
+                          const struct pane *pane, const uint32_t *indices, uint32_t count)
+{
+    struct emission_rows rows = {.pane = pane,
+                                 .count = count,
+                                 .emit = EMIT_FINAL,
+                                 .watermark_us = window->watermark_us,
+                                 .cause = window->cause};
+    for (uint32_t i = 0; i < count; i++)
+        rows.entries[i] = (const char *)pane_row_at(pane, indices[i]);
+    write_rows(emission, window, &rows);
 }
 
 struct pane *emission_scratch(struct emission *emission)
@@ -268,7 +284,7 @@ static void add_update(struct emission *emission, const struct merged_window *wi
     updates->on_time[index] = on_time;
     updates->late[index] = late;
     pane_append_row(emission->scratch, on_time ? window->on_time : window->late, on_time ? on_time : late);
-    if (updates->rows.count == EMISSION_ROWS || emission->scratch->text.size > EMISSION_TEXT_SIZE)
+    if (updates->rows.count == EMISSION_ROWS || pane_side_size(emission->scratch) > EMISSION_TEXT_SIZE)
         flush_updates(emission, window, updates);
 }
 

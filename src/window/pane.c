@@ -82,6 +82,7 @@ static void pane_free(struct pane *pane)
     free(pane->slots);
     free(pane->rows);
     buffer_deinit(&pane->text);
+    pane_blocks_deinit(&pane->blocks);
     free(pane->origins);
     free(pane->marks);
     free(pane->unshown);
@@ -117,7 +118,8 @@ static struct pane *pool_take(struct pane_pool *pool, bool wants_large)
 
 static bool pool_put(struct pane_pool *pool, struct pane *pane)
 {
-    bool is_large = pane->row_capacity > PANE_SMALL_ROWS;
+    bool is_large = pane->row_capacity > PANE_SMALL_ROWS ||
+                    pane_blocks_memory_size(&pane->blocks) > PANE_SMALL_BLOCKS_SIZE;
     bool is_kept = false;
     pthread_mutex_lock(&pool->lock);
     if (!pool->is_closed && is_large && pool->large_count < PANE_POOL_MAX_LARGE) {
@@ -163,9 +165,9 @@ struct pane *pane_create(struct pane_pool *pool, enum pane_kind kind, int64_t st
                    : pool->layout.spec->kind == WINDOW_GLOBAL ? TIME_MAX
                                                               : start_us + pool->layout.grid.pane_us;
     pane->reached_us = pane->gone_us = TIME_NONE;
-    pane->row_count = pane->overflow_row = 0;
+    pane->overflow_row = 0;
     pane->origin_count = pane->mark_count = pane->touch = pane->unshown_count = 0;
-    buffer_clear(&pane->text);
+    pane_clear_rows(pane);
     if (has_table)
         slots_prepare(pane, expected_rows);
     return pane;
@@ -185,14 +187,15 @@ size_t pane_memory_size(const struct pane *pane)
 {
     return sizeof *pane + pane->slot_capacity * sizeof *pane->slots +
            pane->row_capacity * pane->layout->row_size + pane->text.capacity +
-           pane->origin_capacity * sizeof *pane->origins + pane->mark_capacity * sizeof *pane->marks +
-           pane->unshown_capacity * sizeof *pane->unshown;
+           pane_blocks_memory_size(&pane->blocks) + pane->origin_capacity * sizeof *pane->origins +
+           pane->mark_capacity * sizeof *pane->marks + pane->unshown_capacity * sizeof *pane->unshown;
 }
 
 void pane_clear_rows(struct pane *pane)
 {
     pane->row_count = 0;
     buffer_clear(&pane->text);
+    pane_blocks_clear(&pane->blocks);
 }
 
 void pane_reset_states(struct pane *pane, struct pane_row *row)
@@ -204,7 +207,7 @@ void pane_reset_states(struct pane *pane, struct pane_row *row)
         if (!pane->layout->sharers[a])
             continue;
         if (kind->reset)
-            kind->reset(state);
+            kind->reset(pane, state);
         else
             memset(state, 0, kind->state_size);
     }

@@ -30,7 +30,7 @@ static inline int pick_compare(const struct pick_state *a, const struct pick_sta
 void pick_add(struct aggregate_input *input, int sign);
 void pick_merge(const struct aggregate_merge *merge, int sign);
 /* Empty again, but the room for text stays the state's. */
-void pick_reset(char *state);
+void pick_reset(struct pane *pane, char *state);
 void pick_finish(const struct aggregate_finish *finish);
 /* The value; after a value its time since the start of the pane, partition and offset. */
 void pick_save(const char *state, const struct aggregate_save *save);

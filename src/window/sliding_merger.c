@@ -363,6 +363,7 @@ static struct window_merger_stats sliding_stats(const struct window_merger *base
     stats.overflow_events += merger->stack.overflow_events;
     stats.keys = merger->stack.live_count;
     stats.open_windows = open_window_count(merger);
+    stats.next_change_us = next_end(merger);
     stats.memory_size = sizeof *merger + pane_memory_size(merger->marks) + pane_memory_size(merger->changed) +
                         merger->span_capacity * sizeof *merger->spans +
                         sliding_stack_memory_size(&merger->stack);

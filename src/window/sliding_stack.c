@@ -6,7 +6,10 @@
 
 #include "base/memory.h"
 
-enum { KEYS_EXPECTED_MIN = 64 };
+enum {
+    KEYS_EXPECTED_MIN = 64,
+    WHOLE_FRONT_PANES = 4, /* of shorter windows the newer half is always the back */
+};
 
 void sliding_stack_init(struct sliding_stack *stack, const struct window_spec *spec, struct pane_pool *pool)
 {
@@ -36,6 +39,7 @@ void sliding_stack_reset(struct sliding_stack *stack)
     stack->start_us = stack->end_us = stack->boundary_us = TIME_NONE;
     stack->live_count = stack->extra_work = 0;
     stack->extra_count = 0;
+    stack->has_late = false;
     pane_destroy(stack->keys);
     stack->keys = pane_create(stack->pool, PANE_ON_TIME, 0, 0);
     if (stack->key_capacity) {
@@ -150,24 +154,6 @@ static struct pane *empty_copy(struct sliding_stack *stack, const struct pane *p
     return copy;
 }
 
-/* The same pane with all rows in one whose keys are beyond the limit. */
-static struct pane *fold_overflow(struct sliding_stack *stack, struct pane *pane)
-{
-    struct pane *folded = empty_copy(stack, pane);
-    uint64_t room = new_key_limit(stack);
-    for (uint32_t i = 0; i < pane->row_count; i++) {
-        const struct pane_row *row = pane_row_at(pane, i);
-        const struct pane_row *key = pane_find(stack->keys, pane, row);
-        bool is_live = key && stack->references[row_index(stack->keys, (const char *)key)] > 0;
-        bool fits = is_live || room > 0;
-        room -= !is_live && fits;
-        stack->overflow_events += find_rows(stack, folded, pane, i, 1, fits ? UINT64_MAX : 0);
-        pane_merge_rows(folded, stack->into, pane, stack->from, 1);
-    }
-    pane_destroy(pane);
-    return folded;
-}
-
 /* --- adding panes ------------------------------------------------------------------------------------------------------- */
 
 static int order(const struct pane *a, const struct pane *b)
@@ -274,11 +260,9 @@ static bool keys_fit(const struct sliding_stack *stack, const struct pane *pane)
     return new_count <= room;
 }
 
-void sliding_stack_add(struct sliding_stack *stack, struct pane *pane)
+static void add_pane(struct sliding_stack *stack, struct pane *pane)
 {
     bool is_open = stack->start_us == TIME_NONE || pane->start_us >= stack->start_us;
-    if (is_open && stack->spec->shape->key_count > 0 && !keys_fit(stack, pane))
-        pane = fold_overflow(stack, pane);
     uint32_t index = sliding_stack_search(stack, pane);
     struct held_pane *held = find_open(stack, index, pane);
     if (held) {
@@ -295,6 +279,33 @@ void sliding_stack_add(struct sliding_stack *stack, struct pane *pane)
     (void)find_keys(stack, held, 0);
     *insert_place(&stack->waiting, &stack->waiting_count, &stack->waiting_capacity, stack->waiting_count) =
         held;
+}
+
+/* A pane with too many keys: each row is added by itself, to the overflow row of its pane when its key is one too many. So the order
+ * of additions is that of the rows, also when they come in several panes. */
+static void add_row_by_row(struct sliding_stack *stack, struct pane *pane)
+{
+    for (uint32_t i = 0; i < pane->row_count; i++) {
+        struct pane *part = empty_copy(stack, pane);
+        find_rows(stack, part, pane, i, 1, UINT64_MAX);
+        if (!keys_fit(stack, part)) {
+            pane_destroy(part);
+            part = empty_copy(stack, pane);
+            stack->overflow_events += find_rows(stack, part, pane, i, 1, 0);
+        }
+        pane_merge_rows(part, stack->into, pane, stack->from, 1);
+        add_pane(stack, part);
+    }
+    pane_destroy(pane);
+}
+
+void sliding_stack_add(struct sliding_stack *stack, struct pane *pane)
+{
+    bool is_open = stack->start_us == TIME_NONE || pane->start_us >= stack->start_us;
+    if (is_open && stack->spec->shape->key_count > 0 && !keys_fit(stack, pane))
+        add_row_by_row(stack, pane);
+    else
+        add_pane(stack, pane);
 }
 
 /* --- from window to window ---------------------------------------------------------------------------------------------- */
@@ -348,6 +359,7 @@ static void apply_waiting(struct sliding_stack *stack, bool boundary_moves)
             continue;
         }
         held->is_applied = true;
+        stack->has_late = stack->has_late || held->pane->reached_us != TIME_NONE;
         held->is_extra = !boundary_moves && held->pane->start_us < stack->boundary_us;
         stack->extra_count += held->is_extra;
         if (!boundary_moves && is_in_back(stack, held))
@@ -431,11 +443,16 @@ static void make_sums(struct sliding_stack *stack, struct held_pane *held)
     }
 }
 
-/* The boundary moves to the middle of the window; the front is made anew, from right to left, and the back too. */
+/* The boundary moves to the end of the window, or to its middle when rows have come late since it moved before; the front is made
+ * anew, from right to left, and the back too. */
 static void move_boundary(struct sliding_stack *stack)
 {
+    bool is_short = stack->grid.size_us / stack->grid.pane_us < WHOLE_FRONT_PANES;
     int64_t half_us = stack->grid.size_us / 2;
-    stack->boundary_us = grid_pane_start(&stack->grid, stack->start_us + half_us);
+    stack->boundary_us = stack->has_late || is_short
+                             ? grid_pane_start(&stack->grid, stack->start_us + half_us)
+                             : stack->end_us;
+    stack->has_late = false;
     stack->extra_work = stack->extra_count = 0;
     renew_keys(stack);
     for (uint32_t i = stack->count; i-- > stack->first_open;) {

@@ -8,9 +8,9 @@
  *
  * The front knows for each row of its panes the sum of its key from that pane to the boundary, so what leaves at the left is simply
  * forgotten and nothing is ever subtracted; the back has one running sum per key. A window is one sum of each. When the front is
- * used up the boundary moves to the middle of the window: every row is then merged twice more in its life. The newer half stays in
- * the back, since rows that come late for earlier windows mostly belong there and are simply added; those that belong before the boundary
- * are extra: they are added to each window by themselves until the boundary moves.
+ * used up the boundary moves to the end of the window. Rows that come late for earlier windows belong mostly to the newest panes, so while
+ * there are such rows the boundary moves to the middle only: behind it they are simply added. Those that belong before the boundary
+ * are extra: they are added to each window by themselves until the boundary moves. A row is merged three times in its life, four times with late rows.
  *
  * Memory: a row of a pane has 20 bytes more for the key and the place of the next sum, and a second row for the sum while it
  * is in the front; a key has one row more for the back. So at most two and a half times the rows of the panes. */
@@ -60,6 +60,7 @@ struct sliding_stack {
     struct pane *extra;   /* sums of applied panes that are before the boundary and not in the front */
     uint32_t *extra_rows; /* per key: row of extra + 1 */
     uint32_t extra_capacity;
+    bool has_late;        /* rows that were late for earlier windows have come since the boundary moved */
     uint32_t extra_count; /* panes that are extra */
     uint64_t extra_work;  /* rows merged into extra since the boundary moved */
     uint64_t overflow_events;
@@ -80,7 +81,7 @@ void sliding_stack_reset(struct sliding_stack *stack);
 void sliding_stack_add(struct sliding_stack *stack, struct pane *pane);
 /* Index of the first pane that is not before this one, by start and what its rows are late for. */
 uint32_t sliding_stack_search(const struct sliding_stack *stack, const struct pane *pane);
-/* True when a pane of the window that ends there is held. */
+/* True when a pane that is on time for the window that ends there is held. */
 bool sliding_stack_covers(const struct sliding_stack *stack, int64_t end_us);
 /* End of the first window behind `after_us` that has a pane; TIME_MAX when there is none. */
 int64_t sliding_stack_next_end(const struct sliding_stack *stack, int64_t after_us);

@@ -93,8 +93,12 @@ int64_t sliding_stack_seen(struct sliding_stack *stack, int64_t end_us, int64_t 
 bool sliding_stack_covers(const struct sliding_stack *stack, int64_t end_us)
 {
     struct pane first = {.start_us = end_us - stack->grid.size_us, .reached_us = TIME_NONE};
-    uint32_t index = sliding_stack_search(stack, &first);
-    return index < stack->count && stack->panes[index]->pane->start_us < end_us;
+    for (uint32_t i = sliding_stack_search(stack, &first);
+         i < stack->count && stack->panes[i]->pane->start_us < end_us; i++) {
+        if (stack->panes[i]->pane->reached_us < end_us)
+            return true;
+    }
+    return false;
 }
 
 size_t sliding_stack_memory_size(const struct sliding_stack *stack)

@@ -12,6 +12,11 @@ static const struct {
     [WINDOW_SLIDING] = {&aligned_operator_kind, &sliding_merger_kind},
 };
 
+int64_t window_memory_us(bool emit_empty, int64_t size_us)
+{
+    return emit_empty ? WINDOW_EMPTY_MAX * size_us : 0;
+}
+
 bool window_kind_is_known(enum window_kind kind)
 {
     return kind < sizeof kinds / sizeof kinds[0] && kinds[kind].operator;
@@ -113,6 +118,16 @@ struct window_merger_stats window_merger_stats(const struct window_merger *merge
     return merger->kind->stats(merger);
 }
 
+/* A key may be in every pane that sliding windows hold, with the sum of it in the older half of an open window, and once more for all
+ * of them; see sliding_stack.h. */
+static size_t rows_of_key(const struct window_spec *spec)
+{
+    if (spec->kind != WINDOW_SLIDING)
+        return 1;
+    struct window_grid grid = window_grid_of(spec);
+    return (size_t)((grid.size_us + grid.size_us / 2 + spec->allowed_lateness_us) / grid.pane_us) + 2;
+}
+
 size_t window_key_memory_bound(const struct window_spec *spec)
 {
     enum { SLOTS_PER_ROW_MAX = 4, KEY_TEXT_TYPICAL = 32, SLIDING_ROW_EXTRA = 20 };
@@ -121,15 +136,21 @@ size_t window_key_memory_bound(const struct window_spec *spec)
     /* Arrays double when they grow, so up to half of each is room. */
     size_t size = pane->layout->row_size * 2 + SLOTS_PER_ROW_MAX * sizeof *pane->slots +
                   spec->shape->key_count * (size_t)KEY_TEXT_TYPICAL * 2;
-    /* A key may be in every pane that sliding windows hold, with the sum of it in the older half of an open window, and once more for all
-     * of them; see sliding_stack.h. */
-    if (spec->kind == WINDOW_SLIDING) {
-        const struct window_grid *grid = &pane->layout->grid;
-        size_t open = (size_t)(grid->size_us / grid->pane_us),
-               held = (size_t)((grid->size_us + spec->allowed_lateness_us) / grid->pane_us) + 1;
-        size = (held + 1) * (size + SLIDING_ROW_EXTRA) + open * pane->layout->row_size;
-    }
+    if (spec->kind == WINDOW_SLIDING)
+        size = rows_of_key(spec) * (size + SLIDING_ROW_EXTRA);
     pane_destroy(pane);
     pane_pool_release(pool);
-    return size;
+    return size + window_key_sketch_bound(spec);
+}
+
+size_t window_key_sketch_bound(const struct window_spec *spec)
+{
+    size_t size = 0;
+    struct pane_pool *pool = pane_pool_create(spec);
+    const struct pane_layout *layout = pane_pool_layout(pool);
+    /* The memory of blocks doubles, too. */
+    for (uint32_t a = 0; a < spec->aggregate_count; a++)
+        size += layout->sharers[a] ? spec->aggregates[a].kind->blocks_size_max * 2 : 0;
+    pane_pool_release(pool);
+    return rows_of_key(spec) * (size);
 }

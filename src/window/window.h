@@ -26,13 +26,18 @@ struct aggregate_kind; /* see window_internal.h: one file per aggregate */
 struct window_aggregate {
     const struct aggregate_kind *kind;
     int32_t input;    /* index of its input among window_rows.inputs, -1 for count() */
-    double parameter; /* percentile and so on; unused by the kinds of today */
+    double parameter; /* of kinds that have one: p of percentile(x, p) */
 };
 
-/* Finds "sum", "count", ... ; NULL when there is none (aggregate_kind_names lists them for the message). `argument_count` 0 or 1 must
- * fit the kind, else NULL and `error` says so. */
+/* Finds "sum", "count", ... ; NULL when there is none, or when it takes another number of arguments; `error` says which. */
 const struct aggregate_kind *aggregate_kind_find(struct slice name, uint32_t argument_count,
                                                  struct error *error);
+
+/* The constant that is the last argument of percentile() and top(). False for a kind that has one when the text is no number in
+ * its range; `error` says what it should be. */
+NODISCARD
+bool aggregate_kind_read_parameter(const struct aggregate_kind *kind, struct slice text, double *parameter,
+                                   struct error *error);
 
 /* True for sum, mean, min, max, ...: a statically typed input that is no number is a configuration error. */
 bool aggregate_kind_wants_number(const struct aggregate_kind *kind);
@@ -51,6 +56,7 @@ struct window_spec {
     uint64_t emit_count;    /* early result of a key after every so many of its events; 0 = off */
     int64_t emit_every_us;  /* early results by wall clock; 0 = off */
     int64_t close_after_us; /* 0 = off */
+    bool emit_empty;        /* final records of known keys in windows without events of theirs; tumbling */
     uint64_t key_limit;     /* keys in open windows; beyond: the overflow group */
     struct window_aggregate aggregates[RESULT_MAX_AGGREGATES];
     uint32_t aggregate_count;
@@ -58,6 +64,9 @@ struct window_spec {
     uint32_t partition_count; /* of all sources of the pipeline together */
     uint64_t hash_seed;
 };
+
+/* How long events are needed behind the end of their window and its lateness. */
+int64_t window_memory_us(bool emit_empty, int64_t size_us);
 
 /* False for kinds of windows that this version does not have. */
 bool window_kind_is_known(enum window_kind kind);
@@ -147,11 +156,14 @@ int64_t window_merger_oldest_offset(const struct window_merger *merger, uint32_t
 struct window_merger_stats {
     uint64_t open_windows, held_windows, keys, gone_events, results, memory_size, overflow_events;
     int64_t closed_through_us; /* the watermark up to which windows were closed; TIME_NONE before the first */
+    int64_t next_change_us;    /* no watermark before it closes a window; 0: not known */
 };
 struct window_merger_stats window_merger_stats(const struct window_merger *merger);
 
-/* Upper bound in bytes for one key in one window of this pipeline, or in all sliding windows together (weir check). */
+/* Upper bound in bytes for one key in one window of this pipeline, or in all sliding windows together (weir check): all of it, and the
+ * part of that which only keys with many different values come to need. */
 size_t window_key_memory_bound(const struct window_spec *spec);
+size_t window_key_sketch_bound(const struct window_spec *spec);
 
 /* Orders keys: by position; null < bool < number < string < JSON; numbers by value, strings by bytes. */
 int result_key_compare(const struct result_block *a, uint32_t row_a, const struct result_block *b,

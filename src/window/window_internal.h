@@ -3,6 +3,7 @@
  *   pane->slots:  [ hash | row + 1 ] [ 0 ] [ hash | row + 1 ] ...      open addressing, linear, by the hash
  *   pane->rows:   [ header | key cells | states of the aggregates ] [ ... ] ...    one row per key, in order of appearance
  *   pane->text:   key text of more than 16 bytes, values of first() and last()
+ *   pane->blocks: what else states need beyond their part of the row
  *
  * A row has all that an event of its key touches, so an event costs one or two cache lines of it whatever the number of
  * aggregates; the kernels still run over a whole batch, one aggregate at a time. A column of its own per aggregate
@@ -11,6 +12,7 @@
 
 #include <stdatomic.h>
 
+#include "window/pane_blocks.h"
 #include "window/pane_codec.h"
 #include "window/window.h"
 #include "window/window_grid.h"
@@ -19,6 +21,8 @@ enum {
     PANE_POOL_MAX_LARGE = 4,  /* emptied panes that keep their memory, per operator and per merger */
     PANE_POOL_MAX_SMALL = 16, /* the same for those of at most PANE_SMALL_ROWS */
     PANE_SMALL_ROWS = 1024,
+    WINDOW_EMPTY_MAX = 60, /* emit_empty: windows without events of a key for which it stays known */
+    PANE_SMALL_BLOCKS_SIZE = 1 << 20, /* of blocks; a pane with more is a large one whatever its rows */
     PANE_TEXT_MAX_SIZE =
         1 << 30, /* text of one pane; then new keys overflow and first(), last() skip long values */
     WINDOW_MARKS_MAX = 65536, /* crossing marks kept; then the latest window ends lose theirs */
@@ -122,9 +126,11 @@ struct aggregate_finish {
     uint32_t count;
     size_t state_offset;
     const struct pane *pane;
-    uint8_t *kinds;       /* out, [count] */
-    union value *values;  /* out */
-    struct buffer *bytes; /* text of values goes here */
+    double parameter;                                 /* of the aggregate: p of percentile(x, p) */
+    const int64_t *window_starts_us, *window_ends_us; /* [count]; TIME_MAX for a window without end */
+    uint8_t *kinds;                                   /* out, [count] */
+    union value *values;                              /* out */
+    struct buffer *bytes;                             /* text of values goes here */
 };
 
 struct aggregate_save {
@@ -139,17 +145,27 @@ struct aggregate_load {
     struct slice in; /* what is left to read */
 };
 
+/* A constant behind the column, as 95 in percentile(x, 95). */
+struct aggregate_parameter {
+    const char *name;
+    double smallest, largest;
+    uint32_t decimals; /* at most; 0 = a whole number */
+    double example;
+};
+
 /* State of all zeros is the empty state, so making a row makes its states. Kinds with the same `add` share one state when they
  * have the same input. */
 struct aggregate_kind {
     const char *name;
-    uint32_t argument_count;
+    uint32_t argument_count;                     /* with the parameter */
+    const struct aggregate_parameter *parameter; /* NULL: it has none */
     bool wants_number;
     uint32_t state_size; /* a multiple of 8 */
     void (*add)(struct aggregate_input *input);
     void (*merge)(const struct aggregate_merge *merge);
-    /* Makes a state empty whose row lives on; NULL: by zeros. */
-    void (*reset)(char *state);
+    size_t blocks_size_max; /* of the blocks and text that a state can have beside its row */
+    /* Makes a state empty whose row lives on, or which is let go before its pane; NULL: by zeros. */
+    void (*reset)(struct pane *pane, char *state);
     void (*finish)(const struct aggregate_finish *finish);
     /* A state as bytes that do not depend on the machine (messages, snapshots), and back into an empty state of another pane; the
      * empty state is one zero byte. load: false when the bytes are none that save writes; then the pane is of no more use. */
@@ -159,7 +175,8 @@ struct aggregate_kind {
 
 extern const struct aggregate_kind count_aggregate, count_value_aggregate, sum_aggregate, mean_aggregate,
     min_aggregate, max_aggregate, stddev_aggregate, stddev_pop_aggregate, variance_aggregate, first_aggregate,
-    last_aggregate;
+    last_aggregate, median_aggregate, percentile_aggregate, distinct_count_aggregate, top_aggregate,
+    rate_aggregate;
 
 static inline void aggregate_type_error(struct aggregate_input *input, uint32_t index)
 {
@@ -223,6 +240,7 @@ struct pane {
     uint32_t row_count, row_capacity;
     uint32_t overflow_row; /* index + 1; 0 = none */
     struct buffer text;
+    struct pane_blocks blocks;
 
     struct pane_origin *origins;
     uint32_t origin_count, origin_capacity;
@@ -250,10 +268,16 @@ static inline const char *key_cell_text(const struct pane *pane, const struct ke
 
 /* Forgets all rows and what their states had; for panes without a table. */
 void pane_clear_rows(struct pane *pane);
-/* Makes the states of a row empty. */
-void pane_reset_states(struct pane *pane, struct pane_row *row);
 /* Room for so many rows and no more. */
 void pane_reserve_rows(struct pane *pane, uint32_t count);
+/* Makes the states of a row empty. */
+void pane_reset_states(struct pane *pane, struct pane_row *row);
+/* Bytes that rows and their states have beside the rows. */
+static inline size_t pane_side_size(const struct pane *pane)
+{
+    return pane->text.size + pane_blocks_used_size(&pane->blocks);
+}
+
 /* Room for text; false when the pane is full of it. */
 NODISCARD
 bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset);

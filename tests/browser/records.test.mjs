@@ -3,12 +3,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "./browser.mjs";
+import { approximation, frequencyText, isFrequencyList } from "../../web/cells.js";
 import { createFilter } from "../../web/filter.js";
 import { duration, number, time, uptime, windowText } from "../../web/format.js";
 import { formatJson, parseJson } from "../../web/json.js";
 import { decadesOf } from "../../web/latency.js";
 import { RECORDS_KEPT, WINDOWS_KEPT } from "../../web/limits.js";
-import { Results, mainAggregate, supersedes } from "../../web/results.js";
+import { Results, mainAggregate, sizeOf, supersedes, topRecords } from "../../web/results.js";
 import { readRoute, routeHref } from "../../web/route.js";
 import { curlLine } from "../../web/sample_event.js";
 import { LiveSocket, retryDelay } from "../../web/socket.js";
@@ -50,6 +51,25 @@ test("records in any order, and repeated, leave the same windows", () => {
   const seed = 20261124;
   const shuffled = records.map((one, index) => [Math.imul(index + 1, seed) >>> 0, one]).sort(([a], [b]) => a - b).map(([, one]) => one);
   assert.deepEqual(picture(shuffled), expected, `seed ${seed}`);
+});
+
+test("a list of frequent values is told in words, and goes by the count of the first", () => {
+  const list = [{ value: "JFK", count: 1812 }, { value: null, count: 640 }, { value: { a: 1 }, count: 9 }, { value: 7, count: 1 }];
+  assert.ok(isFrequencyList(list) && isFrequencyList([]) && !isFrequencyList([1]) && !isFrequencyList(7));
+  assert.equal(frequencyText(list, 3), 'JFK 1,812 · null 640 · {"a":1} 9 …');
+  assert.equal(frequencyText(list.slice(0, 1), 3), "JFK 1,812");
+  assert.equal(frequencyText([]), "no frequent value");
+  assert.deepEqual([sizeOf(list), sizeOf([]), sizeOf(null), sizeOf(2.5), sizeOf(3n), sizeOf("text")], [1812, null, null, 2.5, 3, null]);
+  const rows = [record("none", 0, { t: [] }), record("few", 0, { t: list.slice(1) }), record("many", 0, { t: list }), record("null", 0, { t: null })];
+  assert.deepEqual(topRecords(rows, "t").map(({ key }) => key.country), ["many", "few", "none", "null"]);
+});
+
+test("only values that a sketch has made are called approximate", () => {
+  const of = (count) => record("FR", 0, {}, { receipt: receipt(count) });
+  assert.equal(approximation("median(x)", 3, of(64)), null);
+  assert.match(approximation("percentile(x, 95)", 3, of(65)), /1 %/);
+  assert.equal(approximation("distinct_count(x)", 1024, of(5000)), null);
+  assert.match(approximation("distinct_count(x)", 1025, of(5000)), /0.82 %/);
 });
 
 test("windows and records stay within their limits", () => {

@@ -29,7 +29,7 @@ def test_random_windows_over_kills_are_those_of_the_model(make_server, seed, rou
     last = model.Row(end_ms * 1000, 0, len(lines), {"ts": end_ms})
     pipelines, results = {}, {}
     for p in range(6):
-        pipelines[f"p{p}"], pipeline = random_pipeline(rng, f"p{p}", "s")
+        pipelines[f"p{p}"], pipeline = random_pipeline(rng, f"p{p}", "s", True)
         results[f"p{p}"] = model.Result(pipeline, [rows[0] + [last]], bad, 5_000_000)
     source = {"http": {}, "time": "ts", "max_out_of_orderness": "5s", "idle_timeout": "1h"}
     server = make_server({"sources": {"s": source}, "pipelines": pipelines})

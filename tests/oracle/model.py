@@ -12,6 +12,7 @@ from collections import Counter
 from fractions import Fraction
 
 MISSING = None
+EMPTY_WINDOWS = 60  # docs/LIMITS.md: WINDOW_EMPTY_MAX
 
 
 @dataclasses.dataclass
@@ -20,13 +21,14 @@ class Pipeline:
 
     name: str
     size_us: int
-    aggregates: dict  # name → (function, path or None)
+    aggregates: dict  # name → (function, path or None[, constant])
     key: list = dataclasses.field(default_factory=list)  # [(name, path)]
     where: object = None
     lateness_us: int = 10_000_000
     late: str = "update"
     offset_us: int = 0
     slide_us: int = 0  # 0 = the size
+    emit_empty: bool = False  # tumbling windows over one partition
 
     def starts(self, time_us):
         """Starts of all windows that cover the time."""
@@ -70,11 +72,21 @@ def is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-NUMERIC = {"sum", "mean", "min", "max", "stddev", "stddev_pop", "variance"}
+NUMERIC = {"sum", "mean", "min", "max", "stddev", "stddev_pop", "variance", "median", "percentile"}
 
 
-def aggregate(function, path, rows):
+@dataclasses.dataclass
+class Within:
+    """What an approximate value must be: no further from `value` than this part of it."""
+
+    value: float
+    part: float
+
+
+def aggregate(function, path, rows, parameter=None, window_us=1):
     """(value, number of values of a wrong type) over rows in any order."""
+    if function == "rate":
+        return len(rows) * 1e6 / window_us, 0
     if path is None:
         return len(rows), 0
     rows = sorted(rows, key=Row.age)
@@ -85,9 +97,40 @@ def aggregate(function, path, rows):
         return (present[0] if present else None), 0
     if function == "last":
         return (present[-1] if present else None), 0
+    if function in ("distinct_count", "top"):
+        return (distinct_count(present) if function == "distinct_count" else top(present, parameter)), 0
     assert function in NUMERIC, function
     numbers = [v for v in present if is_number(v)]
+    if function in ("median", "percentile"):
+        return percentile(numbers, 50 if parameter is None else parameter), len(present) - len(numbers)
     return number_aggregate(function, numbers), len(present) - len(numbers)
+
+
+def percentile(numbers, p):
+    """Nearest rank; `p` is an int or the text of a decimal."""
+    if not numbers:
+        return None
+    value = sorted(numbers)[max(1, math.ceil(Fraction(p) * len(numbers) / 100)) - 1]
+    return value if len(numbers) <= 64 else Within(value, 0.01)
+
+
+def distinct_count(values):
+    count = len({json.dumps(canonical_key_value(v)) for v in values})
+    return count if count <= 1024 else Within(count, 5 * 0.0082)
+
+
+def top(values, k):
+    """[{"value", "count"}], the most frequent first, then false, true, numbers, strings, each in its order."""
+    counts = Counter(json.dumps(canonical_key_value(v)) for v in values)
+    if len(counts) > 768:
+        counts = {v: n for v, n in counts.items() if n * 200 > len(values)}
+
+    def order(item):
+        value = json.loads(item[0])
+        kind = 0 if isinstance(value, bool) else 1 if is_number(value) else 2
+        return -item[1], kind, value.encode() if kind == 2 else value
+
+    return [{"value": json.loads(v), "count": n} for v, n in sorted(counts.items(), key=order)[:k]]
 
 
 def number_aggregate(function, numbers):
@@ -179,6 +222,23 @@ class Result:
         """Per partition the watermark with which it first reached `end_us`, or None."""
         return [next((w for w in steps if w >= end_us), None) for steps in self.watermarks]
 
+    def empty_groups(self, keep_open):
+        """Keys in windows without their events: 60 windows behind each that has one on time, as far as windows close."""
+        size, (steps,) = self.pipeline.size_us, self.watermarks if self.pipeline.emit_empty else ([],)
+        if not steps:
+            return []
+        ends = [group.start_us + size for group in self.groups.values()]
+        last_end = steps[-1] if keep_open else max([*ends, steps[-1]])
+        made = {}
+        for (start, key_text), group in self.groups.items():
+            if not group.on_time:
+                continue
+            for number in range(1, EMPTY_WINDOWS + 1):
+                place = (start + number * size, key_text)
+                if place[0] + size <= last_end and place not in self.groups:
+                    made[place] = Group(place[0], group.key)
+        return made.values()
+
     def records(self, keep_open=False):
         """The last state of every window by id, in the shape of the result record.
 
@@ -186,7 +246,7 @@ class Result:
         first: the others' end, or the end of all input. Its `closed_by` is left open (None), and
         with `keep_open` it is marked as optional."""
         records = {}
-        for group in self.groups.values():
+        for group in [*self.groups.values(), *self.empty_groups(keep_open)]:
             reached = self.reached(group.start_us + self.pipeline.size_us)
             by_all = bool(reached) and all(w is not None for w in reached)
             by_none = all(w is None for w in reached)
@@ -206,8 +266,8 @@ class Result:
         pipeline = self.pipeline
         rows = group.on_time + late_rows
         values, type_errors = {}, 0
-        for name, (function, path) in pipeline.aggregates.items():
-            values[name], wrong = aggregate(function, path, rows)
+        for name, (function, path, *parameter) in pipeline.aggregates.items():
+            values[name], wrong = aggregate(function, path, rows, *parameter, window_us=pipeline.size_us)
             type_errors += wrong
         return {
             "id": record_id(pipeline.name, group.key, group.start_us // 1000),
@@ -228,6 +288,10 @@ def record_id(pipeline, key, start_ms):
 
 def same_value(want, got):
     """Equal; doubles to 1e-9 relative; an integer that fits in a double may come as one."""
+    if isinstance(want, Within):
+        return is_number(got) and abs(got - want.value) <= want.part * abs(want.value)
+    if isinstance(want, list):
+        return json.dumps(want) == json.dumps(got)
     if is_number(want) and is_number(got):
         if isinstance(want, int) and isinstance(got, int):
             return want == got

@@ -9,6 +9,9 @@ SIZES_S = (1, 7, 10, 60, 90, 3600)
 SLIDES_S = (1, 3, 4, 7, 10, 25, 45, 70, 600, 1000, 3600)
 WINDOWS_MAX = 40  # that an event may be in
 FUNCTIONS = ("count", "sum", "mean", "min", "max", "stddev", "stddev_pop", "variance", "first", "last")
+FUNCTIONS += ("median", "percentile", "distinct_count", "top", "rate")
+ANY_TYPE = ("count", "first", "last", "distinct_count", "top")
+CONSTANTS = {"percentile": ("0", "1", "25", "90", "99.9", "100"), "top": (1, 2, 5, 100)}
 NUMBER_PATHS = ("n", "d", "deep.m", "big")
 ANY_PATHS = NUMBER_PATHS + ("tag", "flag", "user")
 KEY_PATHS = ("user", "tag", "flag", "deep.k")
@@ -82,7 +85,7 @@ def random_window(rng, size_s):
     return window, slide_s, offset_s
 
 
-def random_pipeline(rng, name, source):
+def random_pipeline(rng, name, source, has_one_partition=False):
     """(weir's config of a pipeline, the model's)."""
     size_s = rng.choice(SIZES_S)
     window, slide_s, offset_s = random_window(rng, size_s)
@@ -95,12 +98,16 @@ def random_pipeline(rng, name, source):
     aggregates = {"all": ("count", None)}
     for i in range(rng.randrange(0, 6)):
         function = rng.choice(FUNCTIONS)
-        paths_of = ANY_PATHS if function in ("count", "first", "last") else NUMBER_PATHS
-        aggregates[f"a{i}"] = (function, rng.choice(paths_of))
+        path = None if function == "rate" else rng.choice(ANY_PATHS if function in ANY_TYPE else NUMBER_PATHS)
+        constant = (rng.choice(CONSTANTS[function]),) if function in CONSTANTS else ()
+        aggregates[f"a{i}"] = (function, path, *constant)
     config = {
         "from": source,
         "window": window,
-        "aggregates": {n: f"{f}({p or ''})" for n, (f, p) in aggregates.items()},
+        "aggregates": {
+            n: f"{f}({', '.join(str(a) for a in arguments if a is not None)})"
+            for n, (f, *arguments) in aggregates.items()
+        },
     }
     if key:
         config["key"] = dict(key) if renamed else [path for _, path in key]
@@ -108,6 +115,9 @@ def random_pipeline(rng, name, source):
         config["where"] = where
     if lateness_s is not None:
         config["allowed_lateness"] = f"{lateness_s}s"
+    emit_empty = has_one_partition and "tumbling" in window and rng.random() < 0.3
+    if emit_empty:
+        config["emit_empty"] = True
     if late != "update" or rng.random() < 0.5:
         config["late"] = late
     return config, Pipeline(
@@ -120,6 +130,7 @@ def random_pipeline(rng, name, source):
         late,
         offset_s * 1_000_000,
         slide_s * 1_000_000,
+        emit_empty,
     )
 
 

@@ -33,6 +33,7 @@ static struct ingest_request *make_request(uint32_t source_index, struct slice b
 static void free_request(struct ingest_request *request)
 {
     buffer_deinit(&request->body);
+    buffer_deinit(&request->details);
     free(request);
 }
 

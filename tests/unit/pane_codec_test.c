@@ -9,14 +9,16 @@
 enum {
     EVENTS_MAX = 300,
     PARTITIONS = 4,
-    AGGREGATE_COUNT = 11,
+    AGGREGATE_COUNT = 17,
     TRACE_MAX = 20000,
     DEFINITION = 77,
     HEADER_SIZE = 48,
     CHECKSUM_SIZE = 8,
 };
 static const char *const aggregates[AGGREGATE_COUNT] = {
-    "count", "count_value", "sum", "mean", "min", "max", "stddev", "stddev_pop", "variance", "first", "last"};
+    "count",           "count_value",    "sum",      "mean",    "min",  "max",
+    "stddev",          "stddev_pop",     "variance", "first",   "last", "median",
+    "percentile 99.5", "distinct_count", "top 2",    "top 100", "rate"};
 
 /* --- messages between the operators and the merger ----------------------------------------------------------------------- */
 

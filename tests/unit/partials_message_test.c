@@ -62,7 +62,8 @@ static int open_fixture(void **state)
         fixture.config_pipelines[i].sinks = fixture.pipeline_sinks;
         fixture.config_pipelines[i].sink_count = 1;
         fixture.memberships[i] = i == 1 ? NULL : &fixture.membership;
-        fixture.clocks[i] = (struct pipeline_clock){100 + i, 50 + i, 200 + i, NOW_US - 30, true};
+        fixture.clocks[i] =
+            (struct pipeline_clock){100 + i, 50 + i, 200 + i, NOW_US - 30, true, CLOSED_BY_WATERMARK};
     }
     for (uint32_t i = 0; i < SLOTS; i++)
         fixture.partitions[i].kafka = (struct kafka_partition){0, "flights", (int32_t)(10 + i)};

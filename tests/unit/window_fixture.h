@@ -98,7 +98,8 @@ static void fixture_keep(void *context, struct result_block *block)
     result_block_release(block);
 }
 
-/* `aggregates`: names such as "count" or "sum"; "count" alone is count(), all others take the value column. */
+/* `aggregates`: names such as "sum" or "percentile 95"; "count" and "rate" alone are count() and rate(), all others take the value
+ * column. */
 static inline void fixture_init(struct fixture *fixture, const char *const *aggregates,
                                 uint32_t aggregate_count)
 {
@@ -115,13 +116,19 @@ static inline void fixture_init(struct fixture *fixture, const char *const *aggr
         .hash_seed = 42,
     };
     for (uint32_t i = 0; i < aggregate_count; i++) {
-        bool takes_value = strcmp(aggregates[i], "count") != 0;
-        const char *name = strcmp(aggregates[i], "count_value") == 0 ? "count" : aggregates[i];
+        struct window_aggregate *aggregate = &fixture->spec.aggregates[i];
+        uint32_t takes_value = strcmp(aggregates[i], "count") != 0 && strcmp(aggregates[i], "rate") != 0;
+        struct slice name = slice_of(strcmp(aggregates[i], "count_value") == 0 ? "count" : aggregates[i]);
+        const char *space = strchr(aggregates[i], ' ');
+        if (space)
+            name.size = (size_t)(space - aggregates[i]);
         struct error error;
         fixture->shape.value_names[i] = aggregates[i];
-        fixture->spec.aggregates[i].kind = aggregate_kind_find(slice_of(name), takes_value, &error);
-        fixture->spec.aggregates[i].input = takes_value ? 0 : -1;
-        assert_non_null(fixture->spec.aggregates[i].kind);
+        aggregate->kind = aggregate_kind_find(name, takes_value + (space ? 1U : 0U), &error);
+        aggregate->input = takes_value ? 0 : -1;
+        assert_non_null(aggregate->kind);
+        assert_true(aggregate_kind_read_parameter(aggregate->kind, slice_of(space ? space + 1 : ""),
+                                                  &aggregate->parameter, &error));
     }
 }
 
