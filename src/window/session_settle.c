@@ -203,14 +203,20 @@ static void settle_final(struct session_merger *merger, const struct session_par
 {
     const struct pane *pane = merger->table.pane;
     bool is_closed = merger->watermark_us != TIME_NONE && part->closes_us <= merger->watermark_us;
-    bool was_closed = true, is_changed = false;
+    bool was_closed = true, is_changed = false, has_new = false;
     for (uint32_t i = 0; i < part->count; i++) {
         const struct session_span *span = session_span_at(pane, merger->rows[part->first + i]);
         was_closed = was_closed && span->is_closed;
+        has_new = has_new || span->is_changed;
         is_changed = is_changed || span->is_changed || span->is_part_shown != part->is_cut;
     }
     if (!is_closed && part->closes_us != TIME_MAX)
         note_due(merger, part->closes_us);
+    /* After a restart: its final record, which may have gone out, is not what it is now. */
+    if (merger->is_silent && is_closed && has_new) {
+        set_shown(merger, part, 0, 0);
+        return;
+    }
     /* What is cut for all partitions together can be whole for one: on-time events of it may come when the part has been closed. And
      * what was shown as a whole can be joined to more and be cut then. */
     bool is_again = is_closed && part->is_cut && is_changed;

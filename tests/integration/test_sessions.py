@@ -212,3 +212,37 @@ def test_long_streams_in_many_rounds_are_those_of_the_model(tmp_path, seed, max_
         streams.append(stream)
     window = {"gap": 20_000, "lateness": 30_000, "max_duration": max_duration}
     check_against_model(tmp_path, streams, 5000, window, [(1, None), (3, 100), (2, 8192)])
+
+
+# --- restarts -------------------------------------------------------------------------------------------------------
+
+
+def core(record):
+    return shape(record) + (record["values"]["n"], record["emit"])
+
+
+def test_sessions_over_kills_are_those_of_a_replay(tmp_path, make_server, seed):
+    rng = random.Random(seed)
+    now, lines = START_MS, []
+    for i in range(6000):
+        now += rng.randrange(400)
+        back = rng.choice([0] * 10 + [rng.randrange(60_000)])
+        lines.append(json.dumps({"ts": now - back, "k": rng.randrange(60), "v": i}) + "\n")
+    config = config_of("20s", "30s", "2m")
+    config["sources"]["s"]["idle_timeout"] = "1h"
+    file = tmp_path / "all.ndjson"
+    file.write_text("".join(lines))
+    wanted = {r["id"]: core(r) for r in replay(tmp_path, config, [file], "--keep-open").records}
+    server = make_server(config)
+    for i in range(0, len(lines), 500):
+        server.accept("s", "".join(lines[i : i + 500]))
+        if i in (1500, 3000, 4500):
+            # Some results, so that there is something to recover; how far it has come is up to chance.
+            weir.eventually(lambda: server.results("p"), what="results")
+            server.kill()
+            server.start()
+
+    def stored():
+        return {r["id"]: core(r) for r in server.results("p") if "merged_into" not in r}
+
+    weir.eventually(lambda: stored() == wanted, what="the results of a replay")
