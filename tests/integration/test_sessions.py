@@ -228,7 +228,7 @@ def test_sessions_over_kills_are_those_of_a_replay(tmp_path, make_server, seed):
         now += rng.randrange(400)
         back = rng.choice([0] * 10 + [rng.randrange(60_000)])
         lines.append(json.dumps({"ts": now - back, "k": rng.randrange(60), "v": i}) + "\n")
-    config = config_of("20s", "30s", "2m")
+    config = config_of("20s", "30s")
     config["sources"]["s"]["idle_timeout"] = "1h"
     file = tmp_path / "all.ndjson"
     file.write_text("".join(lines))
