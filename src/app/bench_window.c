@@ -17,6 +17,7 @@
 enum { GROUP_EVENTS = 64 * 1024, KEY_TEXT_SIZE = 16, SLIDING_PANES_MAX = 65536 };
 
 struct window_job {
+    uint64_t session_gap; /* 0: no sessions */
     uint64_t key_count, event_count, window_count, batch_size, seed;
     uint64_t panes; /* of a sliding window; 0 = tumbling ones */
     const char *format;
@@ -72,7 +73,11 @@ static bool describe(struct window_job *job)
     job->shape = (struct result_shape){.pipeline = "bench", .key_count = 1, .key_names = {"k"}};
     job->spec = (struct window_spec){
         .shape = &job->shape,
-        .kind = job->panes ? WINDOW_SLIDING : WINDOW_TUMBLING,
+        .kind = job->panes         ? WINDOW_SLIDING
+                : job->session_gap ? WINDOW_SESSION
+                                   : WINDOW_TUMBLING,
+        .gap_us = (int64_t)job->session_gap,
+        .max_duration_us = SESSION_DURATION_MAX_US,
         .size_us = size_us * (int64_t)(job->panes ? job->panes : 1),
         .slide_us = size_us,
         .allowed_lateness_us = 0,
@@ -209,7 +214,21 @@ static double nanoseconds(const struct window_job *job)
     return (double)job->cpu_us * 1000.0 / (double)job->event_count;
 }
 
-static void print_job(const struct window_job *job, const struct window_job *sliding)
+static void print_sessions(const struct window_job *sessions, double tumbling_ns, bool is_json)
+{
+    double ns = nanoseconds(sessions);
+    if (is_json)
+        printf(",\"sessions\":{\"gap\":%" PRIu64 ",\"ns_per_event\":%.3f,\"results\":%" PRIu64
+               ",\"ratio\":%.3f}",
+               sessions->session_gap, ns, sessions->result_count, tumbling_ns / ns);
+    else
+        printf("sessions with a gap of %" PRIu64 " us: %" PRIu64
+               " results, %.1f ns of CPU per event, %.2f times the events/s\n",
+               sessions->session_gap, sessions->result_count, ns, tumbling_ns / ns);
+}
+
+static void print_job(const struct window_job *job, const struct window_job *sliding,
+                      const struct window_job *sessions)
 {
     double ns = nanoseconds(job);
     bool is_json = strcmp(job->format, "json") == 0;
@@ -230,6 +249,8 @@ static void print_job(const struct window_job *job, const struct window_job *sli
         printf("sliding windows of %" PRIu64 " times the size: %" PRIu64
                " results, %.1f ns of CPU per event, %.2f times the events/s\n",
                sliding->panes, sliding->result_count, sliding_ns, ns / sliding_ns);
+    if (sessions)
+        print_sessions(sessions, ns, is_json);
     if (is_json)
         puts("}");
 }
@@ -252,7 +273,7 @@ int bench_window(int argc, char **argv)
                              .batch_size = 1024,
                              .seed = 1,
                              .format = "text"};
-    uint64_t panes = 0;
+    uint64_t panes = 0, session_gap = 0;
     const struct argument arguments[] = {
         {"--keys", "N", "different keys, evenly spread; default 100000", ARGUMENT_NUMBER, &job.key_count,
          NULL},
@@ -263,6 +284,10 @@ int bench_window(int argc, char **argv)
          NULL},
         {"--sliding", "N", "measure sliding windows of N times the size, too; default 0 = do not",
          ARGUMENT_NUMBER, &panes, NULL},
+        {"--sessions", "N",
+         "measure session windows, too, that end after N microseconds without an event of the key, where there is an "
+         "event of some key each microsecond; default 0 = do not",
+         ARGUMENT_NUMBER, &session_gap, NULL},
         {"--text-keys", NULL, "keys are text (user_123), not integers", ARGUMENT_FLAG, &job.has_text_keys,
          NULL},
         {"--json-records", NULL, "write the JSON of every result, too", ARGUMENT_FLAG, &job.writes_json,
@@ -286,15 +311,18 @@ int bench_window(int argc, char **argv)
         return usage_error(usage.command,
                            "numbers must be at least 1, --batch-size at most %d, --sliding at most %d",
                            BATCH_MAX_ROWS, SLIDING_PANES_MAX);
-    struct window_job sliding = job;
+    struct window_job sliding = job, sessions = job;
     sliding.panes = panes;
-    if (!describe(&job) || !describe(&sliding))
+    sessions.session_gap = session_gap;
+    if (!describe(&job) || !describe(&sliding) || !describe(&sessions))
         return EXIT_USAGE;
     run_job(&job);
     if (panes)
         run_job(&sliding);
-    if (!check_job(&job) || (panes && !check_job(&sliding)))
+    if (session_gap)
+        run_job(&sessions);
+    if (!check_job(&job) || (panes && !check_job(&sliding)) || (session_gap && !check_job(&sessions)))
         return EXIT_FAILED;
-    print_job(&job, panes ? &sliding : NULL);
+    print_job(&job, panes ? &sliding : NULL, session_gap ? &sessions : NULL);
     return EXIT_OK;
 }

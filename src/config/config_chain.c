@@ -50,6 +50,12 @@ static void check_upstream(struct loader *loader, const struct config_pipeline *
             "pipelines.%s.from: the global window of pipeline `%s` never closes, so there would never be a "
             "final result to read; read its source, with its `where`",
             pipeline->name, upstream->name);
+    if (upstream->has_window && upstream->window.kind == CONFIG_WINDOW_SESSION)
+        problem_add(
+            &loader->problems, pipeline->from_place,
+            "pipelines.%s.from: a session of pipeline `%s` can be closed again with more events, and would be "
+            "read twice; read its source, with its `where`",
+            pipeline->name, upstream->name);
     if (!upstream->has_window)
         problem_add(
             &loader->problems, pipeline->from_place,

@@ -75,9 +75,20 @@ static void check_sliding(struct loader *loader, const struct node *map, const s
             duration_text(loader->arena, pane_us), CONFIG_MAX_WINDOW_PANES);
 }
 
-static void check_session(struct loader *loader, const struct node *session,
+static void check_session(struct loader *loader, const struct node *map, const struct node *session,
                           const struct config_window *window)
 {
+    const struct node *close_after = node_find(map, "close_after"), *emit = node_find(map, "emit");
+    const struct node *count = emit ? node_find(emit, "count") : NULL;
+    if (close_after)
+        problem_add(&loader->problems, close_after->key_place,
+                    "`%s` is not available with session windows: when one ends, only event time can tell; "
+                    "`idle_timeout` of the source lets it go on without events",
+                    node_path(loader->arena, close_after));
+    if (count)
+        problem_add(&loader->problems, count->key_place,
+                    "`%s` is not available with session windows; use `emit: {every: 1s}`",
+                    node_path(loader->arena, count));
     const struct node *longest = session->kind == NODE_MAP ? node_find(session, "max_duration") : NULL;
     if (longest && window->gap_us && window->max_duration_us < window->gap_us)
         value_problem(loader, longest, "`%s` is shorter than the gap, which one event alone fills",
@@ -125,7 +136,7 @@ void config_check_window(struct loader *loader, const struct node *map, struct c
     if (window->kind == CONFIG_WINDOW_SLIDING)
         check_sliding(loader, map, kind, pipeline);
     if (window->kind == CONFIG_WINDOW_SESSION)
-        check_session(loader, kind, window);
+        check_session(loader, map, kind, window);
     if (window->kind == CONFIG_WINDOW_GLOBAL)
         check_global(loader, map, kind);
     bool is_aligned = window->kind == CONFIG_WINDOW_TUMBLING || window->kind == CONFIG_WINDOW_SLIDING;

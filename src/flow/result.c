@@ -84,12 +84,23 @@ void result_block_release(struct result_block *block)
     if (!block || atomic_fetch_sub_explicit(&block->reference_count, 1, memory_order_acq_rel) != 1)
         return;
     free(block->window_starts_us); /* the slab */
+    free(block->merged_into_us);
     buffer_deinit(&block->bytes);
     buffer_deinit(&block->json);
     buffer_deinit(&block->key_json);
     free(block->json_offsets);
     free(block->key_json_offsets);
     free(block);
+}
+
+void result_block_set_merged(struct result_block *block, uint32_t row, int64_t into_start_us)
+{
+    if (!block->merged_into_us) {
+        block->merged_into_us = memory_resize_array(NULL, block->capacity, sizeof *block->merged_into_us);
+        for (uint32_t i = 0; i < block->capacity; i++)
+            block->merged_into_us[i] = TIME_NONE;
+    }
+    block->merged_into_us[row] = into_start_us;
 }
 
 /* --- values ------------------------------------------------------------------------------------------------------------- */
@@ -254,7 +265,23 @@ static void append_columns(struct buffer *out, const struct record_parts *parts,
     }
 }
 
-static void append_receipt(struct buffer *out, const struct result_block *block, uint32_t row)
+/* The id of the window that this one is a part of now. */
+static void append_merged(struct buffer *out, const struct result_block *block,
+                          const struct record_parts *parts, uint32_t row)
+{
+    static const char id_name[] = "{\"id\":";
+    struct slice key = result_block_key_json(block, row);
+    buffer_append_text(out, ",\"merged_into\":");
+    buffer_append(out, parts->id_start.data + sizeof id_name - 1,
+                  parts->id_start.size - (sizeof id_name - 1));
+    append_escaped(out, key.data, key.size);
+    buffer_append_char(out, '|');
+    buffer_json_int(out, milliseconds(block->merged_into_us[row]));
+    buffer_append_char(out, '"');
+}
+
+static void append_receipt(struct buffer *out, const struct result_block *block,
+                           const struct record_parts *parts, uint32_t row)
 {
     enum { RECEIPT_SIZE = 320 }; /* all literals, and twenty digits for each number */
     const char *emit = emit_kind_name((enum emit_kind)block->emits[row]);
@@ -264,6 +291,11 @@ static void append_receipt(struct buffer *out, const struct result_block *block,
     to = put(to, emit, strlen(emit));
     to = PUT(to, "\",\"revision\":");
     to = put_count(to, block->revisions[row]);
+    if (result_block_is_merged(block, row)) {
+        out->size = (size_t)(to - out->data);
+        append_merged(out, block, parts, row);
+        to = buffer_reserve(out, RECEIPT_SIZE);
+    }
     to = PUT(to, ",\"receipt\":{\"on_time\":");
     to = put_count(to, block->on_time[row]);
     to = PUT(to, ",\"late_accepted\":");
@@ -309,7 +341,7 @@ static void append_record(struct result_block *block, struct record_parts *parts
     uint32_t values_start = shape->key_count ? parts->key_ends[shape->key_count - 1] : 0;
     append_columns(out, parts, parts->value_ends, values_start, block, block->values, shape->value_count,
                    row);
-    append_receipt(out, block, row);
+    append_receipt(out, block, parts, row);
 }
 
 void result_block_encode(struct result_block *block)

@@ -52,6 +52,9 @@ struct result_block {
     uint64_t *on_time, *late_accepted, *late_dropped, *type_errors;
     int64_t *watermarks_us; /* TIME_NONE → null */
     uint64_t *key_hashes;
+    /* Start of the window that this one has become a part of: the id is no result any more. TIME_NONE for what is one; NULL when
+     * all are. */
+    int64_t *merged_into_us;
     struct result_column keys[RESULT_MAX_KEYS];
     struct result_column values[RESULT_MAX_AGGREGATES];
 
@@ -65,6 +68,12 @@ struct result_block {
 /* Room for `capacity` rows, row_count 0, one reference. */
 struct result_block *result_block_create(const struct result_shape *shape, uint32_t capacity);
 struct result_block *result_block_acquire(struct result_block *block);
+/* Says of the row, which was written last, that its window has become a part of another. Others are then TIME_NONE. */
+void result_block_set_merged(struct result_block *block, uint32_t row, int64_t into_start_us);
+static inline bool result_block_is_merged(const struct result_block *block, uint32_t row)
+{
+    return block->merged_into_us && block->merged_into_us[row] != TIME_NONE;
+}
 /* Frees it with the last reference. */
 void result_block_release(struct result_block *block);
 /* Encodes every row as the record of the spec (section 6), once; the merger does this before it shares the block, and

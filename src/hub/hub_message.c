@@ -8,8 +8,9 @@
 #include "base/memory.h"
 #include "hub/hub_internal.h"
 
-static const char *const result_members[] = {"id",     "pipeline", "window_start", "window_end", "key",
-                                             "values", "emit",     "revision",     "receipt",    NULL};
+static const char *const result_members[] = {"id",     "pipeline", "window_start", "window_end",  "key",
+                                             "values", "emit",     "revision",     "merged_into", "receipt",
+                                             NULL};
 
 /* --- answers --- */
 

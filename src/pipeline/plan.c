@@ -181,7 +181,8 @@ static void plan_window(struct planner *planner, const struct config_pipeline *c
     window->offset_us = config->window.offset_us;
     window->slide_us = config->window.slide_us;
     window->gap_us = config->window.gap_us;
-    window->max_duration_us = config->window.max_duration_us;
+    window->max_duration_us =
+        config->window.max_duration_us ? config->window.max_duration_us : SESSION_DURATION_MAX_US;
     /* Final results of a window come in the order of their ends, so none of them is ever late. */
     window->allowed_lateness_us = config->upstream_count ? 0 : config->allowed_lateness_us;
     window->late = late[config->late];

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "flow/event_time.h"
 
 struct entry {
     struct result_block *block;
@@ -152,10 +153,12 @@ void replay_output_emit(void *context, struct result_block *block)
     output->emission_count += block->row_count;
     struct pipeline_output *pipeline = &output->pipelines[block->shape->pipeline_index];
     for (uint32_t row = 0; output->file && row < block->row_count; row++) {
+        /* A session can be joined to one that began long before, so their order is known at the end only. */
+        bool is_session = pipeline->pipeline->window.kind == WINDOW_SESSION;
+        int64_t start_us = is_session ? 0 : block->window_starts_us[row];
+        int64_t end_us = is_session ? TIME_MAX : block->window_ends_us[row];
         struct entry_list *list =
-            output->shows_revisions
-                ? &pipeline->step
-                : &find_group(pipeline, block->window_starts_us[row], block->window_ends_us[row])->list;
+            output->shows_revisions ? &pipeline->step : &find_group(pipeline, start_us, end_us)->list;
         add_entry(list, block, row);
     }
     result_block_release(block);
@@ -186,6 +189,21 @@ static int compare_by_key(const void *left, const void *right)
     return order ? order : compare_ranks(a, b);
 }
 
+/* Ids have milliseconds. */
+static int64_t id_start(const struct entry *entry)
+{
+    return event_time_floor(entry->block->window_starts_us[entry->row], 1000);
+}
+
+static int compare_by_start(const void *left, const void *right)
+{
+    const struct entry *a = left, *b = right;
+    int64_t start_a = id_start(a), start_b = id_start(b);
+    if (start_a != start_b)
+        return start_a < start_b ? -1 : 1;
+    return compare_by_key(left, right);
+}
+
 static int compare_by_window(const void *left, const void *right)
 {
     const struct entry *a = left, *b = right;
@@ -206,15 +224,19 @@ static void print_entry(struct replay_output *output, FILE *file, const struct e
     }
 }
 
+static bool is_same_window(const struct entry *a, const struct entry *b)
+{
+    return id_start(a) == id_start(b) && result_key_compare(a->block, a->row, b->block, b->row) == 0;
+}
+
 static void print_last_states(struct replay_output *output, FILE *file, struct entry_list *list)
 {
     if (list->count)
-        qsort(list->entries, list->count, sizeof *list->entries, compare_by_key);
+        qsort(list->entries, list->count, sizeof *list->entries, compare_by_start);
     for (size_t i = 0; i < list->count; i++) {
-        const struct entry *entry = &list->entries[i], *next = entry + 1;
-        bool is_last =
-            i + 1 == list->count || result_key_compare(entry->block, entry->row, next->block, next->row) != 0;
-        if (is_last)
+        const struct entry *entry = &list->entries[i];
+        bool is_last = i + 1 == list->count || !is_same_window(entry, entry + 1);
+        if (is_last && !result_block_is_merged(entry->block, entry->row))
             print_entry(output, file, entry);
     }
 }

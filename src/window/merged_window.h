@@ -64,6 +64,14 @@ void emission_write_early(struct emission *emission, const struct merged_window 
 void emission_write_updates(struct emission *emission, const struct merged_window *window);
 void emission_flush(struct emission *emission);
 
+/* The parts of it, for whoever fills rows of its own: a block with room for a row at least, and the columns of rows of one
+ * pane, [first, first + count). */
+struct result_block *emission_block(struct emission *emission);
+void emission_write_keys(struct result_block *block, uint32_t first, const struct pane *pane,
+                         const char *const *entries, uint32_t count);
+void emission_write_values(struct result_block *block, uint32_t first, const struct pane *pane,
+                           const char *const *entries, uint32_t count);
+
 static inline bool change_list_is_empty(const struct change_list *list)
 {
     return !list->has_all && list->count == 0;

@@ -49,8 +49,7 @@ void emission_expect(struct emission *emission, uint64_t row_count)
     emission->block_capacity = row_count < RESULT_BLOCK_ROWS ? (uint32_t)row_count : RESULT_BLOCK_ROWS;
 }
 
-/* The block to write to; it has room for at least one row. */
-static struct result_block *current_block(struct emission *emission)
+struct result_block *emission_block(struct emission *emission)
 {
     struct result_block *block = emission->block;
     if (block && (block->row_count == block->capacity || block->bytes.size > EMISSION_TEXT_SIZE))
@@ -64,13 +63,13 @@ static struct result_block *current_block(struct emission *emission)
 
 /* --- columns of a block ----------------------------------------------------------------------------------------------- */
 
-static void write_keys(struct result_block *block, uint32_t first, const struct emission_rows *rows,
-                       uint32_t from, uint32_t count)
+void emission_write_keys(struct result_block *block, uint32_t first, const struct pane *pane,
+                         const char *const *entries, uint32_t count)
 {
     for (uint32_t k = 0; k < block->shape->key_count; k++) {
         struct result_column *column = &block->keys[k];
         for (uint32_t i = 0; i < count; i++) {
-            const struct pane_row *row = (const struct pane_row *)(const void *)rows->entries[from + i];
+            const struct pane_row *row = (const struct pane_row *)(const void *)entries[i];
             const struct key_cell *cell = &row->keys[k];
             column->kinds[first + i] = cell->kind;
             if (cell->kind != VALUE_STRING && cell->kind != VALUE_JSON) {
@@ -79,7 +78,7 @@ static void write_keys(struct result_block *block, uint32_t first, const struct 
             }
             column->values[first + i].s = (struct text_reference){(uint32_t)block->bytes.size, cell->size};
             char *text = buffer_reserve(&block->bytes, cell->size);
-            memcpy(text, key_cell_text(rows->pane, cell), cell->size);
+            memcpy(text, key_cell_text(pane, cell), cell->size);
             block->bytes.size += cell->size;
         }
     }
@@ -111,16 +110,16 @@ static void write_receipts(struct result_block *block, uint32_t first, const str
     }
 }
 
-static void write_values(struct result_block *block, uint32_t first, const struct emission_rows *rows,
-                         uint32_t from, uint32_t count)
+void emission_write_values(struct result_block *block, uint32_t first, const struct pane *pane,
+                           const char *const *entries, uint32_t count)
 {
-    const struct pane_layout *layout = rows->pane->layout;
+    const struct pane_layout *layout = pane->layout;
     for (uint32_t a = 0; a < layout->spec->aggregate_count; a++) {
         struct aggregate_finish finish = {
-            .entries = rows->entries + from,
+            .entries = entries,
             .count = count,
             .state_offset = layout->state_offsets[a],
-            .pane = rows->pane,
+            .pane = pane,
             .parameter = layout->spec->aggregates[a].parameter,
             .window_starts_us = block->window_starts_us + first,
             .window_ends_us = block->window_ends_us + first,
@@ -138,14 +137,14 @@ static void write_rows(struct emission *emission, const struct merged_window *wi
     /* Values of first() and last() can be long, and a block refers to its text by 32 bits. */
     uint32_t step = rows->pane->text.size > EMISSION_TEXT_SIZE ? 1 : EMISSION_ROWS;
     for (uint32_t from = 0; from < rows->count;) {
-        struct result_block *block = current_block(emission);
+        struct result_block *block = emission_block(emission);
         uint32_t count = rows->count - from, room = block->capacity - block->row_count;
         count = count < room ? count : room;
         count = count < step ? count : step;
         uint32_t first = block->row_count;
-        write_keys(block, first, rows, from, count);
+        emission_write_keys(block, first, rows->pane, rows->entries + from, count);
         write_receipts(block, first, rows, from, count, window);
-        write_values(block, first, rows, from, count);
+        emission_write_values(block, first, rows->pane, rows->entries + from, count);
         block->row_count += count;
         emission->result_count += count;
         from += count;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "window/window_internal.h"
+#include "window/session_table.h"
 
 enum { SLOT_COUNT_MIN = 32 };
 
@@ -46,6 +46,12 @@ static void layout_init(struct pane_layout *layout, const struct window_spec *sp
         assert(spec->aggregates[i].kind->state_size % 8 == 0);
         layout->state_offsets[i] = layout->row_size;
         layout->row_size += spec->aggregates[i].kind->state_size;
+    }
+    layout->fetch_size = layout->row_size;
+    if (spec->kind == WINDOW_SESSION) {
+        layout->span_offset = layout->row_size;
+        layout->row_size += sizeof(struct session_span);
+        layout->fetch_size += SESSION_SPAN_HOT_SIZE;
     }
 }
 
@@ -145,7 +151,7 @@ static void slots_prepare(struct pane *pane, uint32_t expected_rows)
 struct pane *pane_create(struct pane_pool *pool, enum pane_kind kind, int64_t start_us,
                          uint32_t expected_rows)
 {
-    bool has_table = kind != PANE_EARLY && kind != PANE_MARKS;
+    bool has_table = kind != PANE_EARLY && kind != PANE_MARKS && kind != PANE_SESSIONS;
     struct pane *pane = pool_take(pool, expected_rows > PANE_SMALL_ROWS);
     if (!pane)
         pane = memory_allocate(sizeof *pane);

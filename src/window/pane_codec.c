@@ -13,6 +13,10 @@
  *
  *   row:  event count │ type errors │ a value for each key │ a state for each aggregate that has its own, by its `save`
  *
+ * A row of a session has its span behind the counts:
+ *
+ *   layer, 1 = replay │ start │ end - start │ link │ link end │ hold │ partition │ first offset │ watermark before it
+ *
  * Rows of dropped events have no states. The hash of a row is not sent: every process has a seed of its own, and a hash that
  * somebody else has made would have to be trusted. PANE_MARKS has no window: start and end are TIME_NONE.
  *
@@ -25,6 +29,7 @@
 
 #include "base/hash.h"
 #include "window/pane_wire.h"
+#include "window/session_table.h"
 
 enum {
     FORMAT_VERSION = 1,
@@ -35,6 +40,7 @@ enum {
     ROW_HEADER_ROOM = 2 * VARINT_ROOM,
     ORIGIN_ROOM = 3 * VARINT_ROOM,
     TAG_SIZE = 2 * sizeof(int64_t),
+    SPAN_ROOM = 2 + 8 * VARINT_ROOM,
     /* Origins take at most this part of a message that repeats them; more go ahead in messages of their own. */
     ORIGINS_SHARE = 64,
 };
@@ -152,12 +158,29 @@ static inline void put_keys(struct buffer *out, const struct pane *pane, const s
     }
 }
 
+static void put_span(const struct aggregate_save *save, const struct session_span *span)
+{
+    const struct pane_partition_map *partitions = save->partitions;
+    uint32_t partition =
+        partitions->map ? partitions->map(partitions->context, span->partition) : span->partition;
+    char *at = wire_room(save->out, SPAN_ROOM);
+    at = wire_put_byte(wire_put_byte(at, span->layer), span->is_replay);
+    at = wire_put_signed(at, span->start_us);
+    at = wire_put_varint(at, (uint64_t)(span->end_us - span->start_us));
+    at = wire_put_signed(wire_put_signed(at, span->link_us), span->link_end_us);
+    at = wire_put_signed(at, span->hold_us);
+    at = wire_put_varint(at, partition);
+    wire_end(save->out, wire_put_signed(wire_put_signed(at, span->first_offset), span->first_watermark_us));
+}
+
 static void put_row(const struct aggregate_save *save, const struct pane_row *row)
 {
     const struct pane_layout *layout = save->pane->layout;
     char *at = wire_room(save->out, ROW_HEADER_ROOM);
     at = wire_put_varint(at, row->event_count);
     wire_end(save->out, wire_put_varint(at, row->type_errors));
+    if (layout->span_offset)
+        put_span(save, session_span(save->pane, row));
     put_keys(save->out, save->pane, row);
     if (save->pane->kind == PANE_DROPPED)
         return;
@@ -294,7 +317,7 @@ static bool read_header(struct pane_reader *reader)
             (unsigned long long)reader->codec->definition_hash);
         return false;
     }
-    if (header->kind > PANE_MARKS || header->is_replay > 1 || zeros[0] || zeros[1])
+    if (header->kind > PANE_SESSIONS || header->is_replay > 1 || zeros[0] || zeros[1])
         return invalid(reader, "unknown kind of pane", header->kind);
     header->start_us = (int64_t)start_us;
     header->end_us = (int64_t)end_us;
@@ -309,6 +332,9 @@ static bool window_is_valid(const struct pane_reader *reader)
         return header->start_us == TIME_NONE && header->end_us == TIME_NONE;
     if (reader->layout->spec->kind == WINDOW_GLOBAL)
         return header->start_us == 0 && header->end_us == TIME_MAX;
+    if (header->kind == PANE_SESSIONS || reader->layout->span_offset)
+        return header->kind == PANE_SESSIONS && reader->layout->span_offset && header->start_us == 0 &&
+               header->end_us == 0;
     return wire_time_is_sane(header->start_us) && wire_time_is_sane(header->end_us) &&
            header->end_us - header->start_us == grid->pane_us &&
            grid_pane_start(grid, header->start_us) == header->start_us;
@@ -389,6 +415,35 @@ static bool read_origins(struct pane_reader *reader, struct pane *pane)
     return true;
 }
 
+/* TIME_NONE and TIME_MAX have a meaning there. */
+static bool is_bound(int64_t time_us)
+{
+    return time_us == TIME_NONE || time_us == TIME_MAX || wire_time_is_sane(time_us);
+}
+
+static bool read_span(struct pane_reader *reader, struct aggregate_load *load, struct session_span *span)
+{
+    uint8_t is_replay;
+    uint64_t size_us;
+    if (!wire_get_byte(&load->in, &span->layer) || span->layer > SESSION_HOLD ||
+        !wire_get_byte(&load->in, &is_replay) || is_replay > 1 ||
+        !wire_get_signed(&load->in, &span->start_us) || !wire_get_varint(&load->in, &size_us) ||
+        !wire_get_signed(&load->in, &span->link_us) || !wire_get_signed(&load->in, &span->link_end_us) ||
+        !wire_get_signed(&load->in, &span->hold_us) || !wire_get_varint32(&load->in, &span->partition) ||
+        !wire_get_signed(&load->in, &span->first_offset) ||
+        !wire_get_signed(&load->in, &span->first_watermark_us))
+        return false;
+    if (!wire_time_is_sane(span->start_us) || size_us > INT64_MAX / 4 || !is_bound(span->link_us) ||
+        !is_bound(span->link_end_us) || !is_bound(span->hold_us) ||
+        !wire_map_partition(&reader->codec->partitions, load->pane, &span->partition))
+        return false;
+    span->is_replay = is_replay;
+    span->is_used = 1;
+    span->end_us = span->start_us + (int64_t)size_us;
+    span->cell_end_us = session_cell_end(load->pane->layout->spec, span->start_us);
+    return true;
+}
+
 static bool read_key(struct aggregate_load *load, struct key_cell *cell)
 {
     union value value = {.i = 0};
@@ -422,6 +477,10 @@ static bool read_row(struct pane_reader *reader, struct aggregate_load *load, ui
         !wire_get_varint32(&load->in, &row->type_errors))
         return invalid(reader, "the counts of a row are none", index);
     row->event_count = event_count & INT64_MAX;
+    if (load->pane->layout->span_offset && !read_span(reader, load, session_span(load->pane, row)))
+        return invalid(reader,
+                       "the session of a row is none, or is of a partition that this process does not know",
+                       index);
     for (uint32_t k = 0; k < load->pane->layout->spec->shape->key_count; k++) {
         if (!read_key(load, &row->keys[k]))
             return invalid(reader, "the key of a row is none", index);

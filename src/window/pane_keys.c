@@ -10,7 +10,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
-#include "window/window_internal.h"
+#include "window/session_table.h"
 
 enum { BLOCK_ROWS = 256, ROW_CAPACITY_MIN = 16, CACHE_LINE_SIZE = 64, FETCH_SIZE_MAX = 256 };
 
@@ -150,6 +150,12 @@ static void put_slot(struct pane *pane, uint32_t hash, uint32_t index)
     pane->slots[place] = (uint64_t)hash << 32 | (index + 1);
 }
 
+/* Of the sessions of a key the table has one row. */
+static inline bool is_in_table(const struct pane *pane, uint32_t index)
+{
+    return !pane->layout->span_offset || !session_span_at(pane, index)->anchor;
+}
+
 static void grow_slots(struct pane *pane)
 {
     uint32_t count = (pane->slot_mask + 1) * 2;
@@ -159,8 +165,10 @@ static void grow_slots(struct pane *pane)
     }
     memset(pane->slots, 0, count * sizeof *pane->slots);
     pane->slot_mask = count - 1;
-    for (uint32_t i = 0; i < pane->row_count; i++)
-        put_slot(pane, pane_row_at(pane, i)->hash, i);
+    for (uint32_t i = 0; i < pane->row_count; i++) {
+        if (is_in_table(pane, i))
+            put_slot(pane, pane_row_at(pane, i)->hash, i);
+    }
 }
 
 /* The table gets the row that was just appended. */
@@ -273,8 +281,8 @@ static uint32_t find_batch_key(struct pane *pane, struct key_lookup *lookup, uin
 /* hashes[i] becomes hash << 32 | index + 1 of the row that probably is the right one, 0 in the lower half for none. */
 static void probe_block(const struct pane *pane, uint64_t *hashes, uint32_t count)
 {
-    size_t row_size = pane->layout->row_size,
-           fetch_size = row_size < FETCH_SIZE_MAX ? row_size : FETCH_SIZE_MAX;
+    size_t row_size = pane->layout->row_size, fetch_size = pane->layout->fetch_size;
+    fetch_size = fetch_size < FETCH_SIZE_MAX ? fetch_size : FETCH_SIZE_MAX;
     for (uint32_t i = 0; i < count; i++)
         __builtin_prefetch(&pane->slots[short_hash(hashes[i]) & pane->slot_mask]);
     for (uint32_t i = 0; i < count; i++) {
@@ -385,6 +393,14 @@ struct pane_row *pane_append_row(struct pane *pane, const struct pane *from, con
     return into;
 }
 
+struct pane_row *pane_append_twin(struct pane *pane, uint32_t index)
+{
+    struct pane_row *twin = append_empty_row(pane, pane_row_at(pane, index)->hash);
+    const struct pane_row *row = pane_row_at(pane, index);
+    memcpy(twin->keys, row->keys, pane->layout->spec->shape->key_count * sizeof *row->keys);
+    return twin;
+}
+
 static uint32_t find_or_copy(struct pane *pane, const struct pane *from, uint32_t index,
                              struct key_lookup *lookup)
 {
@@ -471,7 +487,7 @@ bool pane_enter_rows(struct pane *pane)
     for (uint32_t i = 0; i < pane->row_count; i++) {
         struct pane_row *row = pane_row_at(pane, i);
         row->hash = hash_row(pane, row);
-        if (pane->kind != PANE_EARLY && !enter_row(pane, i))
+        if (pane->kind != PANE_EARLY && pane->kind != PANE_SESSIONS && !enter_row(pane, i))
             return false;
     }
     return !pane->overflow_row || is_overflow_key(pane, pane_row_at(pane, pane->overflow_row - 1));

@@ -7,6 +7,7 @@ static const struct {
     const struct window_merger_kind *merger;
 } kinds[] = {
     [WINDOW_TUMBLING] = {&aligned_operator_kind, &aligned_merger_kind},
+    [WINDOW_SESSION] = {&session_operator_kind, &session_merger_kind},
     [WINDOW_GLOBAL] = {&aligned_operator_kind, &aligned_merger_kind},
     [WINDOW_SLIDING] = {&aligned_operator_kind, &sliding_merger_kind},
 };

@@ -42,12 +42,15 @@ bool aggregate_kind_read_parameter(const struct aggregate_kind *kind, struct sli
 /* True for sum, mean, min, max, ...: a statically typed input that is no number is a configuration error. */
 bool aggregate_kind_wants_number(const struct aggregate_kind *kind);
 
+/* The longest session there is: one that nobody limits is cut at multiples of this, about 27 years. */
+#define SESSION_DURATION_MAX_US (INT64_C(10000) * 24 * 3600 * 1000000)
+
 struct window_spec {
     const struct result_shape *shape; /* names; key_count */
     enum window_kind kind;
     int64_t size_us, offset_us;      /* tumbling, sliding */
     int64_t slide_us;                /* sliding */
-    int64_t gap_us, max_duration_us; /* session */
+    int64_t gap_us, max_duration_us; /* session; the second at most SESSION_DURATION_MAX_US */
     int64_t allowed_lateness_us;
     enum window_late late;
     uint64_t emit_count;    /* early result of a key after every so many of its events; 0 = off */

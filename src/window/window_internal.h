@@ -93,6 +93,8 @@ struct window_merger {
 extern const struct window_operator_kind
     aligned_operator_kind; /* windows that are cut the same way for all keys */
 extern const struct window_merger_kind aligned_merger_kind, sliding_merger_kind;
+extern const struct window_operator_kind session_operator_kind; /* windows per key that end with a gap */
+extern const struct window_merger_kind session_merger_kind;
 
 /* --- aggregates ----------------------------------------------------------------------------------------------------- */
 
@@ -188,9 +190,10 @@ static inline void aggregate_type_error(struct aggregate_input *input, uint32_t 
 enum pane_kind {
     PANE_ON_TIME,
     PANE_LATE,
-    PANE_DROPPED, /* rows count events that were too late; no states */
-    PANE_EARLY,   /* rows in the order of their early results; a key may come again; no table */
-    PANE_MARKS,   /* no rows */
+    PANE_DROPPED,  /* rows count events that were too late; no states */
+    PANE_EARLY,    /* rows in the order of their early results; a key may come again; no table */
+    PANE_MARKS,    /* no rows */
+    PANE_SESSIONS, /* rows with spans, in the order in which they are to be merged; no table */
 };
 
 /* Where a row's parts are. */
@@ -198,6 +201,8 @@ struct pane_layout {
     const struct window_spec *spec;
     struct window_grid grid; /* of aligned windows */
     size_t row_size;
+    size_t fetch_size;  /* what an event of its key touches of it */
+    size_t span_offset; /* of the struct session_span in a row; 0 = there is none */
     size_t state_offsets[RESULT_MAX_AGGREGATES];
     uint32_t sharers
         [RESULT_MAX_AGGREGATES]; /* aggregates that use this state; 0 = it uses that of an earlier one */
@@ -302,6 +307,9 @@ void pane_find_rows_of(struct pane *pane, const struct pane *from, const uint32_
 struct pane_row *pane_find(const struct pane *pane, const struct pane *from, const struct pane_row *row);
 /* A row at the end, outside the table, with the key of `row`. */
 struct pane_row *pane_append_row(struct pane *pane, const struct pane *from, const struct pane_row *row);
+
+/* A row at the end, outside the table, with the key of the row at `index` of the same pane. */
+struct pane_row *pane_append_twin(struct pane *pane, uint32_t index);
 
 /* For a pane that is read row by row: an empty row at the end; its keys are then set, text by pane_set_key_text (false: the pane is
  * full of text); at last all rows are hashed and entered into the table. False when a key came twice, or when the row that
