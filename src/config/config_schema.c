@@ -142,17 +142,19 @@ static void write_event_types(struct json_writer *writer)
     json_close(writer, ']');
 }
 
+/* Types that are one text of this form. */
+static const char *const pattern_of[OPTION_TYPE_COUNT] = {
+    [OPTION_LISTEN] = "^(127\\.[0-9.]+|localhost|\\[::1\\]):[0-9]{1,6}$|\\$\\{",
+    [OPTION_FILE_RATE] = "^(max|realtime|[0-9]+(\\.[0-9]*)?/s)$|\\$\\{",
+    [OPTION_RATE] = "^(max|[0-9]+(\\.[0-9]*)?/s)$|\\$\\{",
+    [OPTION_TIME] = "^(now|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(T[0-9:]+Z)?)$|\\$\\{",
+};
+
 static void write_value_type(struct json_writer *writer, const struct option *option)
 {
     static const char *const duration = "^(0|([0-9]+(\\.[0-9]*)?(us|ms|s|m|h|d))+)$";
     static const char *const signed_duration = "^(0|-?([0-9]+(\\.[0-9]*)?(us|ms|s|m|h|d))+)$";
     static const char *const size = "^(0|([0-9]+(\\.[0-9]*)?(B|KiB|MiB|GiB|TiB))+)$";
-    static const char *const pattern_of[OPTION_TYPE_COUNT] = {
-        [OPTION_LISTEN] = "^(127\\.[0-9.]+|localhost|\\[::1\\]):[0-9]{1,6}$|\\$\\{",
-        [OPTION_FILE_RATE] = "^(max|realtime|[0-9]+(\\.[0-9]*)?/s)$|\\$\\{",
-        [OPTION_RATE] = "^(max|[0-9]+(\\.[0-9]*)?/s)$|\\$\\{",
-        [OPTION_TIME] = "^(now|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(T[0-9:]+Z)?)$|\\$\\{",
-    };
     switch (option->type) {
     case OPTION_BOOL:
         json_open(writer, "anyOf", '[');

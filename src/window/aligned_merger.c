@@ -520,22 +520,14 @@ static void aligned_go_live(struct window_merger *base)
     merger->is_silent = false;
 }
 
-static void find_oldest(const struct pane *pane, uint32_t partition, struct pane_origin *oldest)
-{
-    for (uint32_t i = 0; pane && i < pane->origin_count; i++) {
-        if (pane->origins[i].partition == partition && pane->origins[i].offset < oldest->offset)
-            *oldest = pane->origins[i];
-    }
-}
-
 static int64_t aligned_oldest_offset(const struct window_merger *base, uint32_t partition,
                                      int64_t *watermark_us)
 {
     const struct aligned_merger *merger = (const struct aligned_merger *)base;
     struct pane_origin oldest = {partition, INT64_MAX, TIME_NONE};
     for (uint32_t i = 0; i < merger->window_count; i++) {
-        find_oldest(merger->windows[i]->on_time, partition, &oldest);
-        find_oldest(merger->windows[i]->late, partition, &oldest);
+        pane_find_oldest(merger->windows[i]->on_time, partition, &oldest);
+        pane_find_oldest(merger->windows[i]->late, partition, &oldest);
     }
     known_keys_find_oldest(&merger->known, partition, &oldest);
     *watermark_us = oldest.watermark_us;

@@ -552,13 +552,8 @@ static struct pane *aligned_take(struct window_operator *base, int64_t watermark
 
 static void find_oldest(const struct pane_list *list, uint32_t partition, struct pane_origin *oldest)
 {
-    for (uint32_t i = 0; i < list->count; i++) {
-        const struct pane *pane = list->panes[i];
-        for (uint32_t o = 0; o < pane->origin_count; o++) {
-            if (pane->origins[o].partition == partition && pane->origins[o].offset < oldest->offset)
-                *oldest = pane->origins[o];
-        }
-    }
+    for (uint32_t i = 0; i < list->count; i++)
+        pane_find_oldest(list->panes[i], partition, oldest);
 }
 
 static int64_t aligned_oldest_offset(const struct window_operator *base, uint32_t partition,

@@ -238,6 +238,14 @@ void pane_note_origin(struct pane *pane, const struct pane_origin *origin)
     pane->origins[pane->origin_count++] = *origin;
 }
 
+void pane_find_oldest(const struct pane *pane, uint32_t partition, struct pane_origin *oldest)
+{
+    for (uint32_t i = 0; pane && i < pane->origin_count; i++) {
+        if (pane->origins[i].partition == partition && pane->origins[i].offset < oldest->offset)
+            *oldest = pane->origins[i];
+    }
+}
+
 /* Of all marks between two window ends only the smallest can ever be asked for. */
 void pane_note_mark(struct pane *pane, int64_t watermark_us)
 {

@@ -281,6 +281,8 @@ static inline size_t pane_side_size(const struct pane *pane)
 /* Room for text; false when the pane is full of it. */
 NODISCARD
 bool pane_add_text(struct pane *pane, const char *data, size_t size, uint32_t *offset);
+/* Lowers *oldest to the origin of the partition in the pane, which may be NULL. */
+void pane_find_oldest(const struct pane *pane, uint32_t partition, struct pane_origin *oldest);
 void pane_note_origin(struct pane *pane, const struct pane_origin *origin);
 void pane_note_mark(struct pane *pane, int64_t watermark_us);
 

@@ -22,17 +22,6 @@ static void start(struct fixture *fixture, int64_t size_s, int64_t slide_s)
     fixture->spec.slide_us = slide_s * SECOND;
 }
 
-static void add_each(struct fixture *fixture, uint32_t partition, const struct event *events, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        fixture_add(fixture, partition, &events[i], 1);
-        fixture_turn(fixture, false);
-    }
-}
-#define ADD(fixture, partition, ...)                                  \
-    add_each(fixture, partition, (const struct event[]){__VA_ARGS__}, \
-             sizeof((const struct event[]){__VA_ARGS__}) / sizeof(struct event))
-
 /* The next record that has not been looked at. */
 static void expect(const struct fixture *fixture, size_t *next, double start_s, const char *key,
                    enum emit_kind emit, uint64_t on_time, uint64_t late)
@@ -347,7 +336,7 @@ static void replayed_events_are_rebuilt_in_silence_and_go_on_from_there(void **s
     struct fixture f, g;
     start(&f, 10, 5);
     fixture_open(&f, 1, 1);
-    add_each(&f, 0, before, 6);
+    fixture_add_each(&f, 0, before, 6);
     int64_t closed_us = window_merger_stats(f.merger).closed_through_us, watermark = 0;
     int64_t oldest = window_merger_oldest_offset(f.merger, 0, &watermark);
     assert_int_equal(closed_us, 17 * SECOND);
@@ -364,8 +353,8 @@ static void replayed_events_are_rebuilt_in_silence_and_go_on_from_there(void **s
     fixture_turn(&g, false);
     assert_int_equal(g.record_count, 0);
     fixture_forget(&f);
-    add_each(&f, 0, after, 5);
-    add_each(&g, 0, after, 5);
+    fixture_add_each(&f, 0, after, 5);
+    fixture_add_each(&g, 0, after, 5);
     fixture_end(&f);
     fixture_end(&g);
     assert_true(f.record_count > 6);

@@ -262,3 +262,16 @@ static inline void fixture_end(struct fixture *fixture)
     }
     window_merger_advance(fixture->merger, TIME_MAX, CLOSED_BY_END_OF_INPUT, &fixture->clock);
 }
+
+/* One after the other, with a turn behind each. */
+static inline void fixture_add_each(struct fixture *fixture, uint32_t partition, const struct event *events,
+                                    uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        fixture_add(fixture, partition, &events[i], 1);
+        fixture_turn(fixture, false);
+    }
+}
+#define ADD(fixture, partition, ...)                                          \
+    fixture_add_each(fixture, partition, (const struct event[]){__VA_ARGS__}, \
+                     sizeof((const struct event[]){__VA_ARGS__}) / sizeof(struct event))

@@ -18,17 +18,6 @@ static void start(struct fixture *fixture)
     fixture_init(fixture, counting, 1);
 }
 
-static void add_each(struct fixture *fixture, uint32_t partition, const struct event *events, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        fixture_add(fixture, partition, &events[i], 1);
-        fixture_turn(fixture, false);
-    }
-}
-#define ADD(fixture, partition, ...)                                  \
-    add_each(fixture, partition, (const struct event[]){__VA_ARGS__}, \
-             sizeof((const struct event[]){__VA_ARGS__}) / sizeof(struct event))
-
 static void window_is_half_open_and_closes_when_the_watermark_reaches_its_end(void **state)
 {
     (void)state;
