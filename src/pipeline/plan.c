@@ -161,8 +161,8 @@ static uint64_t definition_hash(const struct plan *plan, const struct config_pip
     return hash;
 }
 
-static void plan_window(struct planner *planner, const struct config_pipeline *config,
-                        struct plan_pipeline *pipeline, uint64_t hash_seed)
+static void plan_window(const struct config_pipeline *config, struct plan_pipeline *pipeline,
+                        uint64_t hash_seed)
 {
     static const enum window_kind kinds[] = {[CONFIG_WINDOW_TUMBLING] = WINDOW_TUMBLING,
                                              [CONFIG_WINDOW_SLIDING] = WINDOW_SLIDING,
@@ -173,10 +173,6 @@ static void plan_window(struct planner *planner, const struct config_pipeline *c
         [LATE_UPDATE] = WINDOW_LATE_UPDATE, [LATE_DROP] = WINDOW_LATE_DROP, [LATE_DLQ] = WINDOW_LATE_DLQ};
     window->shape = &pipeline->shape;
     window->kind = kinds[config->window.kind];
-    if (!window_kind_is_known(window->kind))
-        config_error_add(planner->errors, config->place,
-                         "pipelines.%s.window: `%s` windows are not available in this version yet",
-                         config->name, config_window_kind_name(config->window.kind));
     window->size_us = config->window.size_us;
     window->offset_us = config->window.offset_us;
     window->slide_us = config->window.slide_us;
@@ -273,7 +269,7 @@ static void plan_pipeline(struct planner *planner, uint32_t pipeline_index, uint
     pipeline->shape.key_count = config->key_count;
     for (uint32_t i = 0; i < config->key_count; i++)
         pipeline->shape.key_names[i] = config->keys[i].name;
-    plan_window(planner, config, pipeline, hash_seed);
+    plan_window(config, pipeline, hash_seed);
     struct aggregate_inputs inputs = {0};
     if (config->has_window)
         plan_aggregates(planner, config, pipeline, &inputs);

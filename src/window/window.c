@@ -17,11 +17,6 @@ int64_t window_memory_us(bool emit_empty, int64_t size_us)
     return emit_empty ? WINDOW_EMPTY_MAX * size_us : 0;
 }
 
-bool window_kind_is_known(enum window_kind kind)
-{
-    return kind < sizeof kinds / sizeof kinds[0] && kinds[kind].operator;
-}
-
 struct window_operator *window_operator_create(const struct window_spec *spec)
 {
     struct window_operator *op = kinds[spec->kind].operator->create(spec);

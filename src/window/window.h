@@ -68,9 +68,6 @@ struct window_spec {
 /* How long events are needed behind the end of their window and its lateness. */
 int64_t window_memory_us(bool emit_empty, int64_t size_us);
 
-/* False for kinds of windows that this version does not have. */
-bool window_kind_is_known(enum window_kind kind);
-
 /* Integral doubles are integers and what is not finite is null: the kind that a key of this kind has, its value changed with it. */
 uint8_t pane_key_canonical(uint8_t kind, union value *value);
 
